@@ -1,0 +1,1 @@
+"""Conditional WGAN-GP in plain PyTorch. Needs torch alone; knows nothing of files' layout, DVC, Prefect or click."""

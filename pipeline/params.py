@@ -1,0 +1,231 @@
+"""``params.yaml`` as frozen typed models: the one place for defaults, bounds and messages."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError
+
+from pipeline.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of ``params.yaml``: frozen, and without room for keys that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LongTail(Section):
+    """A geometric profile of class sizes in the train split, from the first class to the last."""
+
+    head: Count = 110
+    tail: Count = 4
+
+    @model_validator(mode="after")
+    def _falls(self) -> "LongTail":
+        if self.tail > self.head:
+            raise ValueError(f"tail ({self.tail}) must not be above head ({self.head})")
+        return self
+
+
+class DataParams(Section):
+    """What ``ingest`` reads, and what it makes of it."""
+
+    source: Literal["digits", "folder", "archive", "table", "torchvision"] = "digits"
+    path: Annotated[str, Field(min_length=1)] = "data/digits.zip"
+    dataset: str = ""
+    download: bool = False
+    image_size: Annotated[int, Field(ge=8, le=256)] = 8
+    channels: Literal["auto", "L", "RGB"] = "auto"
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    max_bad_fraction: Fraction = 0.02
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 2
+    group_pattern: str = ""
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    long_tail: LongTail | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "DataParams":
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"val_fraction ({self.val_fraction}) and test_fraction ({self.test_fraction}) leave nothing to train on; "
+                "their sum must be below 1"
+            )
+        if (self.source == "torchvision") != bool(self.dataset):
+            raise ValueError("dataset names a torchvision class: give it with source: torchvision, and only there")
+        if self.download and self.source != "torchvision":
+            raise ValueError(f"download works with source: torchvision alone, not with {self.source}")
+        return self
+
+
+class TrainParams(Section):
+    """The conditional WGAN-GP and its budget."""
+
+    kimg: Positive = 100.0
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    n_critic: Count = 2
+    critic_lr: Positive = 1e-3
+    generator_lr: Positive = 5e-4
+    penalty_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    width: Annotated[int, Field(ge=4, le=512)] = 32
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
+    ema_kimg: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    augment: tuple[Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast", "flip"], ...] = (
+        "translate",
+        "scale",
+        "rotate",
+        "shear",
+    )
+    balance: Fraction = 0.5
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    grid_kimg: Positive = 20.0
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+
+    @model_validator(mode="after")
+    def _possible(self) -> "TrainParams":
+        if self.kimg * 1000 < self.batch_size * self.n_critic:
+            raise ValueError(
+                f"kimg ({self.kimg}) is less than one iteration of batch_size x n_critic = "
+                f"{self.batch_size * self.n_critic} images; raise kimg"
+            )
+        return self
+
+
+class EvaluateParams(Section):
+    """How the synthetic images are measured against real ones."""
+
+    samples: Annotated[int, Field(ge=50)] = 1000
+    repeats: Annotated[int, Field(ge=2)] = 10
+    neighbours: Count = 5
+    embedder_steps: Count = 300
+
+
+class ExportParams(Section):
+    """Which synthetic set is written."""
+
+    balance: Literal["max"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=100)] = "max"
+    include_real: bool = False
+    format: Literal["imagefolder"] = "imagefolder"
+
+
+class ClassifyParams(Section):
+    """The experiment that gives the verdict."""
+
+    seeds: Annotated[int, Field(ge=5)] = 6
+    steps: Count = 300
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    width: Annotated[int, Field(ge=4, le=512)] = 16
+    lr: Positive = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    synthetic_weight: Annotated[float, Field(gt=0)] = 0.5
+    min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_class_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
+    bootstrap: Annotated[int, Field(ge=200)] = 2000
+
+
+class Params(Section):
+    """All of ``params.yaml``. Every random draw comes from ``seed``."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data: DataParams = DataParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    export: ExportParams = ExportParams()
+    classify: ClassifyParams = ClassifyParams()
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks ``params.yaml``.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key (the nearest known one is named), a value out of bounds or
+            an impossible combination; each with its line.
+    """
+    try:
+        content = YAML(typ="rt").load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run augmint in the folder that holds params.yaml and dvc.yaml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}:{line}: not valid YAML: {error.problem}") from None
+    if not isinstance(content, CommentedMap):
+        raise UserError(f"{path}:1: expected groups such as `data:` and `train:` at the top level")
+    try:
+        return Params.model_validate(_plain(content))
+    except ValidationError as error:
+        problems = [f"{path}:{line}: {text}" for line, text in sorted(_problems(error, content))]
+        raise UserError("\n".join(problems)) from None
+
+
+def _plain(node: Any) -> Any:
+    """The YAML tree in Python's own types: whole numbers may stand for floats, lists for tuples."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return tuple(_plain(value) for value in node)
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _problems(error: ValidationError, content: CommentedMap) -> Iterator[tuple[int, str]]:
+    seen: set[tuple[str, ...]] = set()
+    for problem in error.errors():
+        keys = _keys(problem["loc"], content)
+        name = ".".join(keys) or "params"
+        if problem["type"] == "extra_forbidden":
+            yield _line(keys, content), f"{name}: unknown key{_nearest(keys)}"
+        elif keys not in seen:  # a union reports each of its members; the first is enough
+            seen.add(keys)
+            message = problem["msg"].removeprefix("Value error, ")
+            shown = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
+            yield _line(keys, content), f"{name}: {message[0].lower() + message[1:]}{shown}"
+
+
+def _keys(location: tuple[int | str, ...], content: CommentedMap) -> tuple[str, ...]:
+    """The part of a pydantic location that names keys of the file; union members and list indices fall off."""
+    keys: list[str] = []
+    node: Any = content
+    for part in location:
+        known = isinstance(node, dict) and part in node
+        if not known:
+            break
+        keys.append(str(part))
+        node = node[part]
+    return tuple(keys)
+
+
+def _line(keys: tuple[str, ...], content: CommentedMap) -> int:
+    node, line = content, 1
+    for key in keys:
+        line = node.lc.key(key)[0] + 1
+        node = node[key]
+    return line
+
+
+def _nearest(keys: tuple[str, ...]) -> str:
+    section: type[BaseModel] = Params
+    for key in keys[:-1]:
+        annotation = section.model_fields[key].annotation
+        section = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
+    known = sorted(section.model_fields)
+    close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
+    return f"; did you mean `{close[0]}`? (known here: {', '.join(known)})" if close else ""
+
+

@@ -1,0 +1,94 @@
+"""The ingested set: a few large files, memory-mapped. Written by ``ingest``, read by every later stage.
+
+``images.npy``      uint8 (N, C, H, W), rows in the order train, val, test
+``labels.npy``      int64 (N,), indices into ``classes``
+``manifest.parquet``  one row an image of the source, kept or not
+``summary.json``    classes, mode, size, the rows of each split, counts, what was skipped and why
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.errors import UserError
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the store.
+
+    Attributes:
+        images: uint8 (N, C, H, W), memory-mapped and read-only.
+        labels: int64 (N,).
+    """
+
+    name: SplitName
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def counts(self, classes: int) -> np.ndarray:
+        """Images a class, int64 (classes,)."""
+        return np.bincount(self.labels, minlength=classes)
+
+
+@dataclass(frozen=True)
+class Store:
+    """An ingested set on disk; opening it reads the summary alone."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> "Store":
+        """Opens the set in ``folder``.
+
+        Raises:
+            UserError: there is no ingested set, or it is not whole.
+        """
+        try:
+            summary = json.loads((folder / "summary.json").read_text())
+        except FileNotFoundError:
+            raise UserError(f"{folder}: no ingested set here; run `dvc repro ingest` first") from None
+        except json.JSONDecodeError as error:
+            raise UserError(f"{folder}/summary.json: not readable ({error}); run `dvc repro --force ingest`") from None
+        return cls(folder, summary)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a label is an index into them."""
+        return tuple(self.summary["classes"])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return int(self.summary["channels"])
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return int(self.summary["image_size"])
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """Every image, uint8 (N, C, H, W), memory-mapped and read-only."""
+        return np.load(self.folder / "images.npy", mmap_mode="r")
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Every label, int64 (N,)."""
+        return np.load(self.folder / "labels.npy")
+
+    def split(self, name: SplitName) -> Split:
+        """The rows of one split; no copy is made."""
+        start, stop = self.summary["splits"][name]
+        return Split(name, self.images[start:stop], self.labels[start:stop])

@@ -1,0 +1,49 @@
+"""Where a project's files lie. The one place that knows the names of the pipeline's outputs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds ``params.yaml`` and ``dvc.yaml``, and the places below it."""
+
+    root: Path = Path(".")
+
+    @property
+    def params(self) -> Path:
+        """The parameters, the only input of a stage beside the earlier stages' outputs."""
+        return self.root / "params.yaml"
+
+    @property
+    def store(self) -> Path:
+        """The ingested set, written by ``ingest``."""
+        return self.root / "data" / "store"
+
+    @property
+    def models(self) -> Path:
+        """Generator, critic and their cards, written by ``train``."""
+        return self.root / "models"
+
+    @property
+    def synthetic(self) -> Path:
+        """The exported set with its ``manifest.parquet``, written by ``export``."""
+        return self.root / "synthetic"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows it all, written by ``classify``."""
+        return self.root / "report"
+
+    @property
+    def scratch(self) -> Path:
+        """Resumable state of runs in work. Never an output of DVC's; what lies here may be lost without harm."""
+        return self.root / ".augmint"
+
+    def metrics(self, name: str) -> Path:
+        """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality`` or ``utility``."""
+        return self.root / "metrics" / f"{name}.json"
+
+    def plots(self, stage: str) -> Path:
+        """The folder of curves (CSV) and pictures (PNG) that ``stage`` leaves for ``dvc plots``."""
+        return self.root / "plots" / stage
