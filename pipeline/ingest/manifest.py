@@ -54,6 +54,8 @@ def write_manifest(path: Path, listing: Listing, records: Records, chosen: Selec
                 pa.array(chosen.rows[part], mask=chosen.rows[part] < 0),
                 [chosen.reasons.get(row) for row in rows],
             ]
-            arrays = [pa.array(column, field.type) if isinstance(column, list) else column for column, field in
-                      zip(columns, SCHEMA, strict=True)]
+            arrays = [
+                pa.array(column, field.type) if isinstance(column, list) else column
+                for column, field in zip(columns, SCHEMA, strict=True)
+            ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))

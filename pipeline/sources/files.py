@@ -107,7 +107,9 @@ def open_archive(path: Path) -> Source:
         UserError: it is not there, damaged, of another kind, or holds no classes of images.
     """
     if not path.is_file():
-        raise UserError(f"data.path: {path}: {_what(path)}; source: archive needs a .zip, .tar, .tar.gz or .tar.xz file")
+        raise UserError(
+            f"data.path: {path}: {_what(path)}; source: archive needs a .zip, .tar, .tar.gz or .tar.xz file"
+        )
     try:
         if zipfile.is_zipfile(path):
             return ZipSource(path)
