@@ -75,6 +75,7 @@ class TrainParams(Section):
     n_critic: Count = 2
     critic_lr: Positive = 1e-3
     generator_lr: Positive = 5e-4
+    lr_decay: Fraction = 0.3
     penalty_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     width: Annotated[int, Field(ge=4, le=512)] = 32
