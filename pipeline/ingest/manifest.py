@@ -32,8 +32,9 @@ SCHEMA = pa.schema(
 def write_manifest(path: Path, listing: Listing, records: Records, chosen: Selection) -> None:
     """Writes the columns of :data:`SCHEMA`.
 
-    ``group`` is null for an image that stands alone, else the path of the first image of its group; ``width`` and
-    ``height`` are null for a bad image; ``row`` is null for an image that is not in the store, ``reason`` for all others.
+    ``group`` is null for an image that stands alone, else the path of the first image of its group. ``width`` and
+    ``height`` are null for a bad image, ``row`` for one that is not in the store. ``reason`` says why an image was left
+    out, and is null for all others.
     """
     alone = np.bincount(chosen.groups) == 1
     _, first = np.unique(chosen.groups, return_index=True)

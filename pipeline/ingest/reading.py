@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -43,7 +44,7 @@ class Pixels:
         self._file = path.open("w+b", buffering=0)
         self._file.truncate(count * self._row)
 
-    def __enter__(self) -> "Pixels":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

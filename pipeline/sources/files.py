@@ -90,7 +90,8 @@ class TarStreamSource:
         with tarfile.open(self._path, "r|*") as tar:
             ordinal = -1
             for member in tar:
-                tar.members = []  # tarfile keeps every header it has read; a stream never looks back at them
+                # tarfile keeps every header it has read, which a stream never looks back at
+                tar.members = []  # type: ignore[attr-defined]
                 if not member.isreg():
                     continue
                 ordinal += 1

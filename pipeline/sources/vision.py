@@ -113,7 +113,7 @@ def _construct(kind: Any, name: str, root: Path, arguments: dict[str, Any]) -> A
 
 
 def _class(name: str) -> Any:
-    from torchvision import datasets  # noqa: PLC0415 - torch is slow to import, and other sources need none of it
+    from torchvision import datasets  # torch is slow to import, and other sources need none of it
 
     if name not in datasets.__all__:
         raise UserError(f"data.dataset: torchvision has no data set {name!r}; see torchvision.datasets for the names")
