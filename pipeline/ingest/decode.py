@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from pipeline.sources.base import MAX_FILE_BYTES, BadImageError, Payload
 
@@ -15,6 +15,19 @@ MAX_PIXELS = 89_478_485
 
 REDUCING_GAP = 2.0
 """Pillow shrinks by whole factors down to twice the target before it filters; hardly seen, much faster."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings each EXIF orientation upright."""
+
+SIDEWAYS = {TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
 
 @dataclass(frozen=True)
@@ -60,18 +73,18 @@ def decode(data: Payload, target: Target) -> Decoded:
     """
     try:
         image = _open(data)
-        width, height = image.size
-        image.draft("L" if target.channels == "L" else None, _needed(image.size, target))
+        size = image.size
+        drafted = image.draft("L" if target.channels == "L" else None, _needed(size, target))
         image.load()
-        image, turned = _upright(image)
-        pixels = _resized(_flattened(image, target.channels), target)
+        # a draft is rounded up to whole pixels: its picture ends at a fraction of the last one
+        width, height = drafted[1][2:] if drafted else image.size
+        turn = TURNS.get(_orientation(image))
+        pixels = _fitted(_flattened(image, target.channels), (width, height), size, turn, target)
     except BadImageError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever a damaged file leads them to
         raise BadImageError("damaged", f"{type(error).__name__}: {error}") from None
-    if turned:
-        width, height = height, width
-    return Decoded(_in_channels(pixels, target.channels), width, height)
+    return Decoded(_in_channels(pixels, target.channels), *(size[::-1] if turn in SIDEWAYS else size))
 
 
 def _open(data: Payload) -> Image.Image:
@@ -100,15 +113,11 @@ def _needed(size: tuple[int, int], target: Target) -> tuple[int, int]:
     return max(1, math.ceil(size[0] * scale)), max(1, math.ceil(size[1] * scale))
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The image as EXIF wants it shown, and whether that swapped width and height."""
+def _orientation(image: Image.Image) -> int:
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        if orientation == 1:
-            return image, False
-        return ImageOps.exif_transpose(image), orientation in (5, 6, 7, 8)
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF beside good pixels: shown as it lies, like viewers do
-        return image, False
+        return 1
 
 
 def _flattened(image: Image.Image, channels: str) -> Image.Image:
@@ -139,23 +148,34 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
-def _resized(image: Image.Image, target: Target) -> np.ndarray:
-    """uint8 (size, size) or (size, size, 3)."""
-    size, (width, height) = target.size, image.size
-    square = (size, size)
-    if target.fit == "pad" and width != height:
-        longest = max(width, height)
-        inner = (max(1, round(width * size / longest)), max(1, round(height * size / longest)))
-        canvas = Image.new(image.mode, square)
-        image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
-        canvas.paste(image, ((size - inner[0]) // 2, (size - inner[1]) // 2))
-        return np.asarray(canvas)
-    box = (0.0, 0.0, float(width), float(height))
+def _fitted(
+    image: Image.Image,
+    extent: tuple[float, float],
+    size: tuple[int, int],
+    turn: Image.Transpose | None,
+    target: Target,
+) -> np.ndarray:
+    """uint8 (S, S) or (S, S, 3) out of the upper left ``extent`` of ``image``; ``size`` is that of the source.
+
+    Turning comes last, when there is little to turn: to fit and to turn may change places.
+    """
+    width, height = extent
+    inner, box = (target.size, target.size), (0.0, 0.0, width, height)
     if target.fit == "crop":
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-    return np.asarray(image.resize(square, Image.Resampling.BICUBIC, box, REDUCING_GAP))
+    elif target.fit == "pad":
+        scale = target.size / max(size)
+        inner = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    image = image.resize(inner, Image.Resampling.BICUBIC, box, REDUCING_GAP)
+    if turn is not None:
+        image = image.transpose(turn)
+    if image.size != (target.size, target.size):
+        canvas = Image.new(image.mode, (target.size, target.size))
+        canvas.paste(image, ((target.size - image.width) // 2, (target.size - image.height) // 2))
+        image = canvas
+    return np.asarray(image)
 
 
 def _in_channels(pixels: np.ndarray, channels: str) -> np.ndarray:

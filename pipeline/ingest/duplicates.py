@@ -64,13 +64,15 @@ def near_groups(hashes: np.ndarray, bits: int, read: ReadPixels) -> np.ndarray:
 
     Args:
         hashes: uint64 (N,).
-        bits: 0 to 16.
+        bits: 1 to 16; 0 groups nothing.
         read: gives the pixels of some of the N images, uint8 (n, C, H, W).
 
     Returns:
         int64 (N,), the group of each image, numbered from 0 in the order of their first members.
     """
     groups = np.arange(len(hashes))
+    if not bits:
+        return groups
     for pairs in _collected(_close_pairs(hashes, bits)):
         pairs = pairs[groups[pairs[:, 0]] != groups[pairs[:, 1]]]
         pairs = pairs[_correlations(pairs, read) >= MIN_CORRELATION]

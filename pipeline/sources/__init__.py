@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.errors import UserError
 from pipeline.params import DataParams
 from pipeline.sources.base import BadImageError, Listing, Payload, Source
 from pipeline.sources.files import FolderSource, open_archive
@@ -15,7 +16,14 @@ def open_source(data: DataParams, root: Path) -> Source:
     Raises:
         UserError: nothing there, not readable, or nothing of use in it.
     """
-    path = root / data.path
+    source = _opened(data, root / data.path)
+    if len(source.listing.classes) < 2:
+        only = ", ".join(source.listing.classes) or "none"
+        raise UserError(f"data.path: {root / data.path}: one class at most ({only}); a classifier needs two or more")
+    return source
+
+
+def _opened(data: DataParams, path: Path) -> Source:
     if data.source == "folder":
         return FolderSource(path)
     if data.source == "table":

@@ -94,6 +94,12 @@ def class_names(names: list[str], where: str) -> tuple[str, ...]:
     return cleaned
 
 
+def used_classes(labels: np.ndarray, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels and classes without the classes that no image has: sets name more of them than they hold."""
+    used = np.unique(labels)
+    return np.searchsorted(used, labels), tuple(classes[label] for label in used.tolist())
+
+
 def printable(text: str) -> str:
     """``text`` without the surrogates that stand for undecodable bytes of a file name; Parquet and JSON need that."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -29,11 +29,12 @@ def arrange(paths: Sequence[str], where: str) -> tuple[Listing, list[int]]:
         UserError: no image is left, or all are in one class.
     """
     ignored: Counter[str] = Counter()
-    files = [(index, path.split("/")) for index, path in enumerate(paths) if _is_image(path, ignored)]
+    names = ["/".join(part for part in path.split("/") if part not in ("", ".")) for path in paths]  # tar's ./a/b
+    files = [(index, name.split("/")) for index, name in enumerate(names) if _is_image(name, ignored)]
     files = _unwrapped(files)
     in_splits = bool(files) and all(len(parts) < 2 or parts[0].lower() in SPLIT_NAMES for _, parts in files)
     depth = 1 if in_splits else 0
-    kept = [(paths[index], index, parts) for index, parts in files if len(parts) > depth + 1]
+    kept = [(names[index], index, parts) for index, parts in files if len(parts) > depth + 1]
     kept.sort(key=lambda entry: (entry[0], entry[1]))
     if outside := len(files) - len(kept):
         ignored["outside a class folder"] = outside

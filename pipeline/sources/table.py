@@ -27,6 +27,7 @@ from pipeline.sources.base import (
     class_names,
     printable,
     read_file,
+    used_classes,
 )
 from pipeline.store import SPLITS
 
@@ -79,7 +80,7 @@ class HuggingFaceSource:
             name = shard.relative_to(folder).as_posix()
             paths += [f"{name}#{row:08d}" for row in range(len(values))]
             splits.append(np.full(len(values), _shard_split(shard), np.int8))
-        numbers, classes = _numbered(labels, names, str(shards[0]))
+        numbers, classes = used_classes(*_numbered(labels, names, str(shards[0])))
         self.listing = Listing([printable(path) for path in paths], numbers, classes, np.concatenate(splits))
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.sources.base import BadImageError, Listing, Payload, class_names
+from pipeline.sources.base import BadImageError, Listing, Payload, class_names, used_classes
 from pipeline.store import SPLITS, SplitName
 
 SPLIT_VALUES: dict[SplitName, tuple[str, ...]] = {
@@ -31,15 +31,17 @@ class TorchvisionSource:
     def __init__(self, name: str, root: Path, download: bool) -> None:
         self._parts = _open_parts(name, root, download)
         labels = [_targets(part, name) for _, part in self._parts]
-        numbers = np.concatenate(labels)
+        found = np.concatenate(labels)
+        numbers, classes = used_classes(found, _classes(self._parts[0][1], int(found.max()) + 1, name))
         counts = [len(part) for part in labels]
+        self._labels = found
         self._lock = threading.Lock()
         self.listing = Listing(
             paths=[
                 f"{split or 'all'}/{i:08d}" for (split, _), n in zip(self._parts, counts, strict=True) for i in range(n)
             ],
             labels=numbers,
-            classes=_classes(self._parts[0][1], int(numbers.max()) + 1, name),
+            classes=classes,
             splits=np.repeat([SPLITS.index(split) if split else -1 for split, _ in self._parts], counts).astype(
                 np.int8
             ),
@@ -50,7 +52,7 @@ class TorchvisionSource:
         index = 0
         for _, part in self._parts:
             for position in range(len(part)):
-                yield index, partial(self._read, part, position, int(self.listing.labels[index]))
+                yield index, partial(self._read, part, position, int(self._labels[index]))
                 index += 1
 
     def _read(self, part: Any, position: int, label: int) -> Image.Image:
@@ -144,4 +146,7 @@ def _classes(part: Any, count: int, name: str) -> tuple[str, ...]:
     names = getattr(part, "classes", None)
     if not isinstance(names, list) or len(names) < count:
         names = [f"{label:0{len(str(count - 1))}d}" for label in range(count)]
-    return class_names([value if isinstance(value, str) else str(value) for value in names], f"torchvision's {name}")
+    texts = [", ".join(value) if isinstance(value, tuple) else str(value) for value in names]
+    if len(set(texts)) < len(texts):  # ImageNet has two kinds of crane
+        texts = [f"{text} ({label})" for label, text in enumerate(texts)]
+    return class_names(texts, f"torchvision's {name}")

@@ -18,7 +18,7 @@ from pipeline.store import SPLITS, SplitName, write_store
 from pipeline.workspace import Workspace
 
 LISTED = 100
-BYTES_AT_ONCE = 1 << 24
+BYTES_AT_ONCE = 1 << 22
 
 
 def run(params: Params, workspace: Workspace) -> None:
