@@ -13,7 +13,7 @@ DIGEST_BYTES = 16
 MIN_CORRELATION = 0.98
 """Of two near duplicates' pixels. Exposures of one scene lie above; few pairs of different garments or digits do."""
 
-PAIRS_AT_ONCE = 1 << 20
+PAIRS_AT_ONCE = 1 << 14
 PIXELS_AT_ONCE = 1 << 18
 
 ReadPixels = Callable[[np.ndarray], np.ndarray]
@@ -73,7 +73,7 @@ def near_groups(hashes: np.ndarray, bits: int, read: ReadPixels) -> np.ndarray:
     groups = np.arange(len(hashes))
     if not bits:
         return groups
-    for pairs in _collected(_close_pairs(hashes, bits)):
+    for pairs in _collected(_close_pairs(hashes, bits), max(PAIRS_AT_ONCE, len(hashes))):
         pairs = pairs[groups[pairs[:, 0]] != groups[pairs[:, 1]]]
         pairs = pairs[_correlations(pairs, read) >= MIN_CORRELATION]
         groups = groups_of(groups, pairs)
@@ -108,14 +108,17 @@ def _close_pairs(hashes: np.ndarray, bits: int) -> Iterator[np.ndarray]:
             step += 1
 
 
-def _collected(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The pairs of ``parts`` in blocks of about a million, each sorted and without repeats."""
+def _collected(parts: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The pairs of ``parts`` in blocks of ``size`` or some more, each sorted and without repeats.
+
+    Small blocks save work: most pairs of a large group fall away once earlier blocks have joined its members.
+    """
     waiting: list[np.ndarray] = []
     count = 0
     for part in parts:
         waiting.append(part)
         count += len(part) + 1  # an empty part takes room as well
-        if count >= PAIRS_AT_ONCE:
+        if count >= size:
             yield _distinct(waiting)
             waiting, count = [], 0
     if waiting:
@@ -133,7 +136,9 @@ def _correlations(pairs: np.ndarray, read: ReadPixels) -> np.ndarray:
         return result
     step = max(1, PIXELS_AT_ONCE // read(pairs[0, :1]).size)
     for start in range(0, len(pairs), step):
-        first, second = (_standardised(read(column)) for column in pairs[start : start + step].T)
+        part = pairs[start : start + step]
+        rows, place = np.unique(part, return_inverse=True)
+        first, second = _standardised(read(rows))[place.reshape(part.shape).T]
         result[start : start + step] = np.einsum("np,np->n", first, second)
     return result
 

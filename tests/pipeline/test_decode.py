@@ -109,6 +109,7 @@ def test_exif_orientation(orientation: int, fit: str) -> None:
     assert np.abs(decoded.pixels.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_beside_good_pixels() -> None:
     data = saved(GREY, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert pixels(data).shape == (1, 16, 16)
