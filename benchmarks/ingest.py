@@ -1,4 +1,4 @@
-"""Ingest against a plain loop of ``PIL.open``, torchvision's ``Resize`` and ``ToTensor``; its memory at ten times the set.
+"""Ingest against a plain loop of PIL's ``open``, torchvision's ``Resize`` and ``ToTensor``; memory at 10 times the set.
 
     python benchmarks/ingest.py ARCHIVE [SIZE]
 

@@ -170,7 +170,7 @@ def _sha256(data: Payload) -> bytes:
 
 
 def _too_many_bad(source: Source, records: Records, max_bad_fraction: float) -> str:
-    first = sorted(records.reasons.items())[:5]
+    first = sorted(records.reasons.copy().items())[:5]  # other threads may still add to it
     shown = "\n".join(f"  {source.listing.paths[index]}: {error}" for index, error in first)
     return (
         f"more than {max_bad_fraction:.1%} of the {len(source.listing):,} images cannot be used "

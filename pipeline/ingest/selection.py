@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.errors import UserError
 from pipeline.ingest.duplicates import groups_of, near_groups
 from pipeline.ingest.reading import Pixels, Records
 from pipeline.ingest.splitting import TEST, TRAIN, assign_splits, thin
@@ -52,7 +53,7 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     is true, and either would teach or score an error.
 
     Raises:
-        UserError: a class ends without images in train or test.
+        UserError: no image is left, or none of a class in train or test.
     """
     data, count = params.data, len(listing)
     chosen = Selection(np.full(count, -1, np.int8), np.full(count, -1), np.arange(count), np.arange(count))
@@ -61,6 +62,8 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
         _leave_out_copies(copies, listing, chosen)
     left_out = np.fromiter(chosen.reasons, np.int64, len(chosen.reasons))
     kept = np.setdiff1d(np.arange(count), left_out, assume_unique=True)
+    if not len(kept):
+        raise UserError(f"none of the {count:,} images can be used; the first: {chosen.reasons[0]}")
     channels = store_channels(records, kept)
     near = near_groups(
         records.hashes[kept], data.near_duplicate_bits, lambda rows: pixels.read(kept[rows], records.grey, channels)

@@ -150,6 +150,13 @@ def test_bad_images_are_skipped_and_named(images: Path, ingest: Callable[..., St
     assert len(store.labels) == 19
 
 
+def test_no_image_at_all_that_can_be_used(images: Path, ingest: Callable[..., Store]) -> None:
+    for path in images.rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(UserError, match="none of the 20 images can be used; the first: not an image"):
+        ingest(max_bad_fraction=1.0)
+
+
 def test_a_failure_leaves_the_last_good_store(images: Path, ingest: Callable[..., Store], tmp_path: Path) -> None:
     ingest()
     first = outputs(tmp_path)
