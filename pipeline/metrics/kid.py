@@ -26,9 +26,9 @@ def kid(
     The standard error is the delete-one jackknife over both sets. It is close where the sets differ, and errs on the
     large side (by up to √2) where they do not.
 
-    Labels say that the class proportions were set and not drawn. The usual estimate counts on chance in them too, and so
-    falls below 0 for two sets of equal make-up. With labels, each class is sampled on its own: the same sum, in which a
-    pair of one class weighs n / (n - 1) for its n images, and a jackknife within classes.
+    Labels say that the class proportions were set and not drawn. The usual estimate counts on chance in them too, and
+    so falls below 0 for two sets of equal make-up. With labels, each class is sampled on its own: the same sum, in
+    which a pair of one class weighs n / (n - 1) for its n images, and a jackknife within classes.
 
     Args:
         first: any float dtype (N, D), N > 2.

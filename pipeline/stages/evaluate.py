@@ -118,7 +118,7 @@ def _sampler(params: Params, workspace: Workspace, store: Store) -> Sampler:
         generator, card = load_generator(workspace.models)
     except WeightsError as error:
         raise UserError(f"{error}; run `dvc repro train` first") from None
-    known = (tuple(card["classes"]), card["channels"], card["image_size"])
+    known = (tuple(card["classes"]), generator.shape.channels, generator.shape.image_size)
     if known != (store.classes, store.channels, store.image_size):
         raise UserError(
             f"{workspace.models}/generator.json: trained on other classes or sizes than {store.folder} holds; "

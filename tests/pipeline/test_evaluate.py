@@ -22,8 +22,8 @@ def save_generator(workspace: Workspace, classes: list[str] = CLASSES) -> None:
     """An untrained generator: the stage asks no more of it than that it draws."""
     torch.manual_seed(0)
     shape = Shape(image_size=8, channels=1, classes=len(classes), latent_dim=4, width=4)
-    card = {"family": "resnet", "classes": classes, "image_size": 8, "channels": 1}
-    save_network(workspace.models, "generator", build("resnet", "generator", shape), card)
+    network = build("resnet", "generator", shape)
+    save_network(workspace.models, "generator", network, {"family": "resnet", "classes": classes})
 
 
 def outputs(workspace: Workspace) -> dict[str, str]:

@@ -82,9 +82,9 @@ def test_kids_standard_error_is_the_jackknifes_taken_row_by_row(monkeypatch: pyt
     monkeypatch.setattr(kid_module, "BLOCK_ROWS", 5)
     monkeypatch.setattr(kid_module, "BLOCK_COLUMNS", 4)
     first, second = (x.astype(np.float64) for x in two_sets(12, 9, 3))
-    one = [plain_kid(np.delete(first, i, axis=0), second) for i in range(12)]
-    two = [plain_kid(first, np.delete(second, i, axis=0)) for i in range(9)]
-    error = np.sqrt(11 / 12 * np.square(one - np.mean(one)).sum() + 8 / 9 * np.square(two - np.mean(two)).sum())
+    one = np.array([plain_kid(np.delete(first, i, axis=0), second) for i in range(12)])
+    two = np.array([plain_kid(first, np.delete(second, i, axis=0)) for i in range(9)])
+    error = np.sqrt(11 * one.var() + 8 * two.var())
     result = kid(first, second)
     assert result.value == pytest.approx(plain_kid(first, second), rel=1e-10)
     assert result.standard_error == pytest.approx(error, rel=1e-8)
