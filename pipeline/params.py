@@ -1,11 +1,12 @@
 """``params.yaml`` as frozen typed models: the one place for defaults, bounds and messages."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
@@ -47,11 +48,20 @@ class DataParams(Section):
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
     max_bad_fraction: Fraction = 0.02
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 2
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 4
     group_pattern: str = ""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
     long_tail: LongTail | None = None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
 
     @model_validator(mode="after")
     def _possible(self) -> "DataParams":

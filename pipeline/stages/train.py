@@ -131,7 +131,14 @@ class Run:
 
     def ship(self, folder: Path) -> dict[str, object]:
         """Writes the averaged generator and the critic with their cards; returns the figures for DVC."""
-        card = {"family": self.config.family, "classes": list(self.store.classes), "kimg": self.kimg, "seed": self.seed}
+        card = {
+            "family": self.config.family,
+            "classes": list(self.store.classes),
+            "channels": self.store.channels,
+            "image_size": self.store.image_size,
+            "kimg": self.kimg,
+            "seed": self.seed,
+        }
         trainer = self.trainer
         digest = save_network(folder, "generator", trainer.ema, card | {"part": "generator"})
         save_network(folder, "critic", trainer.critic, card | {"part": "critic"})
