@@ -57,8 +57,8 @@ class DataParams(Section):
     def _possible(self) -> "DataParams":
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError(
-                f"val_fraction ({self.val_fraction}) and test_fraction ({self.test_fraction}) leave nothing to train on; "
-                "their sum must be below 1"
+                f"val_fraction ({self.val_fraction}) and test_fraction ({self.test_fraction}) leave nothing to "
+                "train on; their sum must be below 1"
             )
         if (self.source == "torchvision") != bool(self.dataset):
             raise ValueError("dataset names a torchvision class: give it with source: torchvision, and only there")
@@ -75,12 +75,13 @@ class TrainParams(Section):
     n_critic: Count = 2
     critic_lr: Positive = 1e-3
     generator_lr: Positive = 5e-4
+    lr_decay: Fraction = 0.3
     penalty_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     width: Annotated[int, Field(ge=4, le=512)] = 32
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
     ema_kimg: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
-    augment: tuple[Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast", "flip"], ...] = (
+    augment: tuple[Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"], ...] = (
         "translate",
         "scale",
         "rotate",
@@ -155,7 +156,9 @@ def load_params(path: Path) -> Params:
     try:
         content = YAML(typ="rt").load(path.read_text())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run augmint in the folder that holds params.yaml and dvc.yaml") from None
+        raise UserError(
+            f"{path}: no such file; run augmint in the folder that holds params.yaml and dvc.yaml"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except MarkedYAMLError as error:
@@ -223,9 +226,9 @@ def _nearest(keys: tuple[str, ...]) -> str:
     section: type[BaseModel] = Params
     for key in keys[:-1]:
         annotation = section.model_fields[key].annotation
-        section = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
+        section = next(
+            t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)
+        )
     known = sorted(section.model_fields)
     close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
     return f"; did you mean `{close[0]}`? (known here: {', '.join(known)})" if close else ""
-
-

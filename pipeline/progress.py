@@ -47,7 +47,7 @@ class Progress:
         self._last_line = time.monotonic()
         seconds = self._last_line - self._began
         rate = (self.done - self.start) / max(seconds, 1e-9)
-        left = f", {(self.total - self.done) / rate:.0f} s left" if 0 < rate and self.done < self.total else ""
+        left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
         tail = f", {note}" if note else ""
         print(
             f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, {seconds:.0f} s{left}{tail}",

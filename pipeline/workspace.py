@@ -8,7 +8,7 @@ from pathlib import Path
 class Workspace:
     """The folder that holds ``params.yaml`` and ``dvc.yaml``, and the places below it."""
 
-    root: Path = Path(".")
+    root: Path = Path()
 
     @property
     def params(self) -> Path:

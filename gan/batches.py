@@ -1,0 +1,58 @@
+"""Real images for the critic, drawn class by class, from a set on the device or from a memory-mapped file."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+RESIDENT_BYTES = 2**31
+
+
+class Batches:
+    """Random batches of a uint8 set.
+
+    Sets up to :data:`RESIDENT_BYTES` live on the device as uint8; larger ones are read row by row.
+
+    Args:
+        images: uint8 (N, C, H, W), an array or a memory map.
+        labels: int64 (N,).
+        classes: how many labels there are; each must occur.
+        balance: the exponent b of p(class) ~ count^(1 - b): 0 as they come, 1 all alike.
+        device: where batches go.
+
+    Raises:
+        ValueError: a class has no image.
+    """
+
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, classes: int, balance: float, device: torch.device
+    ) -> None:
+        counts = np.bincount(labels, minlength=classes)
+        if (counts == 0).any():
+            raise ValueError(f"no image of class {int(np.argmin(counts))}")
+        self.device = device
+        self.probabilities = torch.from_numpy(counts.astype(np.float64) ** (1 - balance))
+        self._counts = torch.from_numpy(counts)
+        self._starts = torch.from_numpy(np.cumsum(counts) - counts)
+        self._order = torch.from_numpy(np.argsort(labels, kind="stable"))
+        self._file = images
+        self._resident = torch.tensor(images, device=device) if images.nbytes <= RESIDENT_BYTES else None
+
+    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:
+        """Labels in the sampling proportions, int64 (count,), on the CPU."""
+        return torch.multinomial(self.probabilities, count, replacement=True, generator=generator)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images float32 (count, C, H, W) in [-1, 1] and labels int64 (count,), on the device."""
+        labels = self.draw_labels(count, generator)
+        within = (torch.rand(count, generator=generator, dtype=torch.float64) * self._counts[labels]).long()
+        rows = self._order[self._starts[labels] + within]
+        if self._resident is not None:
+            pixels = self._resident[rows.to(self.device)]
+        else:
+            pixels = torch.from_numpy(self._file[rows.numpy()]).to(self.device)
+        return pixels.float() / 127.5 - 1, labels.to(self.device)
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Images in [-1, 1] to uint8, the inverse of what :class:`Batches` does. Any shape."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,112 @@
+"""Residual generator and critic for class-conditional WGAN-GP.
+
+After Gulrajani et al. 2017 (residual blocks, no batch norm in the critic) and Miyato & Koyama 2018 (projection).
+The generator is normalised per image and modulated by (z, label), so that an image never depends on its batch.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan.networks.shape import Network, Shape
+
+
+class Modulation(nn.Module):
+    """Normalises each image over channels and space, then scales and shifts its channels by the style."""
+
+    def __init__(self, channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(style_dim, 2 * channels)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """x (N, C, H, W), style (N, S) to (N, C, H, W)."""
+        scale, shift = self.affine(style)[:, :, None, None].chunk(2, dim=1)
+        return F.group_norm(x, 1) * (1 + scale) + shift
+
+
+class UpBlock(nn.Module):
+    """A residual block that doubles the resolution.
+
+    The wide convolution runs before the upsampling: a quarter of the work of the usual order, which upsamples first.
+    """
+
+    def __init__(self, inputs: int, outputs: int, style_dim: int) -> None:
+        super().__init__()
+        self.first_norm = Modulation(inputs, style_dim)
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second_norm = Modulation(outputs, style_dim)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """x (N, inputs, H, W), style (N, S) to (N, outputs, 2H, 2W)."""
+        y = self.first(F.relu(self.first_norm(x, style)))
+        y = F.interpolate(F.relu(self.second_norm(y, style)), scale_factor=2.0, mode="nearest")
+        return self.second(y) + F.interpolate(self.skip(x), scale_factor=2.0, mode="nearest")
+
+
+class Generator(Network):
+    """z (N, latent_dim) and labels (N,) to images (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        widths = [shape.width_at(level) for level in range(shape.levels, -1, -1)]
+        style_dim = 2 * shape.latent_dim
+        self.embed = nn.Embedding(shape.classes, shape.latent_dim)
+        self.stem = nn.Linear(style_dim, widths[0] * shape.base**2)
+        self.blocks = nn.ModuleList(UpBlock(i, o, style_dim) for i, o in pairwise(widths))
+        self.last_norm = Modulation(widths[-1], style_dim)
+        self.to_image = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
+        shape = self.shape
+        style = torch.cat([z, self.embed(labels)], dim=1)
+        x = self.stem(style).view(len(z), -1, shape.base, shape.base)
+        for block in self.blocks:
+            x = block(x, style)
+        x = torch.tanh(self.to_image(F.relu(self.last_norm(x, style))))
+        return x[:, :, : shape.image_size, : shape.image_size]
+
+
+class DownBlock(nn.Module):
+    """A residual block; ``down`` halves the resolution, rounding up, before the wide convolution (see ``UpBlock``)."""
+
+    def __init__(self, inputs: int, outputs: int, down: bool) -> None:
+        super().__init__()
+        self.down = down
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H/2, W/2), or (N, outputs, H, W) without ``down``."""
+        y = self.first(F.relu(x))
+        if self.down:
+            y, x = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (y, x))
+        return self.second(F.relu(y)) + self.skip(x)
+
+
+class Critic(Network):
+    """Images (N, C, H, W) and labels (N,) to scores (N,); no layer sees more than one image."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        widths = [shape.width_at(level) for level in range(shape.levels + 1)]
+        self.from_image = nn.Conv2d(shape.channels, widths[0], 3, padding=1)
+        blocks = [DownBlock(i, o, down=True) for i, o in pairwise(widths)]
+        self.blocks = nn.ModuleList([*blocks, DownBlock(widths[-1], widths[-1], down=False)])
+        self.score = nn.Linear(widths[-1], 1)
+        self.embed = nn.Embedding(shape.classes, widths[-1])
+        nn.init.normal_(self.embed.weight, std=widths[-1] ** -0.5)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
+        x = self.from_image(images)
+        for block in self.blocks:
+            x = block(x)
+        h = F.relu(x).mean(dim=(2, 3))
+        return self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1)
