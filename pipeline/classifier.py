@@ -22,8 +22,8 @@ class Recipe:
     """How the images of the train split are used.
 
     Attributes:
-        balance: ``none``; ``weights`` weighs each image's loss by the inverse of its class's size; ``oversampling`` draws every
-            class equally often.
+        balance: ``none``; ``weights`` weighs each image's loss by the inverse of its class's size; ``oversampling``
+            draws every class equally often.
         augment: see :func:`pipeline.augmentation.augment`.
     """
 
@@ -33,7 +33,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class ExtraPass:
-    """Images that take a forward pass of their own at every step, so that batch normalisation never mixes them with the others.
+    """Images that take a forward pass of their own at every step, so that batch normalisation never mixes them in.
 
     Attributes:
         images: uint8 (M, C, H, W), may be memory-mapped.
@@ -51,8 +51,8 @@ class ExtraPass:
 class SmallResNet(nn.Module):
     """A residual network (He et al. 2016) with batch normalisation and global average pooling.
 
-    Three stages of ``width``, 2 and 4 times ``width`` channels, each at half the resolution of the one before; images above
-    16x16 are brought to at most 16x16 by the stem, which keeps a training step within tens of milliseconds on one core.
+    Three stages of ``width``, 2 and 4 times ``width`` channels, each at half the resolution of the one before; images
+    above 16x16 are brought to at most 16x16 by the stem, which keeps a training step short on one core.
 
     Args:
         classes: number of logits.
@@ -134,7 +134,7 @@ def fit(
 ) -> None:
     """Trains ``network`` in place, on the device that it is on, with AdamW and a one-cycle learning rate.
 
-    Equal ``seed`` means equal batches wherever labels and ``recipe.balance`` are equal, whatever else differs; the draws of
+    Equal ``seed`` means equal batches wherever labels and the sampling are equal, whatever else differs; the draws of
     ``extra`` depend on its size alone.
 
     Args:
@@ -181,21 +181,22 @@ def draw_batches(
 ) -> np.ndarray:
     """The rows of every batch, int64 (steps, batch_size).
 
-    Rows come in shuffled rounds, so that none is drawn again before all have been; if ``balanced``, classes come in such rounds,
-    and the members of each class in rounds of their own.
+    Rows come in shuffled rounds, so that none is drawn again before all have been; if ``balanced``, classes come in
+    such rounds, and the members of each class in rounds of their own.
     """
     total = steps * batch_size
     if not balanced:
-        return _rounds(np.arange(len(labels)), total, generator).reshape(steps, batch_size)
-    order = _rounds(np.unique(labels), total, generator)
+        return shuffled_rounds(np.arange(len(labels)), total, generator).reshape(steps, batch_size)
+    order = shuffled_rounds(np.unique(labels), total, generator)
     rows = np.empty(total, dtype=np.int64)
     for label in np.unique(labels):
         places = np.flatnonzero(order == label)
-        rows[places] = _rounds(np.flatnonzero(labels == label), len(places), generator)
+        rows[places] = shuffled_rounds(np.flatnonzero(labels == label), len(places), generator)
     return rows.reshape(steps, batch_size)
 
 
-def _rounds(items: np.ndarray, total: int, generator: torch.Generator) -> np.ndarray:
+def shuffled_rounds(items: np.ndarray, total: int, generator: torch.Generator) -> np.ndarray:
+    """``total`` of ``items`` (K,): shuffled anew in each round, the last one cut."""
     rounds = -(-total // len(items))
     return np.concatenate(
         [items[torch.randperm(len(items), generator=generator).numpy()] for _ in range(rounds)] or [items]
