@@ -137,10 +137,11 @@ class ClassifyParams(Section):
     steps: Count = 300
     batch_size: Annotated[int, Field(ge=2)] = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16
-    lr: Positive = 3e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    synthetic_weight: Annotated[float, Field(gt=0)] = 0.5
+    lr: Positive = 2e-2
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-2
+    synthetic_weight: Positive = 0.5
     min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    equivalence_margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     max_class_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
     bootstrap: Annotated[int, Field(ge=200)] = 2000
 
