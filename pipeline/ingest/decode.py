@@ -130,7 +130,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if image.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise BadImageError("no defined range", f"floats from {values.min():g} to {values.max():g}, expected 0 to 1")
+            raise BadImageError(
+                "no defined range", f"floats from {values.min():g} to {values.max():g}, expected 0 to 1"
+            )
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
     if values.min() < 0 or values.max() > 65535:
         raise BadImageError("no defined range", f"integers from {values.min()} to {values.max()}, expected 0 to 65535")

@@ -32,8 +32,9 @@ SCHEMA = pa.schema(
 def write_manifest(path: Path, listing: Listing, records: Records, chosen: Selection) -> None:
     """Writes the columns of :data:`SCHEMA`.
 
-    ``group`` is null for an image that stands alone, else the path of the first image of its group; ``width`` and
-    ``height`` are null for a bad image; ``row`` is null for an image that is not in the store, ``reason`` for all others.
+    ``group`` is null for an image that stands alone, else the path of the first image of its group. ``width`` and
+    ``height`` are null for a bad image, ``row`` for one that is not in the store. ``reason`` says why an image was left
+    out, and is null for all others.
     """
     alone = np.bincount(chosen.groups) == 1
     _, first = np.unique(chosen.groups, return_index=True)
@@ -54,6 +55,8 @@ def write_manifest(path: Path, listing: Listing, records: Records, chosen: Selec
                 pa.array(chosen.rows[part], mask=chosen.rows[part] < 0),
                 [chosen.reasons.get(row) for row in rows],
             ]
-            arrays = [pa.array(column, field.type) if isinstance(column, list) else column for column, field in
-                      zip(columns, SCHEMA, strict=True)]
+            arrays = [
+                pa.array(column, field.type) if isinstance(column, list) else column
+                for column, field in zip(columns, SCHEMA, strict=True)
+            ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))

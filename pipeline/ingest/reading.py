@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -24,7 +25,8 @@ from pipeline.sources import BadImageError, Payload, Source
 
 AT_ONCE = 16
 THREADS_PAY_ABOVE = 150e-6
-"""Seconds an image. Pillow lets other threads run while it decodes; below this, Python's own share is the larger."""
+"""Seconds of CPU an image. Pillow lets other threads run while it decodes, but the rest holds Python's lock: on small
+images threads would only wait for one another."""
 
 Task = tuple[int, Callable[[], Payload]]
 
@@ -42,10 +44,12 @@ class Pixels:
         self._file = path.open("w+b", buffering=0)
         self._file.truncate(count * self._row)
 
-    def __enter__(self) -> "Pixels":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
     def write(self, row: int, pixels: np.ndarray) -> None:
@@ -115,9 +119,10 @@ def _mapped(work: Callable[[list[Task]], int], tasks: Iterator[Task]) -> Iterato
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     seconds = math.inf
     for chunk in islice(chunks, 2):  # the first one also pays for Pillow's plugins
-        began = time.perf_counter()
-        yield work(chunk)
-        seconds = min(seconds, (time.perf_counter() - began) / len(chunk))
+        began = time.thread_time()
+        done = work(chunk)
+        seconds = min(seconds, (time.thread_time() - began) / len(chunk))
+        yield done
     if workers == 1 or seconds < THREADS_PAY_ABOVE:
         yield from map(work, chunks)
         return

@@ -55,7 +55,7 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
         UserError: a class ends without images in train or test.
     """
     data, count = params.data, len(listing)
-    chosen = Selection(*(np.full(count, -1, dtype) for dtype in (np.int8, np.int64)), np.arange(count), np.arange(count))
+    chosen = Selection(np.full(count, -1, np.int8), np.full(count, -1), np.arange(count), np.arange(count))
     chosen.reasons.update({index: str(records.reasons[index]) for index in sorted(records.reasons)})
     for copies in _exact_duplicates(listing, records):
         _leave_out_copies(copies, listing, chosen)

@@ -1,4 +1,4 @@
-"""Where images come from. Every kind of source gives a :class:`Listing` and its images, and all end in the same store."""
+"""Where images come from. Each source gives a :class:`Listing` and its images, and all end in the same store."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ def open_source(data: DataParams, root: Path) -> Source:
     if data.source == "folder":
         return FolderSource(path)
     if data.source == "table":
-        from pipeline.sources.table import open_table  # noqa: PLC0415 - pyarrow takes its time
+        from pipeline.sources.table import open_table  # pyarrow takes its time
 
         return open_table(path)
     if data.source == "torchvision":
-        from pipeline.sources.vision import TorchvisionSource  # noqa: PLC0415 - likewise torch
+        from pipeline.sources.vision import TorchvisionSource  # likewise torch
 
         return TorchvisionSource(data.dataset, path, data.download)
     return open_archive(path)

@@ -18,7 +18,7 @@ LEVELS = 16
 
 def write_digits(path: Path) -> None:
     """Writes ``<class>/<index>.png``, 8-bit grey: the set's levels 0..16 spread over 0..255."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - needed here alone, and slow to import
+    from sklearn.datasets import load_digits  # needed here alone, and slow to import
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / LEVELS)).astype(np.uint8)

@@ -90,7 +90,8 @@ class TarStreamSource:
         with tarfile.open(self._path, "r|*") as tar:
             ordinal = -1
             for member in tar:
-                tar.members = []  # tarfile keeps every header it has read; a stream never looks back at them
+                # tarfile keeps every header it has read, which a stream never looks back at
+                tar.members = []  # type: ignore[attr-defined]
                 if not member.isreg():
                     continue
                 ordinal += 1
@@ -107,7 +108,9 @@ def open_archive(path: Path) -> Source:
         UserError: it is not there, damaged, of another kind, or holds no classes of images.
     """
     if not path.is_file():
-        raise UserError(f"data.path: {path}: {_what(path)}; source: archive needs a .zip, .tar, .tar.gz or .tar.xz file")
+        raise UserError(
+            f"data.path: {path}: {_what(path)}; source: archive needs a .zip, .tar, .tar.gz or .tar.xz file"
+        )
     try:
         if zipfile.is_zipfile(path):
             return ZipSource(path)

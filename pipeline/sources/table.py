@@ -18,7 +18,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
-from pipeline.sources.base import SPLIT_NAMES, BadImageError, Listing, Payload, Source, class_names, printable, read_file
+from pipeline.sources.base import (
+    SPLIT_NAMES,
+    BadImageError,
+    Listing,
+    Payload,
+    Source,
+    class_names,
+    printable,
+    read_file,
+)
 from pipeline.store import SPLITS
 
 ROWS_AT_ONCE = 64
@@ -97,7 +106,9 @@ def open_table(path: Path) -> Source:
     if path.is_dir():
         tables = sorted(path.glob("*.csv")) or sorted(path.rglob("*.parquet"))
         if not tables:
-            raise UserError(f"data.path: {path}: no .csv in this folder and no .parquet below it; name the table itself")
+            raise UserError(
+                f"data.path: {path}: no .csv in this folder and no .parquet below it; name the table itself"
+            )
     else:
         tables = [path]
     if tables[0].suffix.lower() == ".parquet" and _holds_images(_schema(tables[0])):
@@ -173,7 +184,9 @@ def _image_column(schema: pa.Schema, path: Path) -> str:
     if len(images) > 1:
         raise UserError(f"{path}: {len(images)} columns of images ({', '.join(images)}); keep one")
     if "label" not in schema.names:
-        raise UserError(f"{path}: no column 'label' (found: {', '.join(schema.names)}); rename the column of the classes")
+        raise UserError(
+            f"{path}: no column 'label' (found: {', '.join(schema.names)}); rename the column of the classes"
+        )
     return images[0]
 
 

@@ -35,10 +35,14 @@ class TorchvisionSource:
         counts = [len(part) for part in labels]
         self._lock = threading.Lock()
         self.listing = Listing(
-            paths=[f"{split or 'all'}/{i:08d}" for (split, _), n in zip(self._parts, counts, strict=True) for i in range(n)],
+            paths=[
+                f"{split or 'all'}/{i:08d}" for (split, _), n in zip(self._parts, counts, strict=True) for i in range(n)
+            ],
             labels=numbers,
             classes=_classes(self._parts[0][1], int(numbers.max()) + 1, name),
-            splits=np.repeat([SPLITS.index(split) if split else -1 for split, _ in self._parts], counts).astype(np.int8),
+            splits=np.repeat([SPLITS.index(split) if split else -1 for split, _ in self._parts], counts).astype(
+                np.int8
+            ),
         )
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:
@@ -74,7 +78,9 @@ def _open_parts(name: str, root: Path, download: bool) -> list[tuple[SplitName |
         raise UserError(f"data.path: {root}: no such folder; it is the root of torchvision's {name}")
     if "train" in arguments:
         if "split" in arguments and _needed(arguments["split"]):
-            raise UserError(f"data.dataset: torchvision's {name} has several variants (split), which have no place here")
+            raise UserError(
+                f"data.dataset: torchvision's {name} has several variants (split), which have no place here"
+            )
         names: tuple[tuple[SplitName, bool], ...] = (("train", True), ("test", False))
         return [(split, _construct(kind, name, root, {**fixed, "train": value})) for split, value in names]
     if "split" in arguments:
@@ -107,7 +113,7 @@ def _construct(kind: Any, name: str, root: Path, arguments: dict[str, Any]) -> A
 
 
 def _class(name: str) -> Any:
-    from torchvision import datasets  # noqa: PLC0415 - torch is slow to import, and other sources need none of it
+    from torchvision import datasets  # torch is slow to import, and other sources need none of it
 
     if name not in datasets.__all__:
         raise UserError(f"data.dataset: torchvision has no data set {name!r}; see torchvision.datasets for the names")

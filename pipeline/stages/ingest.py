@@ -89,7 +89,7 @@ def _figures(listing: Listing, records: Records, chosen: Selection) -> dict[str,
         "duplicates": {
             "removed": copies,
             "conflicting": conflicting,
-            "first_conflicts": [_named(listing, group) for group in chosen.conflicting[:LISTED]],
+            "first_conflicts": [_conflict(listing, group) for group in chosen.conflicting[:LISTED]],
         },
         "near_duplicates": _near_figures(listing, chosen),
         "passed_over": [{"reason": reason, "files": count} for reason, count in sorted(listing.ignored.items())],
@@ -106,7 +106,7 @@ def _near_figures(listing: Listing, chosen: Selection) -> dict[str, Any]:
         "largest": max(map(len, groups), default=0),
         "conflicting": len(conflicts),
         "across_given_splits": len(across),
-        "first_conflicts": [_named(listing, group.tolist()) for group in conflicts[:LISTED]],
+        "first_conflicts": [_conflict(listing, group.tolist()) for group in conflicts[:LISTED]],
     }
 
 
@@ -118,5 +118,9 @@ def _groups(numbers: np.ndarray) -> Iterator[np.ndarray]:
         yield order[start : start + size]
 
 
-def _named(listing: Listing, group: list[int]) -> list[dict[str, str]]:
-    return [{"path": listing.paths[index], "label": listing.classes[listing.labels[index]]} for index in group]
+def _conflict(listing: Listing, group: list[int]) -> dict[str, Any]:
+    """One group of duplicates under several labels: its size, and the first image of each label."""
+    first: dict[str, str] = {}
+    for index in group:
+        first.setdefault(listing.classes[listing.labels[index]], listing.paths[index])
+    return {"images": len(group), "examples": [{"label": label, "path": path} for label, path in first.items()]}
