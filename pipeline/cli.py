@@ -102,7 +102,7 @@ def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> No
 @main.command()
 def results() -> None:
     """Print what the last run found: the table of arms, the verdict and the report's path."""
-    from pipeline.report.tables import print_results
+    from pipeline.report.results import print_results
 
     print_results(Workspace())
 

@@ -1,10 +1,8 @@
 """``classify``: trains classifiers with and without the synthetic images, and judges them on real test images."""
 
-import sys
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from gan.seeds import derive
 from pipeline.atomic import remove, replacing, write_json
@@ -25,7 +23,7 @@ from pipeline.metrics.utility import (
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.report.arms import draw_arms, write_arms, write_classes
-from pipeline.report.tables import utility_table
+from pipeline.report.results import print_utility
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -64,7 +62,7 @@ def run(params: Params, workspace: Workspace) -> None:
         write_classes(plots / "per_class.csv", metrics["per_class"])
         draw_arms(plots / "arms.png", metrics)
     remove(cache.parent)
-    _show(metrics)
+    print_utility(metrics)
 
 
 def _check(store: Store) -> None:
@@ -223,11 +221,3 @@ def _recipe_title(recipe: Recipe) -> str:
     balance = {"none": "", "weights": "class weights", "oversampling": "oversampling"}[recipe.balance]
     change = {"none": "", "affine": "affine", "trivial": "TrivialAugment"}[recipe.augment]
     return " + ".join(part for part in (balance, change) if part)
-
-
-def _show(metrics: dict[str, Any]) -> None:
-    console = Console(file=sys.stdout)
-    console.print(utility_table(metrics))
-    for warning in metrics["warnings"]:
-        console.print(f"note: {warning}", markup=False, highlight=False)
-    console.print(f"{metrics['verdict']}: {metrics['sentence']}", markup=False, highlight=False)
