@@ -123,11 +123,17 @@ class EvaluateParams(Section):
 
 
 class ExportParams(Section):
-    """Which synthetic set is written."""
+    """Which synthetic set is written.
 
-    balance: Literal["max"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=100)] = "max"
+    Attributes:
+        balance: how many synthetic images a class gets; see :func:`pipeline.stages.export.plan`. ``max`` fills it to
+            the largest class, a whole number (500) to that many, a number with a point (2.0) makes that many for each
+            real image.
+        include_real: the train split's images are part of the set, marked as real in the manifest.
+    """
+
+    balance: Literal["max"] | Count | Annotated[float, Field(gt=0, le=100)] = "max"
     include_real: bool = False
-    format: Literal["imagefolder"] = "imagefolder"
 
 
 class ClassifyParams(Section):
