@@ -1,7 +1,7 @@
 """Classical augmentation of whole batches: one random change an image, computed for all images at once.
 
-Torchvision's transforms draw one change for a batch; a Python loop over its images costs more than the training step at 8x8 to
-64x64. Here every image of a batch has its own draw, and all geometric changes are one resampling.
+Torchvision's transforms draw one change for a whole batch, and a Python loop over its images costs more than the
+training step that they are for. Here every image has its own draw, and all geometric changes are one resampling.
 """
 
 import math
@@ -27,9 +27,9 @@ MAX_LOG_FACTOR = math.log(2.0)
 def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> torch.Tensor:
     """Changes each image by a draw of its own.
 
-    ``affine`` rotates, shears, scales and shifts every image a little, all at once (the geometric half of RandAugment, Cubuk
-    et al. 2020). ``trivial`` gives each image one operation at one uniform strength (TrivialAugment, Müller & Hutter 2021),
-    geometric within twice the bounds of ``affine``, or photometric.
+    ``affine`` rotates, shears, scales and shifts every image a little, all at once (the geometric half of RandAugment,
+    Cubuk et al. 2020). ``trivial`` gives each image one operation at one uniform strength (TrivialAugment, Müller &
+    Hutter 2021): a geometric one within twice the bounds of ``affine``, or a photometric one.
 
     Args:
         images: float32 (N, C, H, W) in [-1, 1], on any device.
@@ -60,7 +60,7 @@ def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> 
 
 
 def _matrices(strength: torch.Tensor) -> torch.Tensor:
-    """(N, 6) strengths (rotate, shear x, shear y, shift x, shift y, scale; 1 is the bound) -> (N, 2, 3) for ``affine_grid``."""
+    """(N, 6) strengths (rotate, shear x, shear y, shift x, shift y, scale; 1 is the bound) -> (N, 2, 3) matrices."""
     angle = strength[:, 0] * MAX_ROTATION
     shear_x, shear_y = strength[:, 1] * MAX_SHEAR, strength[:, 2] * MAX_SHEAR
     scale = torch.exp(strength[:, 5] * MAX_LOG_SCALE)

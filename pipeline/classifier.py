@@ -22,8 +22,8 @@ class Recipe:
     """How the images of the train split are used.
 
     Attributes:
-        balance: ``none``; ``weights`` weighs each image's loss by the inverse of its class's size; ``oversampling`` draws every
-            class equally often.
+        balance: ``none``; ``weights`` weighs each image's loss by the inverse of its class's size; ``oversampling``
+            draws every class equally often.
         augment: see :func:`pipeline.augmentation.augment`.
     """
 
@@ -33,7 +33,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class ExtraPass:
-    """Images that take a forward pass of their own at every step, so that batch normalisation never mixes them with the others.
+    """Images that take a forward pass of their own at every step, so that batch normalisation never mixes them in.
 
     Attributes:
         images: uint8 (M, C, H, W), may be memory-mapped.
@@ -51,8 +51,8 @@ class ExtraPass:
 class SmallResNet(nn.Module):
     """A residual network (He et al. 2016) with batch normalisation and global average pooling.
 
-    Three stages of ``width``, 2 and 4 times ``width`` channels, each at half the resolution of the one before; images above
-    32x32 are brought to at most 32x32 by the stem.
+    Three stages of ``width``, 2 and 4 times ``width`` channels, each at half the resolution of the one before; images
+    above 16x16 are brought to at most 16x16 by the stem, which keeps a training step short on one core.
 
     Args:
         classes: number of logits.
@@ -64,7 +64,7 @@ class SmallResNet(nn.Module):
 
     def __init__(self, classes: int, channels: int, image_size: int, *, width: int = 16, seed: int = 0) -> None:
         super().__init__()
-        halvings = max(0, (image_size - 1).bit_length() - 5)
+        halvings = max(0, (image_size - 1).bit_length() - 4)
         stem: list[nn.Module] = [_conv(channels, width, stride=2 if halvings else 1), nn.BatchNorm2d(width), nn.ReLU()]
         for _ in range(halvings - 1):
             stem += [_conv(width, width, stride=2), nn.BatchNorm2d(width), nn.ReLU()]
@@ -85,6 +85,7 @@ class SmallResNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         nn.init.zeros_(self.head.bias)
+        self.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times the speed of the default layout on a CPU
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) float32 in [-1, 1] -> (N, 128), not negative."""
@@ -133,7 +134,7 @@ def fit(
 ) -> None:
     """Trains ``network`` in place, on the device that it is on, with AdamW and a one-cycle learning rate.
 
-    Equal ``seed`` means equal batches wherever labels and ``recipe.balance`` are equal, whatever else differs; the draws of
+    Equal ``seed`` means equal batches wherever labels and the sampling are equal, whatever else differs; the draws of
     ``extra`` depend on its size alone.
 
     Args:
@@ -180,21 +181,22 @@ def draw_batches(
 ) -> np.ndarray:
     """The rows of every batch, int64 (steps, batch_size).
 
-    Rows come in shuffled rounds, so that none is drawn again before all have been; if ``balanced``, classes come in such rounds,
-    and the members of each class in rounds of their own.
+    Rows come in shuffled rounds, so that none is drawn again before all have been; if ``balanced``, classes come in
+    such rounds, and the members of each class in rounds of their own.
     """
     total = steps * batch_size
     if not balanced:
-        return _rounds(np.arange(len(labels)), total, generator).reshape(steps, batch_size)
-    order = _rounds(np.unique(labels), total, generator)
+        return shuffled_rounds(np.arange(len(labels)), total, generator).reshape(steps, batch_size)
+    order = shuffled_rounds(np.unique(labels), total, generator)
     rows = np.empty(total, dtype=np.int64)
     for label in np.unique(labels):
         places = np.flatnonzero(order == label)
-        rows[places] = _rounds(np.flatnonzero(labels == label), len(places), generator)
+        rows[places] = shuffled_rounds(np.flatnonzero(labels == label), len(places), generator)
     return rows.reshape(steps, batch_size)
 
 
-def _rounds(items: np.ndarray, total: int, generator: torch.Generator) -> np.ndarray:
+def shuffled_rounds(items: np.ndarray, total: int, generator: torch.Generator) -> np.ndarray:
+    """``total`` of ``items`` (K,): shuffled anew in each round, the last one cut."""
     rounds = -(-total // len(items))
     return np.concatenate(
         [items[torch.randperm(len(items), generator=generator).numpy()] for _ in range(rounds)] or [items]
@@ -221,7 +223,8 @@ def _class_weights(labels: np.ndarray) -> torch.Tensor:
 
 
 def _floats(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(images).to(device).float().div_(127.5).sub_(1)
+    x = torch.from_numpy(images).to(device).float().div_(127.5).sub_(1)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 @contextmanager

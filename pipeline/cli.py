@@ -1,6 +1,7 @@
 """The command line. Thin: each command reads the parameters and calls one function, imported when it is needed."""
 
 import importlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,6 +20,10 @@ STAGES = {
     "export": "Write the labelled synthetic set.",
     "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
+# Threads of torch that spin while they wait cost a training twenty times its time when another program wants the cores.
+# OpenMP reads this once, when torch is imported, which is after this line.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
@@ -97,7 +102,7 @@ def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> No
 @main.command()
 def results() -> None:
     """Print what the last run found: the table of arms, the verdict and the report's path."""
-    from pipeline.report.tables import print_results
+    from pipeline.report.results import print_results
 
     print_results(Workspace())
 

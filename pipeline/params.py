@@ -123,11 +123,17 @@ class EvaluateParams(Section):
 
 
 class ExportParams(Section):
-    """Which synthetic set is written."""
+    """Which synthetic set is written.
 
-    balance: Literal["max"] | Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=100)] = "max"
+    Attributes:
+        balance: how many synthetic images a class gets; see :func:`pipeline.stages.export.plan`. ``max`` fills it to
+            the largest class, a whole number (500) to that many, a number with a point (2.0) makes that many for each
+            real image.
+        include_real: the train split's images are part of the set, marked as real in the manifest.
+    """
+
+    balance: Literal["max"] | Count | Annotated[float, Field(gt=0, le=100)] = "max"
     include_real: bool = False
-    format: Literal["imagefolder"] = "imagefolder"
 
 
 class ClassifyParams(Section):
@@ -137,10 +143,11 @@ class ClassifyParams(Section):
     steps: Count = 300
     batch_size: Annotated[int, Field(ge=2)] = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16
-    lr: Positive = 3e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    synthetic_weight: Annotated[float, Field(gt=0)] = 0.5
+    lr: Positive = 2e-2
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-2
+    synthetic_weight: Positive = 0.5
     min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    equivalence_margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     max_class_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
     bootstrap: Annotated[int, Field(ge=200)] = 2000
 

@@ -28,7 +28,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
         raise UserError(f"--out {out}: not a kind of picture; end it in .png, .jpg or .webp")
     images = Sampler(generator, seed).draw(classes.index(class_name), 0, count).numpy()
     columns = math.ceil(math.sqrt(count))
-    rows = [images[start : start + columns] for start in range(0, count, columns)]
+    rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         grid(rows).save(out)

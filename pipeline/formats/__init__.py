@@ -1,0 +1,1 @@
+"""Writers of exported sets: names, files and the manifest beside them."""

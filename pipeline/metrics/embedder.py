@@ -23,7 +23,7 @@ class DomainEmbedder:
     network: SmallResNet
 
     def embed(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The features of uint8 images (N, C, H, W), float32 (N, 128), and the class that each looks like, int64 (N,)."""
+        """Features, float32 (N, 128), of uint8 images (N, C, H, W), and the class that each looks like, int64 (N,)."""
         embedded = features(self.network, images)
         with torch.inference_mode():
             predicted = self.network.head(torch.from_numpy(embedded)).argmax(1).numpy()

@@ -37,14 +37,14 @@ def manifold(real: np.ndarray, synthetic: np.ndarray, k: int) -> Manifold:
     balls = 0
     for row, column, squared in blocks(real, synthetic):
         in_real = squared <= real_radii[row, None]
-        balls += np.count_nonzero(in_real)
+        balls += int(np.count_nonzero(in_real))
         precise[column] |= in_real.any(axis=0)
         covered[row] |= in_real.any(axis=1)
         recalled[row] |= (squared <= synthetic_radii[column]).any(axis=1)
     return Manifold(
         precision=float(precise.mean()),
         recall=float(recalled.mean()),
-        density=float(balls / (k * len(synthetic))),
+        density=balls / (k * len(synthetic)),
         coverage=float(covered.mean()),
     )
 

@@ -74,9 +74,9 @@ def compare_once(
 ) -> Repeat:
     """Draws two real halves and a synthetic subset of equal size and class proportions, and compares them.
 
-    The real half is held-out too and not from the train split: the embedder learnt the train split by heart, so that its
-    features there are no measure of unseen images. Class proportions are the same on both sides, for real and synthetic
-    alike; with that much chance removed, a real KID lies a little below 0.
+    The real half is held-out too and not from the train split: the embedder learnt the train split by heart, so that
+    its features there are no measure of unseen images. Class proportions are the same on both sides, for real and
+    synthetic alike.
     """
     size = compared_at(len(held_out), len(synthetic))
     first, second = (held_out.take(rows) for rows in halves(held_out.labels, size, rng))
@@ -94,7 +94,7 @@ def _figures(candidate: Embedded, reference: Embedded, neighbours: int) -> dict[
     real_spread = within_class_spread(reference.features, reference.labels)
     return {
         "frechet_distance": frechet_distance(candidate.features, reference.features),
-        "kid": kid(candidate.features, reference.features).value,
+        "kid": kid(candidate.features, reference.features, candidate.labels, reference.labels).value,
         **manifold(reference.features, candidate.features, neighbours)._asdict(),
         "label_agreement": float((candidate.predicted == candidate.labels).mean()),
         **({"diversity": spread / real_spread} if spread is not None and real_spread else {}),
@@ -124,7 +124,7 @@ def summary(
     """
     floor = _floor(repeats)
     size = compared_at(len(held_out), len(synthetic))
-    distance = kid(synthetic.features, held_out.features)
+    distance = kid(synthetic.features, held_out.features, synthetic.labels, held_out.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
     per_class = [_of_class(label, name, held_out, synthetic, repeats) for label, name in enumerate(classes)]
     worst = max(per_class, key=lambda row: row["shortfall"] if row["shortfall"] is not None else -np.inf)

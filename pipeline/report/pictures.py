@@ -31,7 +31,8 @@ def grid(
     """Rows of images on white. Small ones are enlarged without smoothing, so that their pixels can be seen.
 
     Args:
-        rows: uint8 images (C, H, W), C 1 or 3, all of one size; ``None`` leaves a gap. An array (R, K, C, H, W) will do.
+        rows: uint8 images (C, H, W), C 1 or 3, all of one size; ``None`` leaves a gap; or an array
+            (R, K, C, H, W).
         labels: one beside each row, or none.
         headings: texts above the columns, each with how many columns it spans; a wider gap parts them.
 
@@ -59,18 +60,21 @@ def grid(
     return sheet
 
 
-def pairs(items: Sequence[Pair], columns: int = 5) -> Image.Image:
-    """Pairs side by side with their captions below, ``columns`` pairs a row.
+def pairs(items: Sequence[Pair], heading: str, columns: int = 5) -> Image.Image:
+    """Pairs side by side with their captions below, ``columns`` pairs a row, under a heading.
 
     Returns:
         An RGB image.
     """
     side = _tile_side(items[0].left)
     width, height = max(2 * side, 96) + 5 * GAP, side + LINE + 3 * GAP
-    sheet = Image.new("RGB", (width * min(columns, len(items)), height * -(-len(items) // columns)), PAPER)
+    top = LINE + 2 * GAP
+    across = max(width * min(columns, len(items)), int(FONT.getlength(heading)) + 4 * GAP)
+    sheet = Image.new("RGB", (across, top + height * -(-len(items) // columns)), PAPER)
     draw = ImageDraw.Draw(sheet)
+    draw.text((2 * GAP, GAP), heading, INK, FONT)
     for i, item in enumerate(items):
-        x, y = i % columns * width + 2 * GAP, i // columns * height + GAP
+        x, y = i % columns * width + 2 * GAP, top + i // columns * height
         if item.alarm:
             draw.rectangle((x - 2, y - 2, x + 2 * side + 1, y + side + 1), outline=ALARM, width=2)
         sheet.paste(_tile(item.left, side), (x, y))

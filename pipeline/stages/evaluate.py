@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.format import open_memmap
+from PIL import Image
 from rich.console import Console
 
 from gan.checkpoint import WeightsError, load_generator
@@ -92,7 +93,7 @@ def _held_out(store: Store, params: Params) -> Images:
 
 @contextmanager
 def _synthetic(params: Params, workspace: Workspace, store: Store, held_out: Images) -> Iterator[Images]:
-    """Draws the images to a file in the scratch folder, which goes in the end, so that memory does not grow with them."""
+    """Draws the images to a file in the scratch folder, so that memory does not grow with them; it goes in the end."""
     sampler = _sampler(params, workspace, store)
     counts = proportional(np.bincount(held_out.labels, minlength=len(store.classes)), params.evaluate.samples)
     path = workspace.scratch / "evaluate" / "synthetic.npy"
@@ -117,7 +118,7 @@ def _sampler(params: Params, workspace: Workspace, store: Store) -> Sampler:
         generator, card = load_generator(workspace.models)
     except WeightsError as error:
         raise UserError(f"{error}; run `dvc repro train` first") from None
-    known = (tuple(card["classes"]), card["channels"], card["image_size"])
+    known = (tuple(card["classes"]), generator.shape.channels, generator.shape.image_size)
     if known != (store.classes, store.channels, store.image_size):
         raise UserError(
             f"{workspace.models}/generator.json: trained on other classes or sizes than {store.folder} holds; "
@@ -128,7 +129,7 @@ def _sampler(params: Params, workspace: Workspace, store: Store) -> Sampler:
 
 def _embedder(train: Split, store: Store, params: Params) -> DomainEmbedder:
     steps = params.evaluate.embedder_steps
-    print(f"evaluate: training the embedder on {len(train):,} real images, {steps:,} steps", file=sys.stderr, flush=True)
+    print(f"evaluate: training the embedder, {steps:,} steps on {len(train):,} images", file=sys.stderr, flush=True)
     seed = derive(params.seed, "evaluate.embedder")
     return train_domain_embedder(train, len(store.classes), steps=steps, seed=seed)
 
@@ -162,7 +163,7 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def _grid(quality: dict[str, Any], held_out: Images, synthetic: Images, store: Store) -> Any:
+def _grid(quality: dict[str, Any], held_out: Images, synthetic: Images, store: Store) -> Image.Image:
     """One row a class, real beside synthetic; the classes that fall shortest where there are too many for a sheet."""
     order = sorted(range(len(store.classes)), key=lambda label: -(quality["per_class"][label]["shortfall"] or 0))
     shown = sorted(order[:GRID_ROWS])
@@ -178,22 +179,22 @@ def _some(images: Images, label: int) -> list[np.ndarray | None]:
 
 def _nearest(
     quality: dict[str, Any], drawn: Embedded, synthetic: Images, train: Split, neighbour: np.ndarray, store: Store
-) -> Any:
-    """The pairs of synthetic (left) and training image (right) that are nearest in pixels; suspected copies in red."""
+) -> Image.Image:
+    """The pairs of synthetic and training image that are nearest in pixels; suspected copies in red."""
     threshold = quality["copies"]["pixel"]["threshold"]
     values = np.sqrt(np.prod(train.images.shape[1:]))
     closest = np.argsort(drawn.pixel, kind="stable")[:PAIRS]
-    return pairs(
-        [
-            Pair(
-                synthetic.images[row],
-                train.images[neighbour[row]],
-                f"{store.classes[synthetic.labels[row]][:10]}  {drawn.pixel[row] / values:.1f}",
-                bool(drawn.pixel[row] < threshold),
-            )
-            for row in closest
-        ]
-    )
+    shown = [
+        Pair(
+            synthetic.images[row],
+            train.images[neighbour[row]],
+            f"{store.classes[synthetic.labels[row]][:10]}  {drawn.pixel[row] / values:.1f}",
+            bool(drawn.pixel[row] < threshold),
+        )
+        for row in closest
+    ]
+    heading = f"synthetic | nearest training image, RMS difference of 255 (red: below {threshold / values:.1f})"
+    return pairs(shown, heading)
 
 
 def _rounded(tree: Any) -> Any:

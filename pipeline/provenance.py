@@ -1,0 +1,92 @@
+"""Who made this image, from what, with what seed: the synthetic-media mark inside every synthetic image file.
+
+The mark is an XMP packet. ``Iptc4xmpExt:DigitalSourceType`` says to any reader that an algorithm made the image (IPTC
+Photo Metadata Standard 2023.1); properties of our own say which image of which generator it is, so that it can be made
+again.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from PIL import Image
+
+from pipeline.errors import UserError
+
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_OURS = "urn:augmint:xmp:1#"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Which synthetic image this is: image ``index`` of class ``label`` drawn from ``generator`` with ``seed``.
+
+    Attributes:
+        generator: SHA-256 of the generator's weights, 64 hex digits.
+        label: class name.
+        index: number of the image within its class, 0 or more.
+        seed: what :class:`gan.sampler.Sampler` was given.
+    """
+
+    generator: str
+    label: str
+    index: int
+    seed: int
+
+    def xmp(self) -> str:
+        """The mark as an XMP packet."""
+        return (
+            '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+            f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about=""'
+            f' xmlns:Iptc4xmpExt="{_IPTC}" xmlns:xmp="{_XMP}" xmlns:augmint="{_OURS}"'
+            f' Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}" xmp:CreatorTool="augmint"'
+            f" augmint:Generator={quoteattr(self.generator)} augmint:Class={quoteattr(self.label)}"
+            f' augmint:Index="{self.index}" augmint:Seed="{self.seed}"/>'
+            '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+        )
+
+
+def read_mark(path: Path) -> Mark | None:
+    """The mark in an image file (PNG, JPEG or WebP), or ``None`` when it holds none of ours.
+
+    Raises:
+        UserError: the file is not an image, or cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            packet = image.info.get("xmp")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not an image that can be read ({error})") from None
+    return None if packet is None else _parse(packet)
+
+
+def _parse(packet: bytes | str) -> Mark | None:
+    """Reads attributes and child elements alike: other tools rewrite the one form into the other."""
+    try:
+        root = ElementTree.fromstring(packet)
+        found: dict[str, str] = {}
+        for description in root.iter(f"{{{_RDF}}}Description"):
+            found.update(description.attrib)
+            found.update({child.tag: child.text or "" for child in description})
+        if found.get(f"{{{_IPTC}}}DigitalSourceType") != SOURCE_TYPE:
+            return None
+        ours = {name: found[f"{{{_OURS}}}{name}"] for name in ("Generator", "Class", "Index", "Seed")}
+        return Mark(ours["Generator"], ours["Class"], int(ours["Index"]), int(ours["Seed"]))
+    except (ElementTree.ParseError, KeyError, ValueError):
+        return None
+
+
+@cache
+def version() -> str:
+    """The version of augmint that is installed, or ``unknown`` in a checkout that is not."""
+    try:
+        return metadata.version("augmint")
+    except metadata.PackageNotFoundError:
+        return "unknown"
