@@ -77,5 +77,7 @@ class ManifestWriter:
 
     def _flush(self, rows: list[Row]) -> None:
         if rows:
-            columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+            ]
             self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))

@@ -30,7 +30,9 @@ def folder_names(classes: Sequence[str]) -> list[str]:
         if _folded(folder) in taken:
             folder = "".join(_percent(character) for character in name)
         if len(folder.encode()) > _MAX_BYTES:
-            raise UserError(f"class {name[:40]!r}…: its folder name has over {_MAX_BYTES} bytes; give it a shorter name")
+            raise UserError(
+                f"class {name[:40]!r}…: its folder name has over {_MAX_BYTES} bytes; give it a shorter name"
+            )
         taken.add(_folded(folder))
         folders.append(folder)
     return folders
@@ -44,7 +46,11 @@ def class_name(folder: str) -> str:
 def _check(name: str) -> None:
     if not name:
         raise UserError("a class has an empty name; give it one in the source")
-    bad = [character for character in name if unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff"]
+    bad = [
+        character
+        for character in name
+        if unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff"
+    ]
     if bad:
         raise UserError(f"class {name!r}: {bad[0]!r} can stand neither in a folder name nor in XML; rename the class")
 

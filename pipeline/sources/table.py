@@ -47,6 +47,13 @@ class FileTableSource:
         names = sorted(set(labels))
         number = {name: label for label, name in enumerate(names)}
         self._paths = [columns["path"][row] for row in order]
+        if outside := next(
+            (name for name in self._paths if ".." in Path(name).parts or Path(name).is_absolute()), None
+        ):
+            raise UserError(
+                f"data.path: {path}: {outside} lies outside of the table's folder, where DVC would not see it change; "
+                "move the table above its images"
+            )
         self.listing = Listing(
             paths=[printable(name) for name in self._paths],
             labels=np.array([number[label] for label in labels], np.int64),
@@ -95,28 +102,33 @@ class HuggingFaceSource:
 
 
 def open_table(path: Path) -> Source:
-    """The table at ``path``: a file, or the folder that holds one CSV, one table in Parquet, or Hugging Face shards.
+    """The table at ``path``: Hugging Face parquet, or the folder of its shards; or a folder with one table of paths.
 
-    A folder is the better choice for a table of paths: DVC then sees a changed image, and not the table alone.
+    A table of paths is named by the folder that it shares with its images: DVC watches ``data.path``, and would not see
+    a changed image beside a table.
 
     Raises:
-        UserError: nothing there, more than one table, or columns that are missing or of another kind.
+        UserError: nothing there, more than one table, columns that are missing or of another kind, or a table of paths
+            named by itself.
     """
     if not path.exists():
         raise UserError(f"data.path: {path}: no such file or folder; source: table needs a CSV or Parquet table")
     if path.is_dir():
         tables = sorted(path.glob("*.csv")) or sorted(path.rglob("*.parquet"))
         if not tables:
-            raise UserError(
-                f"data.path: {path}: no .csv in this folder and no .parquet below it; name the table itself"
-            )
+            raise UserError(f"data.path: {path}: no .csv in this folder and no .parquet below it; name another folder")
     else:
         tables = [path]
     if tables[0].suffix.lower() == ".parquet" and _holds_images(_schema(tables[0])):
         return HuggingFaceSource(path if path.is_dir() else path.parent, tables)
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables[:3])
-        raise UserError(f"data.path: {path}: {len(tables)} tables of paths here ({names}, …); name one of them")
+        raise UserError(f"data.path: {path}: {len(tables)} tables of paths here ({names}, …); keep one")
+    if not path.is_dir():
+        raise UserError(
+            f"data.path: {path}: name the folder that holds this table and its images ({path.parent}); DVC watches "
+            "data.path, and would not see a changed image beside it"
+        )
     return FileTableSource(tables[0])
 
 

@@ -162,7 +162,9 @@ def _source(params: Params, workspace: Workspace, store: Store) -> Source:
 
 def _describe(classes: tuple[str, ...], image_size: int, channels: int) -> str:
     names = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
-    return f"{image_size}x{image_size} {'colour' if channels == 3 else 'grey'} images of {len(classes)} classes ({names})"
+    return (
+        f"{image_size}x{image_size} {'colour' if channels == 3 else 'grey'} images of {len(classes)} classes ({names})"
+    )
 
 
 def _say_plan(source: Source, params: Params) -> None:

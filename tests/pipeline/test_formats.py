@@ -19,14 +19,19 @@ from pipeline.formats.manifest import SCHEMA, ManifestWriter, Row
 from pipeline.formats.names import class_name, folder_names
 
 # Control characters and lone surrogates are refused; everything else must come through.
-NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"), min_size=1, max_size=12)
+NAMES = st.text(
+    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"), min_size=1, max_size=12
+)
 
 
 @pytest.mark.parametrize(
     ("classes", "folders"),
     [
         (["cat", "Prunus avium", "日本", "v1.2"], ["cat", "Prunus avium", "日本", "v1.2"]),
-        (["a/b", "50%", "c:d", ".hidden", "..", "end.", " x "], ["a%2Fb", "50%25", "c%3Ad", "%2Ehidden", "%2E%2E", "end%2E", "%20x%20"]),
+        (
+            ["a/b", "50%", "c:d", ".hidden", "..", "end.", " x "],
+            ["a%2Fb", "50%25", "c%3Ad", "%2Ehidden", "%2E%2E", "end%2E", "%20x%20"],
+        ),
         (["con", "Con.txt", "console", "NUL"], ["%63on", "%43on.txt", "console", "%4EUL"]),
         (["A", "a", "b"], ["A", "%61", "b"]),
         (["é", "e\u0301"], ["é", "%65%CC%81"]),
@@ -85,7 +90,10 @@ def test_image_folder_is_read_by_torchvision_with_every_class(tmp_path: Path) ->
 
 def test_manifest_keeps_order_and_types_over_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 4)
-    rows = [Row(f"{i}.png", "0" * 64, "é", 2, i, i % 2 == 0, 2**62 + i if i % 2 == 0 else None, None, "1") for i in range(11)]
+    rows = [
+        Row(f"{i}.png", "0" * 64, "é", 2, i, i % 2 == 0, 2**62 + i if i % 2 == 0 else None, None, "1")
+        for i in range(11)
+    ]
     for name in ("one", "two"):
         with ManifestWriter(tmp_path / name) as writer:
             for row in rows:

@@ -215,11 +215,11 @@ def test_near_duplicates_and_groups_stay_on_one_side(
     assert by_name["cat/01.png"]["split"] == by_name["cat/11.png"]["split"] == by_name["dog/01.png"]["split"]
 
 
-def test_groups_of_a_table(images: Path, ingest: Callable[..., Store], tmp_path: Path) -> None:
+def test_groups_of_a_table(images: Path, ingest: Callable[..., Store]) -> None:
     paths = sorted(images.rglob("*.png"))
-    lines = [f"{p.relative_to(tmp_path)},{p.parent.name},{'' if i % 3 else 'patient 1'}" for i, p in enumerate(paths)]
-    (tmp_path / "table.csv").write_text("\n".join(["path,label,group", *lines]) + "\n")
-    rows = manifest(ingest(source="table", path="table.csv"))
+    lines = [f"{p.relative_to(images)},{p.parent.name},{'' if i % 3 else 'patient 1'}" for i, p in enumerate(paths)]
+    (images / "table.csv").write_text("\n".join(["path,label,group", *lines]) + "\n")
+    rows = manifest(ingest(source="table"))
     assert len({row["split"] for i, row in enumerate(rows.values()) if i % 3 == 0}) == 1
     assert [row["group"] is None for row in rows.values()] == [i % 3 > 0 for i in range(20)]
 

@@ -56,7 +56,13 @@ def test_element_form_is_read_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "packet",
-    [None, "not xml <", "<a/>", MARK.xmp().replace("trainedAlgorithmicMedia", "digitalCapture"), MARK.xmp().replace('Index="17"', 'Index="x"')],
+    [
+        None,
+        "not xml <",
+        "<a/>",
+        MARK.xmp().replace("trainedAlgorithmicMedia", "digitalCapture"),
+        MARK.xmp().replace('Index="17"', 'Index="x"'),
+    ],
 )
 def test_no_mark_where_there_is_none_of_ours(tmp_path: Path, packet: str | None) -> None:
     path = tmp_path / "image.png"

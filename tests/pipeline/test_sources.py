@@ -215,15 +215,14 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "folder"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_table_of_paths(kind: str, tmp_path: Path) -> None:
     as_folder(files("x/1.png", "x/2.png"), tmp_path)
-    path = tmp_path / "table.parquet"
     if kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(list(ROWS)), path)
+        pq.write_table(pa.Table.from_pylist(list(ROWS)), tmp_path / "table.parquet")
     else:
-        path = write_csv(tmp_path / "table.csv", *ROWS)
-    source = opened("table", tmp_path if kind == "folder" else path)
+        write_csv(tmp_path / "table.csv", *ROWS)
+    source = opened("table", tmp_path)
     listing = source.listing
     assert listing.paths == ["gone.png", "x/1.png", "x/2.png"]
     assert [listing.classes[label] for label in listing.labels] == ["02", "NA", "02"]
@@ -244,13 +243,23 @@ def test_a_table_of_paths(kind: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_says_too_little(rows: list[dict[str, str]], message: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", *rows)
     with pytest.raises(UserError, match=message):
-        opened("table", write_csv(tmp_path / "table.csv", *rows))
+        opened("table", tmp_path)
+
+
+def test_a_table_that_dvc_cannot_watch_with_its_images_is_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "table.csv", *ROWS)
+    with pytest.raises(UserError, match="name the folder that holds this table"):
+        opened("table", path)
+    write_csv(path, ROWS[0], {**ROWS[1], "path": "../other/1.png"})
+    with pytest.raises(UserError, match=r"\.\./other/1\.png lies outside"):
+        opened("table", tmp_path)
 
 
 def test_labels_without_names_may_be_numbers_in_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a.png", "b.png"], "label": [7, 3]}), tmp_path / "t.parquet")
-    assert opened("table", tmp_path / "t.parquet").listing.classes == ("3", "7")
+    assert opened("table", tmp_path).listing.classes == ("3", "7")
 
 
 def write_shard(path: Path, levels: list[int], labels: list[int], names: list[str] | None) -> None:
@@ -288,9 +297,9 @@ def test_class_names_that_no_image_has_are_dropped(tmp_path: Path) -> None:
 
 
 def test_one_class_alone_is_refused(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "table.csv", {"path": "a.png", "label": "x"})
+    write_csv(tmp_path / "table.csv", {"path": "a.png", "label": "x"})
     with pytest.raises(UserError, match=r"one class at most \(x\)"):
-        opened("table", path)
+        opened("table", tmp_path)
 
 
 def test_one_hugging_face_file_without_names(tmp_path: Path) -> None:
