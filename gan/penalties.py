@@ -24,7 +24,8 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor,
         A scalar whose gradient reaches the critic's parameters.
     """
     with torch.autocast(real.device.type, enabled=False):
-        mixed = torch.lerp(real.float(), fake.float(), alpha.view(-1, 1, 1, 1)).detach().requires_grad_()
+        real, fake = (images.to(torch.promote_types(images.dtype, torch.float32)) for images in (real, fake))
+        mixed = torch.lerp(real, fake, alpha.view(-1, 1, 1, 1)).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(critic(mixed, labels).sum(), mixed, create_graph=True)
         # the epsilon keeps the derivative of the root finite where the gradient vanishes
         norm = (gradient.flatten(1).square().sum(dim=1) + ROOT_EPSILON).sqrt()

@@ -1,11 +1,12 @@
 """``params.yaml`` as frozen typed models: the one place for defaults, bounds and messages."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
@@ -47,11 +48,20 @@ class DataParams(Section):
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
     max_bad_fraction: Fraction = 0.02
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 2
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 4
     group_pattern: str = ""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
     long_tail: LongTail | None = None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
 
     @model_validator(mode="after")
     def _possible(self) -> "DataParams":
@@ -75,6 +85,7 @@ class TrainParams(Section):
     n_critic: Count = 2
     critic_lr: Positive = 1e-3
     generator_lr: Positive = 5e-4
+    lr_decay: Fraction = 0.3
     penalty_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     width: Annotated[int, Field(ge=4, le=512)] = 32
@@ -132,10 +143,11 @@ class ClassifyParams(Section):
     steps: Count = 300
     batch_size: Annotated[int, Field(ge=2)] = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16
-    lr: Positive = 3e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    synthetic_weight: Annotated[float, Field(gt=0)] = 0.5
+    lr: Positive = 2e-2
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-2
+    synthetic_weight: Positive = 0.5
     min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    equivalence_margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     max_class_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
     bootstrap: Annotated[int, Field(ge=200)] = 2000
 

@@ -7,6 +7,7 @@
 """
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.atomic import write_json
 from pipeline.errors import UserError
 
 SplitName = Literal["train", "val", "test"]
@@ -92,3 +94,54 @@ class Store:
         """The rows of one split; no copy is made."""
         start, stop = self.summary["splits"][name]
         return Split(name, self.images[start:stop], self.labels[start:stop])
+
+
+def write_store(
+    folder: Path,
+    images: Iterable[np.ndarray],
+    labels: Mapping[SplitName, np.ndarray],
+    classes: Sequence[str],
+    shape: tuple[int, int, int],
+    facts: Mapping[str, Any],
+) -> None:
+    """Writes an ingested set, all but its manifest, into ``folder``; one block of images is in memory at a time.
+
+    Args:
+        folder: exists.
+        images: blocks of uint8 (n, C, H, W), which follow one another in the order train, val, test.
+        labels: int64 (N_split,) of each split.
+        classes: names, sorted as the labels count them.
+        shape: (C, H, W); H equals W.
+        facts: further keys of ``summary.json``.
+
+    Raises:
+        ValueError: ``images`` are not as many as ``labels``, or of another shape or type.
+    """
+    joined = np.concatenate([labels[name] for name in SPLITS]).astype(np.int64)
+    _write_images(folder / "images.npy", images, (len(joined), *shape))
+    np.save(folder / "labels.npy", joined)
+    stops = np.cumsum([len(labels[name]) for name in SPLITS]).tolist()
+    counts = {name: np.bincount(labels[name], minlength=len(classes)).tolist() for name in SPLITS}
+    summary = {
+        "classes": list(classes),
+        "channels": shape[0],
+        "image_size": shape[1],
+        "splits": {name: list(rows) for name, rows in zip(SPLITS, zip([0, *stops], stops, strict=False), strict=True)},
+        "counts": {name: dict(zip(classes, values, strict=True)) for name, values in counts.items()},
+    }
+    write_json(folder / "summary.json", {**facts, **summary})
+
+
+def _write_images(path: Path, images: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
+    """A ``.npy`` written block by block: unlike a memory map, what is written does not count as memory of ours."""
+    written = 0
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in images:
+            if block.shape[1:] != shape[1:] or block.dtype != np.uint8:
+                raise ValueError(f"images of {block.dtype} {block.shape[1:]}, expected uint8 {shape[1:]}")
+            file.write(np.ascontiguousarray(block).data)
+            written += len(block)
+    if written != shape[0]:
+        raise ValueError(f"{written} images for {shape[0]} labels")

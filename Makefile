@@ -1,0 +1,45 @@
+# Thin: builds .venv from requirements.lock when it is missing or older, then one tool a target.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# nothing is sent or looked up outside
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: help repro test lint bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+repro: $(READY)  ## run the pipeline on params.yaml and print what came out
+	dvc repro
+	@augmint results
+
+test: $(READY)  ## run the tests
+	python -m pytest
+
+lint: $(READY)  ## check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: $(READY)  ## run every benchmark and print its table
+	@for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
+
+clean:  ## remove outputs and caches, keep .venv
+	rm -rf .augmint data/store models synthetic metrics plots report dvc.lock .dvc/cache .dvc/tmp
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+# uv comes from the lock too, by its hash; it installs in seconds what pip needs minutes for
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "augmint needs Python 3.11 to 3.13; say which with make PYTHON=python3.x" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,111 @@
+"""The command line. Thin: each command reads the parameters and calls one function, imported when it is needed."""
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from pipeline.errors import UserError
+from pipeline.workspace import Workspace
+
+STAGES = {
+    "ingest": "Decode, de-duplicate and split the source into data/store.",
+    "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
+    "evaluate": "Measure synthetic against held-out real images.",
+    "export": "Write the labelled synthetic set.",
+    "classify": "Train classifiers with and without synthetic images; give the verdict.",
+}
+# Threads of torch that spin while they wait cost a training twenty times its time when another program wants the cores.
+# OpenMP reads this once, when torch is imported, which is after this line.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+INTERRUPTED = 130  # what shells report for a program ended by SIGINT
+
+
+class Commands(click.Group):
+    """Turns what a user can mend into one message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; see the class."""
+        if ctx.params.get("debug"):
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"augmint: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="augmint")
+def main(debug: bool) -> None:  # noqa: ARG001  (read by Commands.invoke)
+    """Mint labelled synthetic images from a small or unbalanced image set, and test whether they help.
+
+    `dvc repro` runs the five stages in order, only those that are not up to date. Every choice is in params.yaml.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    raise KeyboardInterrupt
+
+
+def _stage_command(name: str, help_text: str) -> click.Command:
+    def run() -> None:
+        from pipeline.params import load_params
+
+        workspace = Workspace()
+        params = load_params(workspace.params)
+        importlib.import_module(f"pipeline.stages.{name}").run(params, workspace)
+
+    return click.Command(name, callback=run, help=f"{help_text} A stage of dvc.yaml; takes no options.")
+
+
+for _name, _help in STAGES.items():
+    main.add_command(_stage_command(_name, _help))
+
+
+@main.command()
+@click.option("--class", "class_name", required=True, help="Class to draw, by name.")
+@click.option("-n", "--count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many images.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Names the sequence of images.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    default=Workspace().models,
+    show_default=True,
+    help="Where the generator is.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Picture to write (.png, .jpg, .webp).",
+)
+def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> None:
+    """Draw a grid of images of one class from the trained generator."""
+    from pipeline.sampling import write_grid
+
+    write_grid(model, class_name, count, seed, out)
+    click.echo(f"{count} images of class {class_name} in {out}")
+
+
+@main.command()
+def results() -> None:
+    """Print what the last run found: the table of arms, the verdict and the report's path."""
+    from pipeline.report.results import print_results
+
+    print_results(Workspace())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

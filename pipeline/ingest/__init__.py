@@ -1,0 +1,1 @@
+"""The parts of the ingest stage: decoding, duplicates, splits and the manifest."""

@@ -1,0 +1,49 @@
+"""The copy check: are synthetic images nearer to training images than unseen real images are?
+
+It finds copies. It is no measure of privacy: an image that is no copy can still tell of the one it was learnt from.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest
+
+EXPECTED = 0.01  # the share of held-out real images below the threshold, by its definition
+
+
+class Share(NamedTuple):
+    """A share in [0, 1] with its exact 95 % interval (Clopper & Pearson 1934)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def copy_threshold(held_out: np.ndarray) -> float:
+    """The distance that 99 % of held-out real images keep from their nearest training image.
+
+    The quantile is Weibull's, by which one more real image falls below it with a chance of 1 % at any N from 99 on, and
+    of 1 / (N + 1) below that.
+
+    Args:
+        held_out: distances to the nearest training image, (N,), in any unit.
+    """
+    return float(np.quantile(held_out, EXPECTED, method="weibull"))
+
+
+def copy_share(synthetic: np.ndarray, threshold: float) -> Share:
+    """The share of synthetic images nearer to a training image than ``threshold``; 1 % is expected of real images.
+
+    The interval is that of drawing synthetic images; the threshold is taken as known.
+
+    Args:
+        synthetic: distances to the nearest training image, (N,).
+        threshold: see :func:`copy_threshold`.
+    """
+    return share(int((synthetic < threshold).sum()), len(synthetic))
+
+
+def share(count: int, total: int) -> Share:
+    """``count`` of ``total`` with its exact 95 % interval."""
+    interval = binomtest(count, total).proportion_ci(0.95, method="exact")
+    return Share(count / total, float(interval.low), float(interval.high))

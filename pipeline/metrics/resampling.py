@@ -1,0 +1,54 @@
+"""Real halves that never meet, synthetic subsets like them, and the interval that the halves span."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+
+class Interval(NamedTuple):
+    """Where one more value would fall with a probability of 95 %, around the mean of those seen."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def prediction_interval(values: Sequence[float]) -> Interval:
+    """Mean ± t · s · (1 + 1/n)^½ of two values or more, taken as normal."""
+    n = len(values)
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(t.ppf(0.975, n - 1)) * deviation * np.sqrt(1 + 1 / n)
+    return Interval(mean, float(mean - reach), float(mean + reach))
+
+
+def proportional(counts: np.ndarray, total: int) -> np.ndarray:
+    """Splits ``total`` in the proportions of ``counts`` by largest remainders: int64 (K,) that sum to ``total``."""
+    exact = counts * (total / counts.sum())
+    whole = np.floor(exact).astype(np.int64)
+    order = np.argsort(whole - exact, kind="stable")
+    whole[order[: total - whole.sum()]] += 1
+    return whole
+
+
+def subset(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """``size`` different random rows in the class proportions of all: int64 (size,), sorted by class.
+
+    Args:
+        labels: int64 (N,), N >= size.
+    """
+    order = np.lexsort((rng.random(len(labels)), labels))
+    places = (np.arange(size) + rng.random()) * (len(labels) / size)
+    return order[np.minimum(places.astype(np.int64), len(labels) - 1)]
+
+
+def halves(labels: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two random sets of ``size`` rows that share none, each in the class proportions of all: int64 (size,) twice.
+
+    Args:
+        labels: int64 (N,), N >= 2 * size.
+    """
+    pairs = subset(labels, 2 * size, rng).reshape(size, 2)
+    pairs = np.where(rng.random((size, 1)) < 0.5, pairs, pairs[:, ::-1])
+    return pairs[:, 0], pairs[:, 1]

@@ -1,0 +1,65 @@
+"""The classifiers of all arms as CSV files and as a picture."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+REAL, SYNTHETIC, BASELINE = "#4c72b0", "#c44e52", "#1f3b66"
+
+
+def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
+    """One row an arm and seed; ``arms`` as in ``metrics/utility.json``."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["arm", "seed", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"])
+        for name, arm in arms.items():
+            for row in arm["seeds"]:
+                writer.writerow([name, row["seed"], row["balanced_accuracy"], row["macro_f1"], row["validation"]])
+
+
+def write_classes(path: Path, per_class: list[dict[str, Any]]) -> None:
+    """One row a class; ``per_class`` as in ``metrics/utility.json``, with one column of recalls an arm."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        arms = list(per_class[0]["recall"])
+        writer.writerow(
+            ["class", "train", "synthetic", "test", "recall_difference", *(f"recall_{name}" for name in arms)]
+        )
+        for row in per_class:
+            recalls = [row["recall"][name] for name in arms]
+            writer.writerow(
+                [row["class"], row["train"], row["synthetic"], row["test"], row["recall_difference"], *recalls]
+            )
+
+
+def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
+    """A PNG: for each arm a dot a seed, the mean and its 95 % interval; a line through the baseline's mean."""
+    arms = metrics["arms"]
+    figure = Figure(figsize=(9, 1.4 + 0.55 * len(arms)), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for y, (name, arm) in enumerate(arms.items()):
+        synthetic = name.startswith("synthetic")
+        colour = SYNTHETIC if synthetic else BASELINE if name == metrics["baseline"] else REAL
+        values = np.array([row["balanced_accuracy"] for row in arm["seeds"]]) * 100
+        low, high = (bound * 100 for bound in arm["ci95"])
+        mean = arm["balanced_accuracy"] * 100
+        axes.plot([low, high], [y, y], color=colour, linewidth=2, zorder=2)
+        axes.plot(
+            values, y + np.linspace(-0.2, 0.2, len(values)), "o", color=colour, alpha=0.35, markersize=4, zorder=1
+        )
+        axes.plot(mean, y, "D", color=colour, markersize=6, zorder=3)
+        axes.annotate(f"{mean:.1f}", (mean, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8)
+    axes.axvline(
+        arms[metrics["baseline"]]["balanced_accuracy"] * 100, color=BASELINE, linewidth=1, linestyle=":", zorder=0
+    )
+    titles = [arm["title"] + ("\n(baseline)" if name == metrics["baseline"] else "") for name, arm in arms.items()]
+    axes.set_yticks(range(len(arms)), titles)
+    axes.invert_yaxis()
+    axes.set_xlabel("balanced accuracy on the real test images, % (dots: seeds; diamond: mean; line: 95 % interval)")
+    axes.grid(axis="x", alpha=0.25)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_title(f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points", loc="left")
+    figure.savefig(path, format="png", metadata={"Software": None})

@@ -1,0 +1,126 @@
+"""``ingest``: any source of labelled images to the store that every later stage reads."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.atomic import replacing, write_json
+from pipeline.ingest.decode import Target
+from pipeline.ingest.manifest import write_manifest
+from pipeline.ingest.reading import Pixels, Records, read_all
+from pipeline.ingest.selection import THINNED, Selection, select, store_channels
+from pipeline.params import Params
+from pipeline.sources import Listing, open_source
+from pipeline.store import SPLITS, SplitName, write_store
+from pipeline.workspace import Workspace
+
+LISTED = 100
+BYTES_AT_ONCE = 1 << 24
+
+
+def run(params: Params, workspace: Workspace) -> None:
+    """Reads the source of ``params.data``, and writes the store and ``metrics/ingest.json``.
+
+    Raises:
+        UserError: no source, too many bad images, or a class without images in train or test.
+    """
+    data = params.data
+    source = open_source(data, workspace.root)
+    listing, target = source.listing, Target(data.image_size, data.channels, data.fit)
+    with replacing(workspace.store, workspace.metrics("ingest")) as (folder, metrics):
+        folder.mkdir()
+        scratch = folder / "pixels.raw"
+        with Pixels(scratch, len(listing), target) as pixels:
+            records = read_all(source, pixels, target, data.max_bad_fraction)
+            chosen = select(listing, records, pixels, params)
+            figures = _figures(listing, records, chosen)
+            _write(folder, listing, records, chosen, pixels, target, figures)
+        scratch.unlink()
+        write_json(metrics, figures)
+    splits = ", ".join(f"{name} {figures['images'][name]:,}" for name in SPLITS)
+    print(
+        f"ingest: {len(listing):,} images of {len(listing.classes)} classes: {splits}; "
+        f"{figures['bad']['images']:,} bad, {figures['duplicates']['removed']:,} exact duplicates left out, "
+        f"{figures['near_duplicates']['images']:,} near duplicates in {figures['near_duplicates']['groups']:,} groups"
+    )
+
+
+def _write(
+    folder: Path,
+    listing: Listing,
+    records: Records,
+    chosen: Selection,
+    pixels: Pixels,
+    target: Target,
+    figures: dict[str, Any],
+) -> None:
+    order = chosen.order
+    channels = store_channels(records, order)
+    shape = (channels, target.size, target.size)
+    labels: dict[SplitName, np.ndarray] = {
+        name: listing.labels[order[chosen.splits[order] == code]] for code, name in enumerate(SPLITS)
+    }
+    step = max(1, BYTES_AT_ONCE // int(np.prod(shape)))
+    blocks = (pixels.read(order[i : i + step], records.grey, channels) for i in range(0, len(order), step))
+    write_store(folder, blocks, labels, listing.classes, shape, {"ingest": figures})
+    write_manifest(folder / "manifest.parquet", listing, records, chosen)
+
+
+def _figures(listing: Listing, records: Records, chosen: Selection) -> dict[str, Any]:
+    """What ``dvc metrics show`` shows (numbers), and what it passes over (lists, cut after the first hundred)."""
+    totals = np.bincount(chosen.splits[chosen.splits >= 0], minlength=THINNED + 1).tolist()
+    train = np.bincount(listing.labels[chosen.splits == 0], minlength=len(listing.classes))
+    bad = sorted(records.reasons.items())
+    reasons = Counter(error.reason for _, error in bad).most_common()
+    copies = len(chosen.reasons) - len(bad)
+    conflicting = sum(map(len, chosen.conflicting))
+    return {
+        "images": {"found": len(listing), **dict(zip((*SPLITS, "thinned"), totals, strict=True))},
+        "train_per_class": {"largest": int(train.max()), "smallest": int(train.min())},
+        "imbalance_ratio": round(float(train.max() / train.min()), 4),
+        "bad": {
+            "images": len(bad),
+            "reasons": [{"reason": reason, "images": count} for reason, count in sorted(reasons)],
+            "first": [{"path": listing.paths[index], "reason": str(error)} for index, error in bad[:LISTED]],
+        },
+        "duplicates": {
+            "removed": copies,
+            "conflicting": conflicting,
+            "first_conflicts": [_conflict(listing, group) for group in chosen.conflicting[:LISTED]],
+        },
+        "near_duplicates": _near_figures(listing, chosen),
+        "passed_over": [{"reason": reason, "files": count} for reason, count in sorted(listing.ignored.items())],
+    }
+
+
+def _near_figures(listing: Listing, chosen: Selection) -> dict[str, Any]:
+    groups = list(_groups(chosen.near))
+    conflicts = [group for group in groups if len(np.unique(listing.labels[group])) > 1]
+    across = [group for group in groups if len(np.unique(chosen.splits[group] % THINNED)) > 1]
+    return {
+        "groups": len(groups),
+        "images": sum(map(len, groups)),
+        "largest": max(map(len, groups), default=0),
+        "conflicting": len(conflicts),
+        "across_given_splits": len(across),
+        "first_conflicts": [_conflict(listing, group.tolist()) for group in conflicts[:LISTED]],
+    }
+
+
+def _groups(numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """The members of each group of two or more."""
+    order = np.argsort(numbers, kind="stable")
+    sizes = np.bincount(numbers)
+    for start, size in zip((np.cumsum(sizes) - sizes)[sizes > 1], sizes[sizes > 1], strict=True):
+        yield order[start : start + size]
+
+
+def _conflict(listing: Listing, group: list[int]) -> dict[str, Any]:
+    """One group of duplicates under several labels: its size, and the first image of each label."""
+    first: dict[str, str] = {}
+    for index in group:
+        first.setdefault(listing.classes[listing.labels[index]], listing.paths[index])
+    return {"images": len(group), "examples": [{"label": label, "path": path} for label, path in first.items()]}

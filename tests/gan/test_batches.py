@@ -1,0 +1,51 @@
+"""Which real images the critic sees."""
+
+import numpy as np
+import pytest
+import torch
+
+import gan.batches
+from gan.batches import Batches, to_pixels
+
+CPU = torch.device("cpu")
+
+
+def skewed() -> tuple[np.ndarray, np.ndarray]:
+    """90 images of class 0 and 10 of class 1; the pixels of image i are all i."""
+    labels = np.array([0] * 60 + [1] * 10 + [0] * 30)
+    images = np.broadcast_to(np.arange(100, dtype=np.uint8)[:, None, None, None], (100, 1, 8, 8)).copy()
+    return images, labels
+
+
+@pytest.mark.parametrize(("balance", "rare"), [(0.0, 0.10), (0.5, 0.25), (1.0, 0.50)])
+def test_balance_moves_the_rare_class_from_its_share_to_an_equal_one(balance: float, rare: float) -> None:
+    images, labels = skewed()
+    drawn = Batches(images, labels, 2, balance, CPU).draw_labels(20_000, torch.Generator().manual_seed(0))
+    assert drawn.float().mean().item() == pytest.approx(rare, abs=0.015)
+
+
+def test_images_carry_their_own_label_and_all_are_reached() -> None:
+    images, labels = skewed()
+    pixels, drawn = Batches(images, labels, 2, 1.0, CPU).draw(5000, torch.Generator().manual_seed(0))
+    rows = to_pixels(pixels)[:, 0, 0, 0].numpy()
+    assert (labels[rows] == drawn.numpy()).all()
+    assert len(set(rows.tolist())) == 100
+
+
+def test_a_set_too_large_for_the_device_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = skewed()
+    resident = Batches(images, labels, 2, 0.5, CPU).draw(64, torch.Generator().manual_seed(3))
+    monkeypatch.setattr(gan.batches, "RESIDENT_BYTES", 0)
+    streamed = Batches(images, labels, 2, 0.5, CPU).draw(64, torch.Generator().manual_seed(3))
+    assert all(torch.equal(a, b) for a, b in zip(resident, streamed, strict=True))
+
+
+def test_pixels_survive_the_way_to_the_network_and_back() -> None:
+    values = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_pixels(values.float() / 127.5 - 1), values)
+
+
+def test_a_class_without_images_is_refused() -> None:
+    images, labels = skewed()
+    with pytest.raises(ValueError, match="class 2"):
+        Batches(images, labels, 3, 0.5, CPU)

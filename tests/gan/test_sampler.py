@@ -1,0 +1,45 @@
+"""Image i is a function of (generator, seed, label, i) alone."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gan.networks import Shape, build
+from gan.sampler import BLOCK, Sampler
+from gan.seeds import derive
+
+torch.manual_seed(0)
+GENERATOR = build("resnet", "generator", Shape(8, 1, classes=3, latent_dim=4, width=8))
+WHOLE = Sampler(GENERATOR, seed=5).draw(1, 0, 3 * BLOCK)
+
+
+@settings(max_examples=25, deadline=None)
+@given(start=st.integers(0, 2 * BLOCK), count=st.integers(0, BLOCK))
+def test_any_request_is_a_slice_of_the_one_sequence(start: int, count: int) -> None:
+    assert torch.equal(Sampler(GENERATOR, seed=5).draw(1, start, count), WHOLE[start : start + count])
+
+
+def test_seed_and_label_name_other_sequences() -> None:
+    assert not torch.equal(Sampler(GENERATOR, seed=6).draw(1, 0, 8), WHOLE[:8])
+    assert not torch.equal(Sampler(GENERATOR, seed=5).draw(2, 0, 8), WHOLE[:8])
+
+
+def test_images_of_a_sequence_differ() -> None:
+    assert len({tuple(image.flatten().tolist()) for image in WHOLE}) > 0.9 * len(WHOLE)
+
+
+def test_uint8_on_the_cpu() -> None:
+    assert WHOLE.dtype == torch.uint8
+    assert WHOLE.device.type == "cpu"
+
+
+def test_a_negative_request_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        Sampler(GENERATOR, seed=5).draw(0, -1, 4)
+
+
+def test_streams_are_told_apart_by_every_part_of_their_name() -> None:
+    seeds = [derive(0), derive(1), derive(0, "a"), derive(0, "b"), derive(0, "a", 1), derive(0, "a", 2)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)

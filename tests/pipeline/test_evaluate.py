@@ -1,0 +1,117 @@
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from gan.checkpoint import save_network
+from gan.networks import Shape, build
+from pipeline.errors import UserError
+from pipeline.params import EvaluateParams, Params
+from pipeline.stages import evaluate
+from pipeline.workspace import Workspace
+
+CLASSES = [str(digit) for digit in range(10)]
+PARAMS = Params(evaluate=EvaluateParams(samples=120, repeats=2, embedder_steps=20))
+
+
+def save_generator(workspace: Workspace, classes: list[str] = CLASSES) -> None:
+    """An untrained generator: the stage asks no more of it than that it draws."""
+    torch.manual_seed(0)
+    shape = Shape(image_size=8, channels=1, classes=len(classes), latent_dim=4, width=4)
+    network = build("resnet", "generator", shape)
+    save_network(workspace.models, "generator", network, {"family": "resnet", "classes": classes})
+
+
+def outputs(workspace: Workspace) -> dict[str, str]:
+    files = [workspace.metrics("quality"), *sorted(workspace.plots("evaluate").iterdir())]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture
+def workspace(digits_workspace: Workspace) -> Workspace:
+    save_generator(digits_workspace)
+    return digits_workspace
+
+
+def test_the_outputs_are_whole_and_byte_identical_on_a_second_run(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate.run(PARAMS, workspace)
+    first = outputs(workspace)
+    assert set(first) == {"quality.json", "grid.png", "nearest.png", "per_class.csv"}
+    quality = json.loads(workspace.metrics("quality").read_text())
+    assert quality["images"] == {"synthetic": 120, "held_out": 899, "compared": 120, "train": 898}
+    assert quality["embedder"].startswith("domain:")
+    assert set(quality["copies"]) == {"pixel", "feature", "exact_duplicates"}
+    assert quality["coverage"] < quality["floor"]["coverage"]["ci95"][0]
+    assert "coverage" in quality["below_floor"]
+    with (workspace.plots("evaluate") / "per_class.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == CLASSES
+    assert sum(int(row["n"]) for row in rows) == 120
+    for name in ("grid.png", "nearest.png"):
+        assert min(Image.open(workspace.plots("evaluate") / name).size) > 200
+    assert not (workspace.scratch / "evaluate").exists()
+    assert "worst class" in capsys.readouterr().out
+    evaluate.run(PARAMS, workspace)
+    assert outputs(workspace) == first
+
+
+def test_synthetic_images_have_the_class_proportions_of_the_held_out_ones(workspace: Workspace) -> None:
+    evaluate.run(PARAMS, workspace)
+    quality = json.loads(workspace.metrics("quality").read_text())
+    for row in quality["per_class"]:
+        assert row["n"] == pytest.approx(120 * row["n_real"] / 899, abs=1)
+
+
+def test_a_failure_leaves_the_last_good_outputs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate.run(PARAMS, workspace)
+    before = outputs(workspace)
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(evaluate, "_nearest", fail)
+    with pytest.raises(OSError, match="disk full"):
+        evaluate.run(PARAMS.model_copy(update={"seed": 1}), workspace)
+    assert outputs(workspace) == before
+    assert not (workspace.scratch / "evaluate").exists()
+
+
+def test_no_generator_is_said_with_the_remedy(digits_workspace: Workspace) -> None:
+    with pytest.raises(UserError, match="dvc repro train"):
+        evaluate.run(PARAMS, digits_workspace)
+
+
+def test_no_store_is_said_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="dvc repro ingest"):
+        evaluate.run(PARAMS, Workspace(tmp_path))
+
+
+def test_a_generator_of_other_classes_is_refused(digits_workspace: Workspace) -> None:
+    save_generator(digits_workspace, CLASSES[:9])
+    with pytest.raises(UserError, match="other classes"):
+        evaluate.run(PARAMS, digits_workspace)
+
+
+def test_too_few_held_out_images_are_refused(workspace: Workspace) -> None:
+    path = workspace.store / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["splits"] = {"train": [0, 1786], "val": [1786, 1790], "test": [1790, 1797]}
+    path.write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"11 images.*evaluate\.neighbours"):
+        evaluate.run(PARAMS, workspace)
+
+
+def test_many_held_out_images_are_thinned_in_their_proportions(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "HELD_OUT_MOST", 250)
+    evaluate.run(PARAMS, workspace)
+    quality = json.loads(workspace.metrics("quality").read_text())
+    assert quality["images"]["held_out"] == 250
+    assert all(20 <= row["n_real"] <= 30 for row in quality["per_class"])

@@ -1,0 +1,37 @@
+"""Progress: plain lines where there is no terminal."""
+
+import pytest
+
+import pipeline.progress
+from pipeline.progress import track
+
+
+def test_lines_say_what_how_far_and_how_fast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(pipeline.progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with track(100, "train", "images", start=20) as progress:
+        progress.advance(30, "penalty 0.1")
+        progress.say("a word between")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("train: 50/100 images, ")
+    assert lines[0].endswith("penalty 0.1")
+    assert " s left" in lines[0]
+    assert lines[1] == "a word between"
+    assert lines[2].startswith("train: 50/100 images")
+
+
+def test_lines_are_rare(capsys: pytest.CaptureFixture) -> None:
+    with track(1000, "ingest", "images") as progress:
+        for _ in range(1000):
+            progress.advance()
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_an_interruption_still_ends_the_line(capsys: pytest.CaptureFixture) -> None:
+    def work() -> None:
+        with track(10, "export", "images") as progress:
+            progress.advance(3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert "export: 3/10" in capsys.readouterr().err
