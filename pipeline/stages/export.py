@@ -46,7 +46,7 @@ def run(params: Params, workspace: Workspace) -> None:
     _say_plan(source, params)
     try:
         with replacing(workspace.synthetic) as (folder,):
-            drawing, writing = _export(source, folder)
+            drawing, writing = export(source, folder)
     except OSError as error:
         raise UserError(
             f"{workspace.synthetic}: cannot write the set ({error}); mend that and run `dvc repro export` again. "
@@ -198,7 +198,7 @@ def _warnings(source: Source, counts: list[int], params: Params) -> Iterator[str
         )
 
 
-def _export(source: Source, folder: Path) -> tuple[float, float]:
+def export(source: Source, folder: Path) -> tuple[float, float]:
     """Draws and writes everything; returns the seconds spent drawing, and in all."""
     began = time.perf_counter()
     writer = ImageFolder(folder, source.classes)
