@@ -103,7 +103,9 @@ def main() -> None:
         }.items():
             times.setdefault(name, []).append(seconds(work, args.folder))
     share = drawn.seconds / sum(times["our export"])
-    table = Table("what", title=f"{count:,} colour images of {args.size}x{args.size}, {torch.get_num_threads()} threads")
+    table = Table(
+        "what", title=f"{count:,} colour images of {args.size}x{args.size}, {torch.get_num_threads()} threads"
+    )
     table.add_column("images/s", justify="right")
     table.add_column("ratio", justify="right")
     base = 0.0

@@ -107,7 +107,8 @@ def test_torchvision_reads_the_set_and_the_manifest_describes_it(tmp_path: Path)
         assert class_name(path.parent.name) == row["label"] == CLASSES[row["label_index"]]
         assert row["synthetic"] and row["generator"] == card["sha256"]
         assert read_mark(path) == Mark(row["generator"], row["label"], row["index"], row["seed"])
-    assert {str(path) for path, _ in read.samples} == {str(workspace.synthetic / row["file"]) for row in rows(workspace)}
+    listed = {str(workspace.synthetic / row["file"]) for row in rows(workspace)}
+    assert {str(path) for path, _ in read.samples} == listed
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -174,7 +175,7 @@ def test_real_images_come_along_unmarked(tmp_path: Path) -> None:
 def test_a_generator_of_another_set_is_refused(tmp_path: Path) -> None:
     workspace = make(tmp_path)
     make_model(workspace.models, channels=1)
-    with pytest.raises(UserError, match="8x8 grey images .* holds 8x8 colour images"):
+    with pytest.raises(UserError, match=r"8x8 grey images .* holds 8x8 colour images"):
         run(params(), workspace)
     make_model(workspace.models, channels=3, classes=("cup", "a/b", "tail"))
     with pytest.raises(UserError, match="cup, a/b, tail"):
