@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_manifest_keeps_order_and_types_over_groups(tmp_path: Path, monkeypatch:
                 writer.extend([row])
     table = pq.read_table(tmp_path / "one")
     assert table.schema == SCHEMA
-    assert [tuple(row.values()) for row in table.to_pylist()] == [tuple(row) for row in rows]
+    assert table.to_pylist() == [asdict(row) for row in rows]
     assert pq.ParquetFile(tmp_path / "one").num_row_groups == 3
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
