@@ -1,9 +1,10 @@
 """``manifest.parquet``: one row an image of an exported set, in a fixed order."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +25,8 @@ SCHEMA = pa.schema(
 ROWS_PER_GROUP = 16384
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One image.
 
     Attributes:
@@ -77,7 +79,5 @@ class ManifestWriter:
 
     def _flush(self, rows: list[Row]) -> None:
         if rows:
-            columns = [
-                pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
-            ]
+            columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in SCHEMA]
             self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
