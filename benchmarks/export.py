@@ -1,6 +1,6 @@
 """How fast ``export`` writes, beside the usual loop of ``torchvision.utils.save_image``, and how much memory it takes.
 
-    python benchmarks/export.py [--images 4000] [--size 64] [--folder /dev/shm]
+    python benchmarks/export.py [--images 2000] [--drawn 512] [--width 16] [--size 64] [--folder /dev/shm]
 
 Both sides write the same number of images to the same folder in the same run, by turns; the best of three counts.
 ``save_image`` writes an image alone; ours also marks it, hashes it and enters it into the manifest.
@@ -78,45 +78,53 @@ def peak(count: int, size: int, parent: str | None) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def rate(name: str, count: int, taken: list[float], base: list[float]) -> tuple[str, str, str]:
+    return name, f"{count / min(taken):,.0f}", f"{min(base) / min(taken):.2f}"
+
+
+def compare(size: int, count: int, drawn: int, width: int, parent: str | None) -> None:
+    """Prints the table: ``count`` images written, ``drawn`` images drawn and written."""
+    ready = Ready(size)
+    generator = build("resnet", "generator", Shape(size, 3, 1, 64, width)).eval()
+    floats = ready.images[torch.arange(count) % len(ready.images)].float() / 255
+    draws = source(Sampler(generator, 0), size, drawn)
+    work: tuple[Callable[[Path], object], ...] = (
+        lambda folder: loop(floats, folder),
+        lambda folder: export(source(ready, size, count), folder / "set"),
+        lambda folder: draw_and_loop(generator, folder, drawn),
+        lambda folder: export(draws, folder / "set"),
+    )
+    rounds = [[seconds(each, parent) for each in work] for _ in range(ROUNDS)]
+    write_loop, write_ours, draw_loop, draw_ours = (list(taken) for taken in zip(*rounds, strict=True))
+    table = Table("what", title=f"colour images of {size}x{size}, {torch.get_num_threads()} threads, best of {ROUNDS}")
+    table.add_column("images/s", justify="right")
+    table.add_column("ratio", justify="right")
+    table.add_row(*rate("save_image loop", count, write_loop, write_loop))
+    table.add_row(*rate("our writing", count, write_ours, write_loop))
+    table.add_row(*rate("model(z) + save_image loop", drawn, draw_loop, draw_loop))
+    table.add_row(*rate("our export", drawn, draw_ours, draw_loop))
+    console = Console()
+    console.print(table)
+    console.print(f"The generator (width {width}) has {draws.seconds / sum(draw_ours):.0%} of our export's time.")
+    for number in (count, 10 * count):
+        console.print(f"Peak memory, {number:,} images: {peak(number, size, parent):.0f} MiB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=2000, help="images written")
+    parser.add_argument("--drawn", type=int, default=512, help="images drawn and written")
+    parser.add_argument("--width", type=int, default=16, help="of the generator")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--folder", help="where to write; the system's temporary folder if not given")
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    ready, count = Ready(args.size), args.memory or args.images
     if args.memory:
-        seconds(lambda folder: export(source(ready, args.size, count), folder / "set"), args.folder)
+        ready = Ready(args.size)
+        seconds(lambda folder: export(source(ready, args.size, args.memory), folder / "set"), args.folder)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        return
-    generator = build("resnet", "generator", Shape(args.size, 3, 1, 64, 32)).eval()
-    floats = ready.images[torch.arange(count) % len(ready.images)].float() / 255
-    drawn = source(Sampler(generator, 0), args.size, count)
-    times: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
-        for name, work in {
-            "save_image loop": lambda folder: loop(floats, folder),
-            "our writing": lambda folder: export(source(ready, args.size, count), folder / "set"),
-            "model(z) + save_image loop": lambda folder: draw_and_loop(generator, folder, count),
-            "our export": lambda folder: export(drawn, folder / "set"),
-        }.items():
-            times.setdefault(name, []).append(seconds(work, args.folder))
-    share = drawn.seconds / sum(times["our export"])
-    table = Table(
-        "what", title=f"{count:,} colour images of {args.size}x{args.size}, {torch.get_num_threads()} threads"
-    )
-    table.add_column("images/s", justify="right")
-    table.add_column("ratio", justify="right")
-    base = 0.0
-    for name, taken in times.items():
-        base = min(taken) if "loop" in name else base
-        table.add_row(name, f"{count / min(taken):,.0f}", f"{base / min(taken):.2f}")
-    console = Console()
-    console.print(table)
-    console.print(f"The generator's share of our export: {share:.0%}")
-    for number in (count, 10 * count):
-        console.print(f"Peak memory, {number:,} images: {peak(number, args.size, args.folder):.0f} MiB")
+    else:
+        compare(args.size, args.images, args.drawn, args.width, args.folder)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pipeline.metrics.utility import (
 )
 from pipeline.params import Params
 from pipeline.progress import track
+from pipeline.report import page
 from pipeline.report.arms import draw_arms, write_arms, write_classes
 from pipeline.report.results import print_utility
 from pipeline.store import Store
@@ -43,7 +44,8 @@ Results = dict[Arm, Predictions]
 def run(params: Params, workspace: Workspace) -> None:
     """Trains every arm over the same seeds, chooses the baseline on validation, and tests once.
 
-    Writes ``metrics/utility.json`` and ``plots/classify``; prints the table and the verdict.
+    Writes ``metrics/utility.json``, ``plots/classify`` and ``report/``, which shows what all stages found; prints the
+    table and the verdict.
 
     Raises:
         UserError: no ingested or exported set, or one that cannot be judged.
@@ -65,6 +67,8 @@ def run(params: Params, workspace: Workspace) -> None:
         write_arms(plots / "arms.csv", metrics["arms"])
         write_classes(plots / "per_class.csv", metrics["per_class"])
         draw_arms(plots / "arms.png", metrics)
+    with replacing(workspace.report) as (folder,):
+        page.write(params, workspace, folder / "index.html")
     remove(cache.parent)
     print_utility(metrics)
 

@@ -105,10 +105,12 @@ def test_torchvision_reads_the_set_and_the_manifest_describes_it(tmp_path: Path)
         path = workspace.synthetic / row["file"]
         assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
         assert class_name(path.parent.name) == row["label"] == CLASSES[row["label_index"]]
-        assert row["synthetic"] and row["generator"] == card["sha256"]
+        assert row["synthetic"]
+        assert row["generator"] == card["sha256"]
         assert read_mark(path) == Mark(row["generator"], row["label"], row["index"], row["seed"])
-    listed = {str(workspace.synthetic / row["file"]) for row in rows(workspace)}
-    assert {str(path) for path, _ in read.samples} == listed
+    assert {str(path) for path, _ in read.samples} == {
+        str(workspace.synthetic / row["file"]) for row in rows(workspace)
+    }
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -134,7 +136,8 @@ def test_a_second_run_gives_the_same_bytes_and_a_larger_one_the_same_first_image
     run(params(balance=600), workspace)
     larger = contents(workspace.synthetic)
     images = {name: content for name, content in first.items() if name.endswith(".png")}
-    assert len(images) == 891 and images.items() <= larger.items()
+    assert len(images) == 891
+    assert images.items() <= larger.items()
 
 
 def test_max_leaves_the_largest_class_an_empty_folder_and_says_so(
@@ -144,7 +147,8 @@ def test_max_leaves_the_largest_class_an_empty_folder_and_says_so(
     run(params(), workspace)
     assert [row["label"] for row in rows(workspace)] == ["cup"] * 2 + ["tail"] * 4
     said = capsys.readouterr().err
-    assert "no image in the folder of class a/b" in said and "allow_empty=True" in said
+    assert "no image in the folder of class a/b" in said
+    assert "allow_empty=True" in said
     read = ImageFolder(str(workspace.synthetic / "images"), allow_empty=True)
     assert read.targets == [1] * 2 + [2] * 4  # the labels do not shift
 
@@ -164,7 +168,9 @@ def test_real_images_come_along_unmarked(tmp_path: Path) -> None:
     assert sorted(row["index"] for row in real) == list(range(9))  # the train split alone, each image once
     for row in real:
         path = workspace.synthetic / row["file"]
-        assert row["seed"] is None and row["generator"] is None and read_mark(path) is None
+        assert row["seed"] is None
+        assert row["generator"] is None
+        assert read_mark(path) is None
         assert row["label_index"] == labels[row["index"]]
         with Image.open(path) as file:
             np.testing.assert_array_equal(np.asarray(file), images[row["index"], 0])

@@ -49,8 +49,11 @@ def test_folder_names_are_reversible_and_differ_without_case(classes: list[str])
     assert [class_name(folder) for folder in folders] == classes
     assert len({folder.casefold() for folder in folders}) == len(classes)
     for folder in folders:
-        assert folder == Path(folder).name and folder not in (".", "..")
-        assert not set(folder) & set('<>:"/\\|?*') and folder[0] not in ". " and folder[-1] not in ". "
+        assert folder == Path(folder).name
+        assert folder not in (".", "..")
+        assert not set(folder) & set('<>:"/\\|?*')
+        assert folder[0] not in ". "
+        assert folder[-1] not in ". "
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "\x00", "lone \udce9", "x" * 256, "é" * 128])
@@ -110,4 +113,5 @@ def test_manifest_of_nothing_still_has_its_columns(tmp_path: Path) -> None:
     with ManifestWriter(tmp_path / "empty") as writer:
         writer.extend([])
     table = pq.read_table(tmp_path / "empty")
-    assert table.num_rows == 0 and table.schema == SCHEMA
+    assert table.num_rows == 0
+    assert table.schema == SCHEMA
