@@ -1,5 +1,6 @@
 """The downstream classifier: a small residual network and its training loop, made for small images on a CPU."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pipeline.augmentation import Augment, augment
 
 FEATURES = 128
 EVAL_BATCH = 256
+WARM_UP = 0.2  # of the steps
 
 
 @dataclass(frozen=True)
@@ -205,15 +207,19 @@ def shuffled_rounds(items: np.ndarray, total: int, generator: torch.Generator) -
 
 def _optimizer(
     network: nn.Module, lr: float, weight_decay: float, steps: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]  # weight decay on scales and biases only harms
     groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, lr, total_steps=steps + 1, pct_start=0.2, cycle_momentum=False
-    )
-    return optimizer, schedule
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle((step + 1) / (steps + 1)))
+
+
+def _cycle(progress: float) -> float:
+    """The learning rate's share of its peak: up in a straight line, then down along a cosine; progress in (0, 1)."""
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def _class_weights(labels: np.ndarray) -> torch.Tensor:

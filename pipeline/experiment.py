@@ -238,13 +238,17 @@ class Runner:
     ) -> None:
         self._exits.close()
 
-    def run(self, *arms: Arm) -> list[Predictions]:
+    def run(self, *arms: Arm, seeds: int | None = None) -> list[Predictions]:
         """Trains what is not yet trained of ``arms`` and returns their predictions, in that order.
+
+        Args:
+            seeds: the first so many alone; all if left out.
 
         Raises:
             UserError: a training process was killed.
         """
-        runs = [(arm, number) for arm in arms for number in range(self.seeds)]
+        numbers = range(seeds or self.seeds)
+        runs = [(arm, number) for arm in arms for number in numbers]
         missing = [(arm, number) for arm, number in runs if not self._file(arm, number).exists()]
         self._progress.advance(len(runs) - len(missing))
         jobs = [
@@ -266,14 +270,14 @@ class Runner:
                     "classify: a training process was killed, most likely because memory ran out; free some and run "
                     "`dvc repro` again: finished runs are kept"
                 ) from None
-        return [self._load(arm) for arm in arms]
+        return [self._load(arm, numbers) for arm in arms]
 
     def _file(self, arm: Arm, number: int) -> Path:
         return self._cache / f"{arm.name}-{arm.recipe.balance}-{arm.recipe.augment}-{number}.npz"
 
-    def _load(self, arm: Arm) -> Predictions:
+    def _load(self, arm: Arm, numbers: range) -> Predictions:
         parts = []
-        for number in range(self.seeds):
+        for number in numbers:
             with np.load(self._file(arm, number), allow_pickle=False) as saved:
                 parts.append((saved["val"], saved["test"]))
         return Predictions(*(np.stack(column) for column in zip(*parts, strict=True)))

@@ -140,7 +140,7 @@ class ClassifyParams(Section):
     """The experiment that gives the verdict."""
 
     seeds: Annotated[int, Field(ge=5)] = 6
-    steps: Count = 300
+    steps: Count = 200
     batch_size: Annotated[int, Field(ge=2)] = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16
     lr: Positive = 2e-2

@@ -124,7 +124,7 @@ def decide(delta: float, ci: Interval, class_deltas: dict[str, float], baseline:
     span = f"95 % interval {ci.low * 100:+.1f} to {ci.high * 100:+.1f}"
     figures = f"{_points(delta)} in balanced accuracy against {baseline!r} ({span})"
     worst = min(class_deltas, key=lambda name: class_deltas[name])
-    margin = f"{bounds.equivalence_margin * 100:g}"
+    margin = f"{bounds.equivalence_margin * 100:.1f}"
     falls = class_deltas[worst] < -bounds.max_class_loss
     enough = delta >= bounds.min_effect
     if ci.low > 0 and enough and not falls:

@@ -55,11 +55,12 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
     axes.axvline(
         arms[metrics["baseline"]]["balanced_accuracy"] * 100, color=BASELINE, linewidth=1, linestyle=":", zorder=0
     )
-    titles = [arm["title"] + ("\n(baseline)" if name == metrics["baseline"] else "") for name, arm in arms.items()]
+    titles = [arm["title"] + ("\nbaseline" if name == metrics["baseline"] else "") for name, arm in arms.items()]
     axes.set_yticks(range(len(arms)), titles)
     axes.invert_yaxis()
-    axes.set_xlabel("balanced accuracy on the real test images, % (dots: seeds; diamond: mean; line: 95 % interval)")
+    axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds, diamond: mean, line: 95 % interval")
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points", loc="left")
+    title = f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points; best classical: {metrics['recipe']}"
+    axes.set_title(title, loc="left", fontsize=10)
     figure.savefig(path, format="png", metadata={"Software": None})

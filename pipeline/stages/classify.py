@@ -30,9 +30,12 @@ from pipeline.workspace import Workspace
 REAL = Arm("real", Recipe())
 BALANCED = (Arm("class_weights", Recipe("weights")), Arm("oversampling", Recipe("oversampling")))
 AUGMENTS: tuple[Augment, ...] = ("affine", "trivial")
-ARMS = 3 + len(AUGMENTS) + 3
+CANDIDATES = tuple(Arm("classical", Recipe(arm.recipe.balance, kind)) for arm in BALANCED for kind in AUGMENTS)
+ARMS = 7
 WITHOUT_SYNTHETIC = ("real", "class_weights", "oversampling", "classical", "control")
 FEW, VERY_FEW = 50, 20  # train images of a class
+
+DIGITS = 6
 
 Results = dict[Arm, Predictions]
 
@@ -49,8 +52,9 @@ def run(params: Params, workspace: Workspace) -> None:
     _check(store)
     cache = open_cache(params, workspace, store)
     synthetic = read_synthetic(workspace.synthetic, store, cache)
+    total = ARMS * params.classify.seeds + len(CANDIDATES) * _trial_seeds(params.classify.seeds)
     with (
-        track(ARMS * params.classify.seeds, "classify", "classifiers") as progress,
+        track(total, "classify", "classifiers") as progress,
         Runner(params, workspace, cache, progress) as runner,
     ):
         results, candidates = _train(runner, store.split("val").labels)
@@ -78,20 +82,26 @@ def _check(store: Store) -> None:
 
 
 def _train(runner: Runner, labels: np.ndarray) -> tuple[Results, Results]:
-    """All arms, and those augmentations among which the best was chosen; every choice on the validation split."""
-    arms = (REAL, *BALANCED)
-    results = dict(zip(arms, runner.run(*arms), strict=True))
-    balance = _best({arm: results[arm] for arm in BALANCED}, labels).recipe.balance
-    trials = [Arm("classical", Recipe(balance, kind)) for kind in AUGMENTS]
-    candidates = dict(zip(trials, runner.run(*trials), strict=True))
+    """All arms, and the candidates for the best classical one, which is chosen on the validation split.
+
+    Balance and augmentation are chosen together, because what is best without augmentation need not be so with it.
+    """
+    candidates = dict(zip(CANDIDATES, runner.run(*CANDIDATES, seeds=_trial_seeds(runner.seeds)), strict=True))
     classical = _best(candidates, labels)
-    results[classical] = candidates[classical]
-    last = (
+    arms = (
+        REAL,
+        *BALANCED,
+        classical,
         Arm("control", classical.recipe, extra="copies"),
         Arm("synthetic", classical.recipe, extra="synthetic"),
         Arm("synthetic_only", classical.recipe, images="synthetic"),
     )
-    return results | dict(zip(last, runner.run(*last), strict=True)), candidates
+    return dict(zip(arms, runner.run(*arms), strict=True)), candidates
+
+
+def _trial_seeds(seeds: int) -> int:
+    """Enough to choose a candidate by, at half the cost."""
+    return (seeds + 1) // 2
 
 
 def _best(results: Results, labels: np.ndarray) -> Arm:
@@ -105,6 +115,7 @@ def _metrics(
     """The content of ``metrics/utility.json``; accuracies and recalls are fractions."""
     val, test = store.split("val").labels, store.split("test").labels
     baseline = _best({arm: result for arm, result in results.items() if arm.name in WITHOUT_SYNTHETIC}, val)
+    classical = next(arm for arm in results if arm.name == "classical")
     correct = {arm.name: results[arm].test == test for arm in results}
     comparisons = {name: _compare(params, correct, name, test) for name in WITHOUT_SYNTHETIC}
     main = comparisons[baseline.name]
@@ -112,10 +123,11 @@ def _metrics(
     bounds = Bounds(params.classify.min_effect, params.classify.max_class_loss, params.classify.equivalence_margin)
     falls = {row["class"]: row["recall_difference"] for row in per_class if row["test"]}
     verdict = decide(main["delta"], Interval(*main["ci95"]), falls, _title(baseline), bounds)
-    return {
+    metrics = {
         "verdict": verdict.name,
         "sentence": verdict.sentence,
         "baseline": baseline.name,
+        "recipe": _recipe_title(classical.recipe),
         **main,
         "arms": {arm.name: _figures(params, arm, result, val, test) for arm, result in results.items()},
         "comparisons": [{"against": name} | figures for name, figures in comparisons.items()],
@@ -123,6 +135,15 @@ def _metrics(
         "per_class": per_class,
         "warnings": _warnings(store, synthetic),
     }
+    return _rounded(metrics)
+
+
+def _rounded(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _rounded(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_rounded(value) for value in node]
+    return round(node, DIGITS) if isinstance(node, float) else node
 
 
 def _compare(params: Params, correct: dict[str, np.ndarray], against: str, labels: np.ndarray) -> dict[str, Any]:
@@ -204,17 +225,8 @@ def _warnings(store: Store, synthetic: SyntheticSet) -> list[str]:
 
 
 def _title(arm: Arm) -> str:
-    recipe = _recipe_title(arm.recipe)
-    titles = {
-        "real": "real",
-        "class_weights": "class weights",
-        "oversampling": "oversampling",
-        "classical": f"best classical: {recipe}",
-        "control": "control: best classical + copies",
-        "synthetic": "best classical + synthetic",
-        "synthetic_only": "synthetic only",
-    }
-    return titles[arm.name]
+    titles = {"classical": "best classical", "control": "control (copies)", "synthetic": "+ synthetic"}
+    return titles.get(arm.name, arm.name.replace("_", " "))
 
 
 def _recipe_title(recipe: Recipe) -> str:

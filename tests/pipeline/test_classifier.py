@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+
+from gan.seeds import stream
+from pipeline import classifier
+from pipeline.classifier import ExtraPass, Recipe, SmallResNet, draw_batches, features, fit, logits
+
+Digits = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.mark.parametrize(("size", "channels"), [(8, 1), (11, 3), (28, 1), (64, 3), (256, 1)])
+def test_any_size_gives_logits_and_features(size: int, channels: int) -> None:
+    network = SmallResNet(5, channels, size, width=4)
+    images = np.random.default_rng(0).integers(0, 256, (3, channels, size, size), dtype=np.uint8)
+    embedded = features(network, images)
+    assert logits(network, images).shape == (3, 5)
+    assert embedded.shape == (3, 128)
+    assert embedded.dtype == np.float32
+    assert embedded.min() >= 0
+    with torch.no_grad():
+        entry = network.body[0](torch.zeros(1, channels, size, size))
+    assert entry.shape[-1] == (size if size <= 16 else -(-size // 2))
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = SmallResNet(3, 1, 8, seed=7).state_dict()
+    torch.manual_seed(2)
+    second, third = SmallResNet(3, 1, 8, seed=7).state_dict(), SmallResNet(3, 1, 8, seed=8).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["head.weight"], third["head.weight"])
+
+
+def _fitted(digits: Digits, *, seed: int = 0, steps: int = 5, **options: object) -> SmallResNet:
+    network = SmallResNet(10, 1, 8, width=4, seed=0)
+    fit(network, digits[0][:200], digits[1][:200], seed=seed, steps=steps, batch_size=32, **options)  # type: ignore[arg-type]
+    return network
+
+
+@pytest.mark.parametrize("kind", ["none", "affine", "trivial"])
+def test_same_seed_same_bits(digits: Digits, kind: classifier.Augment) -> None:
+    recipe = Recipe("oversampling", kind)
+    first, second, third = (logits(_fitted(digits, seed=s, recipe=recipe), digits[0][:50]) for s in (3, 3, 4))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, third)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 9, 10])
+def test_the_learning_rate_rises_to_its_peak_and_falls_near_to_nothing(steps: int) -> None:
+    optimizer, schedule = classifier._optimizer(SmallResNet(2, 1, 8, width=4), 0.5, 0.0, steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 0.5 for rate in rates)
+    assert rates == sorted(rates[: rates.index(max(rates))]) + sorted(rates[rates.index(max(rates)) :], reverse=True)
+    if steps >= 9:
+        assert max(rates) > 0.45
+        assert rates[-1] < 0.03
+
+
+def test_it_learns_the_digits(digits: Digits) -> None:
+    network = SmallResNet(10, 1, 8, width=8, seed=0)
+    fit(network, digits[0][:1000], digits[1][:1000], seed=0, steps=80, batch_size=64, lr=2e-2)
+    predicted = logits(network, digits[0][1000:]).argmax(axis=1)
+    assert (predicted == digits[1][1000:]).mean() > 0.93
+
+
+def test_chunks_do_not_matter_and_memory_maps_will_do(digits: Digits, tmp_path: object) -> None:
+    network = _fitted(digits)
+    np.save(f"{tmp_path}/images.npy", digits[0][:50])
+    mapped = np.load(f"{tmp_path}/images.npy", mmap_mode="r")
+    np.testing.assert_allclose(logits(network, digits[0][:50]), logits(network, mapped, batch_size=7), atol=1e-5)
+    assert not network.training
+
+
+@given(
+    labels=st.lists(st.integers(0, 4), min_size=1, max_size=40),
+    steps=st.integers(1, 6),
+    batch_size=st.integers(1, 16),
+)
+@settings(max_examples=60, deadline=None)
+def test_batches_use_everything_equally_often(labels: list[int], steps: int, batch_size: int) -> None:
+    array = np.array(labels)
+    plain = draw_batches(array, steps, batch_size, False, stream(0, "x"))
+    uses = np.bincount(plain.ravel(), minlength=len(array))
+    assert plain.shape == (steps, batch_size)
+    assert uses.max() - uses.min() <= 1
+    balanced = draw_batches(array, steps, batch_size, True, stream(0, "x"))
+    by_class = np.bincount(array[balanced.ravel()], minlength=5)[np.unique(array)]
+    assert by_class.max() - by_class.min() <= 1
+    for label in np.unique(array):
+        uses = np.bincount(balanced.ravel(), minlength=len(array))[array == label]
+        assert uses.max() - uses.min() <= 1
+
+
+def test_class_weights_are_scikit_learns() -> None:
+    labels = np.array([0, 0, 0, 0, 2, 2, 3])
+    weights = classifier._class_weights(labels).numpy()
+    present = np.array([0, 2, 3])
+    np.testing.assert_allclose(weights[present], compute_class_weight("balanced", classes=present, y=labels), rtol=1e-6)
+
+
+def _norms(network: nn.Module) -> list[torch.Tensor]:
+    return [m.running_mean for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None]
+
+
+def _extra(digits: Digits, weight: float) -> ExtraPass:
+    inverted = 255 - digits[0][200:260]
+    return ExtraPass(inverted, np.arange(60), digits[1][200:260], weight)
+
+
+def test_the_extra_pass_moves_weights_but_no_running_statistics(digits: Digits) -> None:
+    """After one step the running statistics come from the initial weights and the main batch alone."""
+    without, with_extra = _fitted(digits, steps=1), _fitted(digits, steps=1, extra=_extra(digits, 1.0))
+    assert all(torch.equal(a, b) for a, b in zip(_norms(without), _norms(with_extra), strict=True))
+    assert not torch.equal(without.head.weight, with_extra.head.weight)
+    assert all(m.track_running_stats for m in with_extra.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
+    norm = nn.BatchNorm2d(2)
+    x = torch.randn(8, 2, 4, 4) * 3 + 5
+    with classifier._statistics_apart(norm):
+        torch.testing.assert_close(norm(x).mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    assert torch.equal(_norms(norm)[0], torch.zeros(2))
+
+
+def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
+    digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One class, one image: both passes see the same batch, so that the loss is (1 + w) times the plain one."""
+    images, labels = digits[0][:1], digits[1][:1]
+    gradients = []
+    original = torch.optim.AdamW.step
+
+    def record(self: torch.optim.AdamW, *args: object, **options: object) -> object:
+        gradients.append(torch.cat([p.grad.flatten() for g in self.param_groups for p in g["params"]]))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    for extra in (None, ExtraPass(images, np.zeros(1, np.int64), labels, 0.5)):
+        network = SmallResNet(10, 1, 8, width=4, seed=0)
+        fit(network, images, labels, seed=0, steps=1, batch_size=4, extra=extra)
+    torch.testing.assert_close(gradients[1], 1.5 * gradients[0], atol=1e-6, rtol=1e-4)
