@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
 ROWS_PER_GROUP = 16384
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One image.
 
