@@ -191,7 +191,7 @@ def test_a_killed_run_goes_on_where_it_was_leaves_no_orphan_and_ends_the_same(
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not psutil.wait_procs(children, timeout=20)[1]
+    assert not psutil.wait_procs(children, timeout=120)[1]
     params = Params(classify=ClassifyParams(seeds=5, steps=8, batch_size=8, width=4, bootstrap=200))
     stamps = {file: file.stat().st_mtime_ns for file in finished}
     with _runner(params, workspace, workers=1) as runner:
@@ -204,7 +204,7 @@ def test_a_killed_run_goes_on_where_it_was_leaves_no_orphan_and_ends_the_same(
 
 
 def _wait_for(found: Callable[[], list[Path]]) -> list[Path]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         if files := found():
             return files
