@@ -33,7 +33,7 @@ def augment(images: Tensor, operations: Sequence[str], generator: torch.Generato
         generator: a CPU generator: the draws are the same on every device.
 
     Returns:
-        (N, C, H, W). What a geometric operation brings in from outside repeats the border.
+        (N, C, H, W). What a geometric operation brings in from outside mirrors the image.
     """
     if any(name in GEOMETRIC for name in operations):
         images = _warp(images, operations, generator)
@@ -48,12 +48,26 @@ def augment(images: Tensor, operations: Sequence[str], generator: torch.Generato
     return images
 
 
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Applies one affine map an image by one bilinear look-up for the whole batch; what comes in from outside mirrors.
+
+    Args:
+        images: float (N, C, H, W).
+        matrices: (N, 2, 3), from the place in the result to the place looked up, both in [-1, 1] (see ``affine_grid``).
+
+    Returns:
+        (N, C, H, W).
+    """
+    grid = F.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
 def _symmetric(size: tuple[int, ...], most: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(size, generator=generator) * 2 - 1) * most
 
 
 def _warp(images: Tensor, operations: Sequence[str], generator: torch.Generator) -> Tensor:
-    """One affine map an image, applied by one bilinear look-up for the whole batch."""
+    """All geometric operations of an image as one map."""
     n = len(images)
     amounts = {
         name: _symmetric((n,), most, generator) if name in operations else torch.zeros(n)
@@ -64,8 +78,7 @@ def _warp(images: Tensor, operations: Sequence[str], generator: torch.Generator)
     row_x = torch.stack([cos, amounts["shear"] * cos - sin], dim=1) * scale[:, None]
     row_y = torch.stack([sin, amounts["shear"] * sin + cos], dim=1) * scale[:, None]
     matrix = torch.cat([torch.stack([row_x, row_y], dim=1), shift[:, :, None]], dim=2)
-    grid = F.affine_grid(matrix.to(images), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return warp(images, matrix)
 
 
 def _cutout(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,6 @@
 """The command line. Thin: each command reads the parameters and calls one function, imported when it is needed."""
 
 import importlib
-import os
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from pipeline.errors import UserError
+from pipeline.runtime import prepare
 from pipeline.workspace import Workspace
 
 STAGES = {
@@ -20,10 +20,6 @@ STAGES = {
     "export": "Write the labelled synthetic set.",
     "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
-# Threads of torch that spin while they wait cost a training twenty times its time when another program wants the cores.
-# OpenMP reads this once, when torch is imported, which is after this line.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
@@ -53,6 +49,7 @@ def main(debug: bool) -> None:  # noqa: ARG001  (read by Commands.invoke)
     `dvc repro` runs the five stages in order, only those that are not up to date. Every choice is in params.yaml.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    prepare()
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

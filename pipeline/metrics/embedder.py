@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.classifier import Recipe, SmallResNet, features, fit
+from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.training import Recipe, features, fit
 from pipeline.store import Split
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.report.tables import in_order
+
 REAL, SYNTHETIC, BASELINE = "#4c72b0", "#c44e52", "#1f3b66"
 
 
@@ -15,7 +17,7 @@ def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["arm", "seed", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"])
-        for name, arm in arms.items():
+        for name, arm in in_order(arms):
             for row in arm["seeds"]:
                 writer.writerow([name, row["seed"], row["balanced_accuracy"], row["macro_f1"], row["validation"]])
 
@@ -40,7 +42,7 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
     arms = metrics["arms"]
     figure = Figure(figsize=(9, 1.4 + 0.55 * len(arms)), dpi=110, layout="constrained")
     axes = figure.subplots()
-    for y, (name, arm) in enumerate(arms.items()):
+    for y, (name, arm) in enumerate(in_order(arms)):
         synthetic = name.startswith("synthetic")
         colour = SYNTHETIC if synthetic else BASELINE if name == metrics["baseline"] else REAL
         values = np.array([row["balanced_accuracy"] for row in arm["seeds"]]) * 100
@@ -55,7 +57,7 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
     axes.axvline(
         arms[metrics["baseline"]]["balanced_accuracy"] * 100, color=BASELINE, linewidth=1, linestyle=":", zorder=0
     )
-    titles = [arm["title"] + ("\nbaseline" if name == metrics["baseline"] else "") for name, arm in arms.items()]
+    titles = [arm["title"] + ("\nbaseline" if name == metrics["baseline"] else "") for name, arm in in_order(arms)]
     axes.set_yticks(range(len(arms)), titles)
     axes.invert_yaxis()
     axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds, diamond: mean, line: 95 % interval")

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.params import Params
 from pipeline.provenance import version
 from pipeline.report.curves import draw_curves
+from pipeline.report.tables import in_order
 from pipeline.store import SPLITS
 from pipeline.workspace import Workspace
 
@@ -36,7 +37,6 @@ FIGURES = {
     ),
     "copy_share_feature": ("Copies, by features", "the same, as the embedder sees it"),
 }
-ARMS = ("real", "class_weights", "oversampling", "classical", "control", "synthetic", "synthetic_only")
 PICTURES = (
     ("plots/evaluate/grid.png", "Real images that the generator never saw, and synthetic ones, class by class."),
     (
@@ -159,9 +159,7 @@ def _utility(tree: Tree) -> Tree:
             "against": against.get(name),
             **{key: arm[key] for key in ("validation", "balanced_accuracy", "ci95", "macro_f1", "images_seen")},
         }
-        for name, arm in sorted(
-            tree["arms"].items(), key=lambda item: ARMS.index(item[0]) if item[0] in ARMS else len(ARMS)
-        )
+        for name, arm in in_order(tree["arms"])
     ]
     chosen = {key: tree[key] for key in ("verdict", "sentence", "delta", "ci95", "recipe", "warnings")}
     return chosen | {"baseline": tree["arms"][tree["baseline"]]["title"], "arms": arms, "seeds": _seeds(tree)}

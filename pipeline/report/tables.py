@@ -4,6 +4,17 @@ from typing import Any
 
 from rich.table import Table
 
+ORDER = ("real", "class_weights", "oversampling", "classical", "control", "synthetic", "synthetic_only")
+
+
+def in_order(arms: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """The arms as one reads them, from the plain one to those with synthetic images; unknown ones last.
+
+    Args:
+        arms: as in ``metrics/utility.json``, where they stand by the alphabet.
+    """
+    return sorted(arms.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER))
+
 
 def utility_table(metrics: dict[str, Any]) -> Table:
     """The arms, figures in per cent; ``metrics`` is the content of ``metrics/utility.json``."""
@@ -11,7 +22,7 @@ def utility_table(metrics: dict[str, Any]) -> Table:
     table = Table("arm", title="Classifiers on real test images", caption=caption)
     for heading in ("valid.", "test", "95 %", "± seeds", "macro-F1", "images"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, arm in metrics["arms"].items():
+    for name, arm in in_order(metrics["arms"]):
         low, high = arm["ci95"]
         table.add_row(
             arm["title"] + (" *" if name == metrics["baseline"] else ""),

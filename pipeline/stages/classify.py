@@ -6,10 +6,10 @@ import numpy as np
 
 from gan.seeds import derive
 from pipeline.atomic import remove, replacing, write_json
-from pipeline.augmentation import Augment
-from pipeline.classifier import Recipe
+from pipeline.classifier.augmentation import Augment
+from pipeline.classifier.experiment import Arm, Predictions, Runner, SyntheticSet, open_cache, read_synthetic
+from pipeline.classifier.training import Recipe
 from pipeline.errors import UserError
-from pipeline.experiment import Arm, Predictions, Runner, SyntheticSet, open_cache, read_synthetic
 from pipeline.metrics.utility import (
     Bounds,
     Interval,

@@ -4,8 +4,8 @@ import torch
 import torchvision.transforms.v2.functional as reference
 
 from gan.seeds import stream
-from pipeline import augmentation
-from pipeline.augmentation import OPERATIONS, augment
+from pipeline.classifier import augmentation
+from pipeline.classifier.augmentation import OPERATIONS, augment
 
 
 def _images(count: int = 4, channels: int = 3, size: int = 16) -> torch.Tensor:
@@ -40,14 +40,14 @@ def test_every_operation_occurs_and_identity_is_exact(monkeypatch: pytest.Monkey
 def test_a_full_shift_moves_by_one_eighth_of_the_side() -> None:
     images = _images(2, 1, 8)
     strength = torch.tensor([[0.0, 0, 0, 1, 0, 0], [0, 0, 0, 0, -1, 0]])
-    right, down = augmentation._warp(images, augmentation._matrices(strength))
+    right, down = augmentation.warp(images, augmentation._matrices(strength))
     torch.testing.assert_close(right[:, :, :-1], images[0, :, :, 1:])
     torch.testing.assert_close(down[:, 1:], images[1, :, :-1])
 
 
 def test_rotation_agrees_with_torchvision() -> None:
     images = _images(1, 3, 32)
-    turned = augmentation._warp(images, augmentation._matrices(torch.tensor([[1.0, 0, 0, 0, 0, 0]])))
+    turned = augmentation.warp(images, augmentation._matrices(torch.tensor([[1.0, 0, 0, 0, 0, 0]])))
     angle = np.degrees(augmentation.MAX_ROTATION)
     expected = reference.rotate(images, -angle, interpolation=reference.InterpolationMode.BILINEAR)
     opposite = reference.rotate(images, angle, interpolation=reference.InterpolationMode.BILINEAR)

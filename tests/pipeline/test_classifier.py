@@ -7,8 +7,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from gan.seeds import stream
-from pipeline import classifier
-from pipeline.classifier import ExtraPass, Recipe, SmallResNet, draw_batches, features, fit, logits
+from pipeline.classifier import training
+from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.training import ExtraPass, Recipe, draw_batches, features, fit, logits
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -43,7 +44,7 @@ def _fitted(digits: Digits, *, seed: int = 0, steps: int = 5, **options: object)
 
 
 @pytest.mark.parametrize("kind", ["none", "affine", "trivial"])
-def test_same_seed_same_bits(digits: Digits, kind: classifier.Augment) -> None:
+def test_same_seed_same_bits(digits: Digits, kind: training.Augment) -> None:
     recipe = Recipe("oversampling", kind)
     first, second, third = (logits(_fitted(digits, seed=s, recipe=recipe), digits[0][:50]) for s in (3, 3, 4))
     assert np.array_equal(first, second)
@@ -52,7 +53,7 @@ def test_same_seed_same_bits(digits: Digits, kind: classifier.Augment) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 9, 10])
 def test_the_learning_rate_rises_to_its_peak_and_falls_near_to_nothing(steps: int) -> None:
-    optimizer, schedule = classifier._optimizer(SmallResNet(2, 1, 8, width=4), 0.5, 0.0, steps)
+    optimizer, schedule = training._optimizer(SmallResNet(2, 1, 8, width=4), 0.5, 0.0, steps)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -102,7 +103,7 @@ def test_batches_use_everything_equally_often(labels: list[int], steps: int, bat
 
 def test_class_weights_are_scikit_learns() -> None:
     labels = np.array([0, 0, 0, 0, 2, 2, 3])
-    weights = classifier._class_weights(labels).numpy()
+    weights = training._class_weights(labels).numpy()
     present = np.array([0, 2, 3])
     np.testing.assert_allclose(weights[present], compute_class_weight("balanced", classes=present, y=labels), rtol=1e-6)
 
@@ -127,7 +128,7 @@ def test_the_extra_pass_moves_weights_but_no_running_statistics(digits: Digits) 
 def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     norm = nn.BatchNorm2d(2)
     x = torch.randn(8, 2, 4, 4) * 3 + 5
-    with classifier._statistics_apart(norm):
+    with training._statistics_apart(norm):
         torch.testing.assert_close(norm(x).mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 

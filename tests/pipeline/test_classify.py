@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from gan.seeds import stream
-from pipeline.classifier import Recipe
+from pipeline.classifier.experiment import Arm, Runner, SyntheticSet, copies, open_cache, read_synthetic, train_arm
+from pipeline.classifier.training import Recipe
 from pipeline.errors import UserError
-from pipeline.experiment import Arm, Runner, SyntheticSet, copies, open_cache, read_synthetic, train_arm
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
 from pipeline.stages import classify
@@ -68,7 +68,7 @@ def _outputs(workspace: Workspace) -> dict[str, bytes]:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the start of a pool, which costs more than the work of a test."""
-    monkeypatch.setattr("pipeline.experiment._usable_cores", lambda: 1)
+    monkeypatch.setattr("pipeline.classifier.experiment._usable_cores", lambda: 1)
 
 
 def _held_out_fewer(workspace: Workspace) -> None:
@@ -145,7 +145,7 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     params = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"steps": 4})})
     with _runner(params, workspace, workers=1) as runner:
         alone = runner.run(*ARMS)
-    monkeypatch.setattr("pipeline.experiment.train_arm", None)  # a second training would fail
+    monkeypatch.setattr("pipeline.classifier.experiment.train_arm", None)  # a second training would fail
     with _runner(params, workspace, workers=1) as runner:
         again = runner.run(*ARMS)
     with _runner(params.model_copy(update={"seed": 1}), workspace, workers=1):  # other parameters: what is there goes

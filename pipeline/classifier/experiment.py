@@ -22,7 +22,8 @@ from PIL import Image
 
 from gan.seeds import derive, stream
 from pipeline.atomic import remove
-from pipeline.classifier import ExtraPass, Recipe, SmallResNet, fit, logits, shuffled_rounds
+from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.training import ExtraPass, Recipe, fit, logits, shuffled_rounds
 from pipeline.errors import UserError
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress

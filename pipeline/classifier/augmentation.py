@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from gan.augment import warp
+
 Augment = Literal["none", "affine", "trivial"]
 
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -44,13 +46,13 @@ def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> 
     count = len(images)
     if kind == "affine":
         strength = torch.rand(count, 6, generator=generator) * 2 - 1
-        return _warp(images, _matrices(strength))
+        return warp(images, _matrices(strength))
     chosen = torch.randint(len(OPERATIONS), (count,), generator=generator)
     strength = (torch.rand(count, generator=generator) * 2 - 1) * TRIVIAL_STRENGTH
     moves = torch.zeros(count, 6)
     for column, name in enumerate(GEOMETRIC):
         moves[:, column] = strength * (chosen == OPERATIONS.index(name))
-    images = _warp(images, _matrices(moves))
+    images = warp(images, _matrices(moves))
     for name in PHOTOMETRIC:
         rows = (chosen == OPERATIONS.index(name)).nonzero().flatten()
         if len(rows):
@@ -69,11 +71,6 @@ def _matrices(strength: torch.Tensor) -> torch.Tensor:
     top = torch.stack([cos - sin * shear_y, cos * shear_x - sin, shift[:, 0]], dim=1)
     bottom = torch.stack([sin + cos * shear_y, sin * shear_x + cos, shift[:, 1]], dim=1)
     return torch.stack([top, bottom], dim=1)
-
-
-def _warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    grid = F.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _photometric(images: torch.Tensor, name: str, strength: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,21 @@
+"""Settings of the process that torch's speed on a CPU hangs on. To be made before torch is imported."""
+
+import ctypes
+import os
+import sys
+
+# Waiting threads of OpenMP spin for milliseconds; with another program on the same cores that costs a training many
+# times its time. This many turns are microseconds: enough on idle cores, harmless on busy ones.
+SPINS = "3000"
+
+# glibc gives large blocks back to the system at once, and each tensor's memory is then mapped and cleared anew.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
+KEPT, LARGEST_KEPT = 1 << 30, 32 << 20  # bytes; the second is the most that glibc allows
+
+
+def prepare() -> None:
+    """Makes both settings; what the user's environment says stays, and other C libraries than glibc are left alone."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "gnu_get_libc_version"):
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
