@@ -122,7 +122,7 @@ class Run:
             done = self.trainer.done
             if done % every == 0 or done == self.config.iterations:
                 self._add_point()
-            if done % grid_every == 0:
+            if done % grid_every == 0 or done == self.config.iterations:
                 self._grid().save(self._grid_file())
             progress.advance(self.config.images_per_iteration, self._note())
             if time.monotonic() - saved >= params.checkpoint_seconds:
@@ -213,7 +213,7 @@ class Run:
         )
 
     def _grid_file(self) -> Path:
-        return self.folder / f"grid_{round(self.kimg):06d}_kimg.png"
+        return self.folder / f"grid_{self.images:09d}_images.png"
 
     def _grid(self) -> Image.Image:
         sampler = Sampler(self.trainer.ema, derive(self.seed, "train.grid"), self.trainer.device)

@@ -1,0 +1,111 @@
+"""The train stage: what it refuses, what it keeps, and whose state it takes up."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from gan.checkpoint import load_generator
+from pipeline.errors import UserError
+from pipeline.params import Params, TrainParams
+from pipeline.progress import Progress
+from pipeline.stages import train
+from pipeline.workspace import Workspace
+
+
+def tiny(**fields: object) -> TrainParams:
+    """Some 20 iterations of a small network."""
+    chosen = {"kimg": 0.64, "batch_size": 16, "width": 4, "latent_dim": 8, "grid_kimg": 0.2, "checkpoint_seconds": 0.0}
+    return TrainParams(**(chosen | fields))
+
+
+def shipped(workspace: Workspace) -> bytes:
+    return (workspace.models / "generator.safetensors").read_bytes()
+
+
+def test_it_ships_a_generator_with_its_card_and_leaves_no_state(digits_workspace: Workspace) -> None:
+    train.run(Params(train=tiny()), digits_workspace)
+    generator, card = load_generator(digits_workspace.models)
+    assert card["classes"] == [str(digit) for digit in range(10)]
+    assert (card["channels"], card["image_size"]) == (1, 8)
+    assert generator(torch.zeros(2, 8), torch.tensor([0, 9])).shape == (2, 1, 8, 8)
+    figures = json.loads(digits_workspace.metrics("train").read_text())
+    assert figures["iterations"] == 20
+    assert figures["generator"] == card["sha256"]
+    assert not (digits_workspace.scratch / "train").exists()
+    assert len(list((digits_workspace.plots("train") / "grids").glob("*.png"))) == 4  # at 192, 384, 576 and 640 images
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_device_is_said(digits_workspace: Workspace) -> None:
+    with pytest.raises(UserError, match=r"train\.device: cuda is asked for"):
+        train.run(Params(train=tiny(device="cuda")), digits_workspace)
+
+
+def test_a_run_that_diverges_says_what_to_do_and_keeps_the_last_model(digits_workspace: Workspace) -> None:
+    train.run(Params(train=tiny()), digits_workspace)
+    before = shipped(digits_workspace)
+    with pytest.raises(UserError, match=r"diverged before .* lower train\.critic_lr"):
+        train.run(Params(train=tiny(critic_lr=1e12, generator_lr=1e12)), digits_workspace)
+    assert shipped(digits_workspace) == before
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Raises ``KeyboardInterrupt`` after so many iterations of the next run."""
+
+    def after(iterations: int) -> None:
+        advance, left = Progress.advance, iter(range(iterations - 1))
+
+        def advance_or_stop(self: Progress, count: int = 1, note: str = "") -> None:
+            advance(self, count, note)
+            if next(left, None) is None:
+                monkeypatch.setattr(Progress, "advance", advance)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Progress, "advance", advance_or_stop)
+
+    return after
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    digits_workspace: Workspace, interrupt: Callable[[int], None], capsys: pytest.CaptureFixture
+) -> None:
+    params = Params(train=tiny(checkpoint_seconds=1000.0))
+    train.run(params, digits_workspace)
+    whole = shipped(digits_workspace)
+    curves = (digits_workspace.plots("train") / "curves.csv").read_bytes()
+    interrupt(7)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(params, digits_workspace)
+    assert "`dvc repro` goes on from there" in capsys.readouterr().err
+    train.run(params, digits_workspace)
+    assert "goes on from 0.2 kimg" in capsys.readouterr().out
+    assert shipped(digits_workspace) == whole
+    assert (digits_workspace.plots("train") / "curves.csv").read_bytes() == curves
+
+
+def test_a_state_of_other_parameters_is_not_taken_up(
+    digits_workspace: Workspace, interrupt: Callable[[int], None], capsys: pytest.CaptureFixture
+) -> None:
+    interrupt(7)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(Params(train=tiny()), digits_workspace)
+    train.run(Params(seed=1, train=tiny()), digits_workspace)
+    assert "goes on" not in capsys.readouterr().out
+
+
+def test_bfloat16_is_chosen_only_where_the_processor_has_it() -> None:
+    cpu = torch.device("cpu")
+    fast = bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    assert train.gan_config(tiny(), cpu).precision == ("bfloat16" if fast else "float32")
+    assert train.gan_config(tiny(precision="float32"), cpu).precision == "float32"
+
+
+def test_a_class_without_train_images_is_named(digits_workspace: Workspace) -> None:
+    summary = digits_workspace.store / "summary.json"
+    content = json.loads(summary.read_text())
+    summary.write_text(json.dumps(content | {"classes": [*content["classes"], "ten"]}))
+    with pytest.raises(UserError, match="no train image of class ten"):
+        train.run(Params(train=tiny()), digits_workspace)
