@@ -66,6 +66,7 @@ def make_project(root: Path) -> Project:
     project.run("git", "config", "user.email", "a@example.org")
     project.run("git", "config", "user.name", "A")
     project.run("dvc", "init", "-q")
+    shutil.copy(REPOSITORY / ".dvc" / "config", root / ".dvc" / "config")
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "A new project")
     return project
