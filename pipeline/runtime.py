@@ -1,4 +1,4 @@
-"""Settings of the process that torch's speed on a CPU hangs on. To be made before torch is imported."""
+"""The process and its machine: cores, and settings that torch's speed on a CPU hangs on."""
 
 import ctypes
 import os
@@ -14,8 +14,16 @@ KEPT, LARGEST_KEPT = 1 << 30, 32 << 20  # bytes; the second is the most that gli
 
 
 def prepare() -> None:
-    """Makes both settings; what the user's environment says stays, and other C libraries than glibc are left alone."""
+    """Makes both settings, before torch is imported.
+
+    What the user's environment says stays, and other C libraries than glibc are left alone.
+    """
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "gnu_get_libc_version"):
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on, one at least."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from gan.checkpoint import sha256
 from gan.seeds import derive, stream
 from pipeline.atomic import remove
 from pipeline.classifier.network import SmallResNet
@@ -27,6 +28,7 @@ from pipeline.classifier.training import ExtraPass, Recipe, fit, logits, shuffle
 from pipeline.errors import UserError
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
+from pipeline.runtime import usable_cores
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -196,8 +198,7 @@ def open_cache(params: Params, workspace: Workspace, store: Store) -> Path:
     ):
         if not path.exists():
             raise UserError(f"{path}: not there; run `dvc repro classify`, which makes what it needs first")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(sha256(path).encode())
     cache = workspace.scratch / "classify" / digest.hexdigest()[:16]
     cache.mkdir(parents=True, exist_ok=True)
     for other in cache.parent.iterdir():
@@ -221,7 +222,7 @@ class Runner:
         self.seeds = params.classify.seeds
         self._seed, self._cache, self._progress = params.seed, cache, progress
         self._where = (workspace, cache, params.classify)
-        self._workers = workers or _usable_cores()
+        self._workers = workers or usable_cores()
         self._exits = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
@@ -282,10 +283,6 @@ class Runner:
             with np.load(self._file(arm, number), allow_pickle=False) as saved:
                 parts.append((saved["val"], saved["test"]))
         return Predictions(*(np.stack(column) for column in zip(*parts, strict=True)))
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS
 
 
 def _start_worker() -> None:

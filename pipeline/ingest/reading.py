@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.ingest.decode import Target, decode
 from pipeline.ingest.duplicates import DIGEST_BYTES, perceptual_hashes, pixel_digest, to_luma
 from pipeline.progress import track
+from pipeline.runtime import usable_cores
 from pipeline.sources import BadImageError, Payload, Source
 
 AT_ONCE = 16
@@ -116,7 +117,7 @@ def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: f
 def _mapped(work: Callable[[list[Task]], int], tasks: Iterator[Task]) -> Iterator[int]:
     """``work`` on chunks of ``tasks``, in order; in threads where that pays, and never far ahead of the results."""
     chunks = iter(lambda: list(islice(tasks, AT_ONCE)), [])
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = usable_cores()
     seconds = math.inf
     for chunk in islice(chunks, 2):  # the first one also pays for Pillow's plugins
         began = time.thread_time()

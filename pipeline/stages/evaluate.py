@@ -12,11 +12,11 @@ from numpy.lib.format import open_memmap
 from PIL import Image
 from rich.console import Console
 
-from gan.checkpoint import WeightsError, load_generator
 from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import UserError
+from pipeline.generator import open_generator
 from pipeline.metrics.distances import nearest
 from pipeline.metrics.embedder import DomainEmbedder, train_domain_embedder
 from pipeline.metrics.quality import Embedded, compare_once, compared_at, summary
@@ -114,16 +114,7 @@ def _synthetic(params: Params, workspace: Workspace, store: Store, held_out: Ima
 
 
 def _sampler(params: Params, workspace: Workspace, store: Store) -> Sampler:
-    try:
-        generator, card = load_generator(workspace.models)
-    except WeightsError as error:
-        raise UserError(f"{error}; run `dvc repro train` first") from None
-    known = (tuple(card["classes"]), generator.shape.channels, generator.shape.image_size)
-    if known != (store.classes, store.channels, store.image_size):
-        raise UserError(
-            f"{workspace.models}/generator.json: trained on other classes or sizes than {store.folder} holds; "
-            "run `dvc repro train`"
-        )
+    generator, _ = open_generator(workspace.models, store)
     return Sampler(generator, derive(params.seed, "evaluate.latent"))
 
 

@@ -6,23 +6,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import floor
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gan.checkpoint import WeightsError, load_generator
 from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.atomic import replacing
 from pipeline.errors import UserError
 from pipeline.formats.imagefolder import ImageFolder
 from pipeline.formats.manifest import ManifestWriter, Row
+from pipeline.generator import open_generator
 from pipeline.params import Params
 from pipeline.progress import Progress, track
 from pipeline.provenance import Mark, version
+from pipeline.runtime import usable_cores
 from pipeline.store import Split, Store
 from pipeline.workspace import Workspace
 
@@ -143,28 +143,11 @@ class Source:
 
 
 def _source(params: Params, workspace: Workspace, store: Store) -> Source:
-    try:
-        generator, card = load_generator(workspace.models)
-    except WeightsError as error:
-        raise UserError(f"{error}; run `dvc repro train` first") from None
-    shape = generator.shape
-    made = (tuple(card["classes"]), shape.image_size, shape.channels)
-    if made != (store.classes, store.image_size, store.channels):
-        raise UserError(
-            f"{workspace.models}: the generator makes {_describe(*made)}, but {workspace.store} holds "
-            f"{_describe(store.classes, store.image_size, store.channels)}; run `dvc repro train`"
-        )
+    generator, card = open_generator(workspace.models, store)
     real = store.split("train")
     wanted = plan(real.counts(len(store.classes)).tolist(), params.export.balance)
     sampler = Sampler(generator, derive(params.seed, "export.latent"))
     return Source(store.classes, real, sampler, card["sha256"], wanted, params.export.include_real)
-
-
-def _describe(classes: tuple[str, ...], image_size: int, channels: int) -> str:
-    names = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
-    return (
-        f"{image_size}x{image_size} {'colour' if channels == 3 else 'grey'} images of {len(classes)} classes ({names})"
-    )
 
 
 def _say_plan(source: Source, params: Params) -> None:
@@ -225,7 +208,7 @@ def _write(source: Source, writer: ImageFolder, manifest: ManifestWriter, progre
             manifest.extend(rows)
             progress.advance(len(rows))
 
-    with ThreadPoolExecutor(min(MAX_THREADS, cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(MAX_THREADS, usable_cores())) as pool:
         written: list[Future[list[Row]]] = []
         for batch in source:
             writing = [pool.submit(write, piece) for piece in batch.pieces()]

@@ -68,7 +68,7 @@ def _outputs(workspace: Workspace) -> dict[str, bytes]:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the start of a pool, which costs more than the work of a test."""
-    monkeypatch.setattr("pipeline.classifier.experiment._usable_cores", lambda: 1)
+    monkeypatch.setattr("pipeline.classifier.experiment.usable_cores", lambda: 1)
 
 
 def _held_out_fewer(workspace: Workspace) -> None:

@@ -1,0 +1,35 @@
+"""The shipped generator, opened for a set that it must fit."""
+
+from pathlib import Path
+from typing import Any
+
+from gan.checkpoint import WeightsError, load_generator
+from gan.networks import Network
+from pipeline.errors import UserError
+from pipeline.store import Store
+
+
+def open_generator(models: Path, store: Store) -> tuple[Network, dict[str, Any]]:
+    """The generator in ``models`` in eval mode, and its card.
+
+    Raises:
+        UserError: no usable generator, or one that was trained on other classes or sizes than ``store`` holds.
+    """
+    try:
+        generator, card = load_generator(models)
+    except WeightsError as error:
+        raise UserError(f"{error}; run `dvc repro train` first") from None
+    made = (tuple(card["classes"]), generator.shape.image_size, generator.shape.channels)
+    held = (store.classes, store.image_size, store.channels)
+    if made != held:
+        raise UserError(
+            f"{models}: trained on other classes or sizes: the generator makes {_describe(*made)}, but {store.folder} "
+            f"holds {_describe(*held)}; run `dvc repro train`"
+        )
+    return generator, card
+
+
+def _describe(classes: tuple[str, ...], image_size: int, channels: int) -> str:
+    names = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
+    colour = "colour" if channels == 3 else "grey"
+    return f"{image_size}x{image_size} {colour} images of {len(classes)} classes ({names})"
