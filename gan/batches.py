@@ -41,16 +41,15 @@ class Batches:
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
         return torch.multinomial(self.probabilities, count, replacement=True, generator=generator)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images float32 (count, C, H, W) in [-1, 1] and labels int64 (count,), on the device."""
-        labels = self.draw_labels(count, generator)
-        within = (torch.rand(count, generator=generator, dtype=torch.float64) * self._counts[labels]).long()
+    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """An image of each label, int64 (N,) on the CPU: float32 (N, C, H, W) in [-1, 1], on the device."""
+        within = (torch.rand(len(labels), generator=generator, dtype=torch.float64) * self._counts[labels]).long()
         rows = self._order[self._starts[labels] + within]
         if self._resident is not None:
             pixels = self._resident[rows.to(self.device)]
         else:
             pixels = torch.from_numpy(self._file[rows.numpy()]).to(self.device)
-        return pixels.float() / 127.5 - 1, labels.to(self.device)
+        return pixels.float() / 127.5 - 1
 
 
 def to_pixels(images: Tensor) -> Tensor:

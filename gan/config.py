@@ -1,25 +1,38 @@
 """The choices that training depends on, beside the data and the seed."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from gan.recipes import RECIPES
 
 
 @dataclass(frozen=True)
 class Config:
-    """Hyper-parameters of one conditional WGAN-GP.
+    """Hyper-parameters of one conditional GAN; the defaults are those of the recipe ``wgan-gp``.
 
     Attributes:
         kimg: budget, in thousands of real images shown to the critic.
         batch_size: real images a critic step; as many fake ones.
         n_critic: critic steps a generator step.
-        critic_lr, generator_lr: learning rates of Adam, betas (0.0, 0.9).
+        critic_lr, generator_lr: learning rates of Adam.
+        beta1, beta2: of Adam, both networks.
+        lr_warmup: kimg over which both learning rates rise linearly from zero.
         lr_decay: the last share of the budget over which both learning rates fall linearly to zero; 0 never.
-        penalty_weight: lambda of the gradient penalty.
+        loss: a name of ``gan.losses``.
+        penalty: a name of ``gan.penalties``.
+        penalty_weight: lambda of the penalty (gamma of R1 and R2).
         penalty_fraction: share of each batch on which the penalty is taken.
+        penalty_every: critic steps between penalties, each weighted so many times (Karras et al. 2020, lazy).
+        drift_weight: times E[D(real)^2], which keeps scores near zero (Karras et al. 2018).
+        weight_clip: bound of the critic's weights after each step (Arjovsky et al. 2017); 0 for none.
+        packing: images of one class that the critic judges together (PacGAN, Lin et al. 2018); 1 for none.
+        minibatch_std: group size of the critic's batch statistics (Karras et al. 2018); 0 for none.
         family, width, latent_dim: the networks (see ``gan.networks``).
         ema_kimg: half-life of the averaged generator; 0 ships the last one.
         augment: operations of ``gan.augment`` on real and fake images.
         balance: 0 draws the classes as they come, 1 all equally often, between: in between.
         precision: ``float32`` or ``bfloat16`` for scores and images; the penalty is float32 always.
+        compiled: one compiled graph a critic step; pays on a GPU alone.
     """
 
     kimg: float
@@ -27,9 +40,19 @@ class Config:
     n_critic: int = 2
     critic_lr: float = 1e-3
     generator_lr: float = 5e-4
+    beta1: float = 0.0
+    beta2: float = 0.9
+    lr_warmup: float = 0.0
     lr_decay: float = 0.3
+    loss: str = "wasserstein"
+    penalty: str = "two_sided"
     penalty_weight: float = 5.0
     penalty_fraction: float = 0.5
+    penalty_every: int = 1
+    drift_weight: float = 0.0
+    weight_clip: float = 0.0
+    packing: int = 1
+    minibatch_std: int = 0
     family: str = "resnet"
     width: int = 32
     latent_dim: int = 64
@@ -37,6 +60,23 @@ class Config:
     augment: tuple[str, ...] = ("translate", "scale", "rotate", "shear")
     balance: float = 0.5
     precision: str = "float32"
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        groups = {"packing": self.packing, "minibatch_std": max(1, self.minibatch_std) * self.packing}
+        for name, images in groups.items():
+            if self.batch_size % images:
+                raise ValueError(f"{name}: a batch of {self.batch_size} does not part into groups of {images}")
+
+    @classmethod
+    def of(cls, recipe: str, **choices: Any) -> "Config":
+        """A recipe's settings under ``choices``, of which None means the recipe's own.
+
+        Raises:
+            KeyError: no such recipe.
+        """
+        made = {name: value for name, value in choices.items() if value is not None}
+        return cls(**RECIPES[recipe] | made)
 
     @property
     def images_per_iteration(self) -> int:

@@ -1,4 +1,8 @@
-"""Gradient penalties on a critic."""
+"""Gradient penalties on a critic, by name. Each composes with any loss of ``gan.losses``.
+
+All of them stay in float32 under autocast: squaring and differentiating once more leaves too little of bfloat16's
+8 bits.
+"""
 
 from collections.abc import Callable
 
@@ -6,13 +10,12 @@ import torch
 from torch import Tensor
 
 Critic = Callable[[Tensor, Tensor], Tensor]
+Penalty = Callable[[Critic, Tensor, Tensor, Tensor, Tensor], Tensor]
 ROOT_EPSILON = 1e-12
 
 
-def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
-    """The two-sided penalty of WGAN-GP, E[(||grad D(x, y)||_2 - 1)^2] (Gulrajani et al. 2017, eq. 3).
-
-    It stays in float32 under autocast: squaring and differentiating once more leaves too little of bfloat16's 8 bits.
+def two_sided(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
+    """WGAN-GP's E[(||grad D(x, y)||_2 - 1)^2] between real and fake (Gulrajani et al. 2017, eq. 3).
 
     Args:
         critic: (N, C, H, W), (N,) to scores (N,).
@@ -23,10 +26,60 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor,
     Returns:
         A scalar whose gradient reaches the critic's parameters.
     """
-    with torch.autocast(real.device.type, enabled=False):
-        real, fake = (images.to(torch.promote_types(images.dtype, torch.float32)) for images in (real, fake))
-        mixed = torch.lerp(real, fake, alpha.view(-1, 1, 1, 1)).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(mixed, labels).sum(), mixed, create_graph=True)
-        # the epsilon keeps the derivative of the root finite where the gradient vanishes
-        norm = (gradient.flatten(1).square().sum(dim=1) + ROOT_EPSILON).sqrt()
-        return (norm - 1).square().mean()
+    return (_norm(_between(critic, real, fake, labels, alpha)) - 1).square().mean()
+
+
+def one_sided(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
+    """WGAN-LP's E[max(0, ||grad D(x, y)||_2 - 1)^2] (Petzka et al. 2018, eq. 8); see :func:`two_sided`."""
+    return (_norm(_between(critic, real, fake, labels, alpha)) - 1).relu().square().mean()
+
+
+def r1(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:  # noqa: ARG001
+    """E[||grad D(x, y)||^2] / 2 on real images (Mescheder et al. 2018, eq. 9); see :func:`two_sided`."""
+    return _squared(image_gradient(critic, real, labels)).mean() / 2
+
+
+def r2(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:  # noqa: ARG001
+    """The same on fake images (Mescheder et al. 2018, eq. 10); see :func:`two_sided`."""
+    return _squared(image_gradient(critic, fake, labels)).mean() / 2
+
+
+def r1_r2(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:  # noqa: ARG001
+    """The sum of both, as R3GAN takes it (Huang et al. 2024); see :func:`two_sided`."""
+    both = image_gradient(critic, torch.cat([real, fake]), torch.cat([labels, labels]))
+    return _squared(both).mean()
+
+
+PENALTIES: dict[str, Penalty | None] = {
+    "two_sided": two_sided,
+    "one_sided": one_sided,
+    "r1": r1,
+    "r2": r2,
+    "r1_r2": r1_r2,
+    "none": None,
+}
+
+
+def image_gradient(critic: Critic, images: Tensor, labels: Tensor) -> Tensor:
+    """The gradient of each image's score towards the image, float32 (N, C, H, W), differentiable once more."""
+    with torch.autocast(images.device.type, enabled=False):
+        images = images.detach().to(torch.promote_types(images.dtype, torch.float32))
+        if torch.compiler.is_compiling():  # autograd.grad breaks the graph; eager it is the faster of the two
+            return torch.func.grad(lambda x: critic(x, labels).sum())(images)
+        images.requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(images, labels).sum(), images, create_graph=True)
+        return gradient
+
+
+def _between(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
+    real, fake = (images.to(torch.promote_types(images.dtype, torch.float32)) for images in (real, fake))
+    return image_gradient(critic, torch.lerp(real, fake, alpha.view(-1, 1, 1, 1)), labels)
+
+
+def _squared(gradient: Tensor) -> Tensor:
+    return gradient.flatten(1).square().sum(dim=1)
+
+
+def _norm(gradient: Tensor) -> Tensor:
+    # the epsilon keeps the derivative of the root finite where the gradient vanishes
+    return (_squared(gradient) + ROOT_EPSILON).sqrt()

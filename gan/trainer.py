@@ -1,29 +1,27 @@
-"""The training loop of the conditional WGAN-GP: one iteration at a time, counted in images.
+"""The training loop of the conditional GAN: one iteration at a time, counted in images.
 
 Every random draw of iteration t comes from streams named after t, so a state holds no random
 generator and a resumed run goes on bit for bit.
 """
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gan import losses
 from gan.augment import augment
 from gan.batches import Batches
 from gan.config import Config
 from gan.networks import Network, Shape, build
-from gan.penalties import gradient_penalty
+from gan.objective import Objective
 from gan.seeds import derive, stream
 
-FIGURES = ("critic_loss", "generator_loss", "wasserstein", "penalty")
-
-
-class DivergedError(Exception):
-    """A loss is not finite any more."""
+FIGURES = ("critic_loss", "generator_loss", "score_gap", "penalty", "critic_gradient", "generator_gradient")
 
 
 @dataclass(frozen=True)
@@ -35,27 +33,48 @@ class Labelled:
     classes: int
 
 
+class Source(Protocol):
+    """Where real images come from; ``gan.batches.Batches`` is the usual one."""
+
+    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:
+        """Labels in the sampling proportions, int64 (count,), on the CPU."""
+        ...
+
+    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """A real image of each label, float32 (N, C, H, W) in [-1, 1], on the device."""
+        ...
+
+
 class Trainer:
     """Generator, critic, averaged generator and their optimisers; :meth:`iteration` moves them on.
 
     Args:
         config: the hyper-parameters.
-        data: the real train split; every class must occur.
+        generator: (N, latent_dim), (N,) to images (N, C, H, W).
+        critic: images and labels to scores (N,); with packing m, m images of a label stacked to (N, m C, H, W).
+        source: of real images.
         seed: the project's seed.
-        device: where to train.
     """
 
-    def __init__(self, config: Config, data: Labelled, seed: int, device: torch.device) -> None:
-        self.config, self.seed, self.device = config, seed, device
-        _, channels, size, _ = data.images.shape
-        self.shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
-        self.generator = self._fresh("generator")
-        self.critic = self._fresh("critic")
-        self.ema = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.generator_optimizer = _adam(self.generator, config.generator_lr)
-        self.critic_optimizer = _adam(self.critic, config.critic_lr)
-        self.batches = Batches(data.images, data.labels, data.classes, config.balance, device)
+    def __init__(self, config: Config, generator: Network, critic: Network, source: Source, seed: int) -> None:
+        self.config, self.source, self.seed = config, source, seed
+        self.generator, self.critic = generator, critic
+        self.device = next(generator.parameters()).device
+        self.ema = copy.deepcopy(generator).requires_grad_(False).eval()
+        self.generator_optimizer = _adam(generator, config.generator_lr, config)
+        self.critic_optimizer = _adam(critic, config.critic_lr, config)
+        self.objective = Objective(config)
+        self._gradients = _compiled(self.objective, critic) if config.compiled else self._eager_gradients
         self.done = 0  # iterations
+
+    @classmethod
+    def on_images(cls, config: Config, data: Labelled, seed: int, device: torch.device) -> "Trainer":
+        """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur."""
+        _, channels, size, _ = data.images.shape
+        shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
+        batches = Batches(data.images, data.labels, data.classes, config.balance, device)
+        networks = [fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic")]
+        return cls(config, *networks, batches, seed)
 
     # One iteration -----------------------------------------------------------------------------------------------
 
@@ -63,51 +82,55 @@ class Trainer:
         """``n_critic`` critic steps and a generator step.
 
         Returns:
-            float32 (4,), the figures of :data:`FIGURES`, the critic's averaged over its steps; on the device, so that
-            reading them is what waits for it.
+            float32, the figures of :data:`FIGURES`, the critic's averaged over its steps; on the device, so that
+            reading them is what waits for it. The gradients are the norms over all parameters.
         """
         self._set_learning_rates()
         critic_figures = [self._critic_step(step) for step in range(self.config.n_critic)]
-        critic_loss, wasserstein, penalty = torch.stack(critic_figures).mean(dim=0)
-        generator_loss = self._generator_step()
+        critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
+        generator_loss, generator_gradient = self._generator_step()
         self._average()
         self.done += 1
-        return torch.stack([critic_loss, generator_loss, wasserstein, penalty])
+        return torch.stack([critic_loss, generator_loss, gap, penalty, critic_gradient, generator_gradient])
 
     def _critic_step(self, step: int) -> Tensor:
         config = self.config
         draws = stream(self.seed, "train.critic", self.done, step)
-        real, labels = self.batches.draw(config.batch_size, draws)
-        with torch.no_grad(), self._autocast():
-            fake = self.generator(self._latents(len(real), draws), labels)
-        real = augment(real, config.augment, draws)
-        fake = augment(fake.float(), config.augment, draws)
-        with self._autocast():
-            # one pass for both: no layer of the critic looks across the batch
-            scores = self.critic(torch.cat([real, fake]), torch.cat([labels, labels])).float()
-        loss = losses.wasserstein_critic(*scores.chunk(2))
-        part = max(1, round(config.penalty_fraction * len(real)))
-        alpha = torch.rand(part, generator=draws).to(self.device)
-        penalty = gradient_penalty(self.critic, real[:part], fake[:part], labels[:part], alpha)
+        labels, real = self._real(draws)
+        with torch.no_grad(), self.objective.autocast(real):
+            fake = self.generator(self._latents(draws), labels)
+        real, fake = (self._seen(images, draws) for images in (real, fake))
+        labels = labels[:: config.packing]
+        alpha = None
+        if self.objective.penalised(self.done * config.n_critic + step):
+            alpha = torch.rand(self._penalised_part(len(labels)), generator=draws).to(self.device)
         self.critic_optimizer.zero_grad(set_to_none=True)
-        (loss + config.penalty_weight * penalty).backward()
+        figures = self._gradients(real, fake, labels, alpha)
         self.critic_optimizer.step()
-        return torch.stack([loss + config.penalty_weight * penalty, -loss, penalty]).detach()
+        if config.weight_clip:
+            _clip(self.critic, config.weight_clip)
+        return torch.cat([figures, _gradient_norm(self.critic)])
+
+    def _eager_gradients(self, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
+        total, figures = self.objective.critic(self.critic, real, fake, labels, alpha)
+        total.backward()
+        return figures
 
     def _generator_step(self) -> Tensor:
         config = self.config
         draws = stream(self.seed, "train.generator", self.done)
-        labels = self.batches.draw_labels(config.batch_size, draws).to(self.device)
+        labels = self._labels(draws).to(self.device)
         self.critic.requires_grad_(False)
-        with self._autocast():
-            fake = self.generator(self._latents(len(labels), draws), labels)
-            scores = self.critic(augment(fake.float(), config.augment, draws), labels).float()
-        loss = losses.wasserstein_generator(scores)
+        with self.objective.autocast(labels):
+            fake = self.generator(self._latents(draws), labels)
+        fake = self._seen(fake, draws)
+        real = self._seen(self.source.draw(labels.cpu(), draws), draws) if self.objective.loss.paired else None
+        loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
         self.critic.requires_grad_(True)
-        return loss.detach()
+        return torch.cat([loss.detach().view(1), _gradient_norm(self.generator)])
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -123,22 +146,34 @@ class Trainer:
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
-    def _fresh(self, part: str) -> Network:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.seed, "train.init", part))
-            network = build(self.config.family, part, self.shape)
-        return network.to(self.device)
+    def _labels(self, draws: torch.Generator) -> Tensor:
+        """Labels of a batch, (batch_size,) on the CPU; each ``packing`` in a row are the same."""
+        config = self.config
+        return self.source.draw_labels(config.batch_size // config.packing, draws).repeat_interleave(config.packing)
 
-    def _latents(self, count: int, draws: torch.Generator) -> Tensor:
-        return torch.randn(count, self.config.latent_dim, generator=draws).to(self.device)
+    def _real(self, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        labels = self._labels(draws)
+        return labels.to(self.device), self.source.draw(labels, draws)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+    def _latents(self, draws: torch.Generator) -> Tensor:
+        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=draws).to(self.device)
+
+    def _seen(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
+        images = augment(images.float(), self.config.augment, draws)
+        return images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
+
+    def _penalised_part(self, judged: int) -> int:
+        """How many of what the critic judges take the penalty: the share asked for, in whole groups."""
+        group = max(1, self.config.minibatch_std)
+        return max(1, round(self.config.penalty_fraction * judged / group)) * group
 
     def _set_learning_rates(self) -> None:
         config = self.config
         left = 1 - self.done / config.iterations
         factor = min(1.0, left / config.lr_decay) if config.lr_decay else 1.0
+        if config.lr_warmup:
+            factor *= min(1.0, (self.done + 1) * config.images_per_iteration / (1000 * config.lr_warmup))
         self.critic_optimizer.param_groups[0]["lr"] = config.critic_lr * factor
         self.generator_optimizer.param_groups[0]["lr"] = config.generator_lr * factor
 
@@ -176,5 +211,43 @@ class Trainer:
         self.done = int(tensors["done"])
 
 
-def _adam(network: Network, lr: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9), fused=True)
+def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network:
+    """The generator or critic that ``config`` asks for, with weights drawn from a stream of its own."""
+    if part == "critic":
+        shape = replace(shape, channels=shape.channels * config.packing, minibatch_std=config.minibatch_std)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "train.init", part))
+        return build(config.family, part, shape)
+
+
+def _adam(network: nn.Module, lr: float, config: Config) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def _compiled(objective: Objective, critic: nn.Module) -> Callable[..., Tensor]:
+    """The gradients of the critic step as one graph, double backward included; gives the same figures as eager."""
+
+    def total(parameters: dict[str, Tensor], *batch: Tensor) -> tuple[Tensor, Tensor]:
+        return objective.critic(partial(torch.func.functional_call, critic, parameters), *batch)
+
+    differentiate = torch.compile(torch.func.grad_and_value(total, has_aux=True), fullgraph=True)
+
+    def gradients(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
+        parameters = {name: parameter.detach() for name, parameter in critic.named_parameters()}
+        found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
+        for name, parameter in critic.named_parameters():
+            parameter.grad = found[name]
+        return figures
+
+    return gradients
+
+
+def _clip(network: nn.Module, bound: float) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.clamp_(-bound, bound)
+
+
+def _gradient_norm(network: nn.Module) -> Tensor:
+    norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
+    return torch.stack(norms).norm().float().view(1)

@@ -11,11 +11,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
+from gan.config import Config
 from pipeline.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+LOOP = {"grid_kimg", "checkpoint_seconds"}  # choices of the train stage, not of the GAN
 
 
 class Section(BaseModel):
@@ -78,19 +81,31 @@ class DataParams(Section):
 
 
 class TrainParams(Section):
-    """The conditional WGAN-GP and its budget."""
+    """The conditional GAN and its budget. What may be null is then as the recipe says (``gan.recipes``)."""
 
+    recipe: Literal["wgan-gp", "wgan-lp", "wgan", "gan", "dcgan", "r3"] = "wgan-gp"
     kimg: Positive = 100.0
     batch_size: Annotated[int, Field(ge=2)] = 64
-    n_critic: Count = 2
-    critic_lr: Positive = 1e-3
-    generator_lr: Positive = 5e-4
+    loss: Literal["wasserstein", "logistic", "hinge", "least_squares", "relativistic"] | None = None
+    n_critic: Count | None = None
+    critic_lr: Positive | None = None
+    generator_lr: Positive | None = None
+    beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
+    beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
+    lr_warmup: NotNegative = 0.0
     lr_decay: Fraction = 0.3
-    penalty_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    penalty: Literal["two_sided", "one_sided", "r1", "r2", "r1_r2", "none"] | None = None
+    penalty_weight: NotNegative | None = None
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    penalty_every: Count | None = None
+    drift_weight: NotNegative | None = None
+    weight_clip: NotNegative | None = None
+    packing: Annotated[int, Field(ge=1, le=8)] = 1
+    minibatch_std: Annotated[int, Field(ge=0, le=64)] = 0
+    family: Literal["resnet", "dcgan"] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = 32
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
-    ema_kimg: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    ema_kimg: NotNegative = 5.0
     augment: tuple[Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"], ...] = (
         "translate",
         "scale",
@@ -100,15 +115,23 @@ class TrainParams(Section):
     balance: Fraction = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    compiled: Literal["auto"] | bool = "auto"
     grid_kimg: Positive = 20.0
-    checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+    checkpoint_seconds: NotNegative = 20.0
+
+    @property
+    def config(self) -> Config:
+        """The GAN's own configuration; what is ``auto`` is still to be settled by the device."""
+        fields = self.model_dump(exclude={"recipe", "device", "precision", "compiled", *LOOP})
+        return Config.of(self.recipe, **fields)
 
     @model_validator(mode="after")
     def _possible(self) -> "TrainParams":
-        if self.kimg * 1000 < self.batch_size * self.n_critic:
+        config = self.config
+        if config.kimg * 1000 < config.images_per_iteration:
             raise ValueError(
                 f"kimg ({self.kimg}) is less than one iteration of batch_size x n_critic = "
-                f"{self.batch_size * self.n_critic} images; raise kimg"
+                f"{config.images_per_iteration} images; raise kimg"
             )
         return self
 

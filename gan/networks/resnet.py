@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
 
 
@@ -91,14 +92,16 @@ class DownBlock(nn.Module):
 
 
 class Critic(Network):
-    """Images (N, C, H, W) and labels (N,) to scores (N,); no layer sees more than one image."""
+    """Images (N, C, H, W) and labels (N,) to scores (N,); no layer sees more than one image, but for minibatch_std."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         widths = [shape.width_at(level) for level in range(shape.levels + 1)]
         self.from_image = nn.Conv2d(shape.channels, widths[0], 3, padding=1)
         blocks = [DownBlock(i, o, down=True) for i, o in pairwise(widths)]
-        self.blocks = nn.ModuleList([*blocks, DownBlock(widths[-1], widths[-1], down=False)])
+        statistics = [MinibatchStd(shape.minibatch_std)] if shape.minibatch_std else []
+        last = DownBlock(widths[-1] + len(statistics), widths[-1], down=False)
+        self.blocks = nn.ModuleList([*blocks, *statistics, last])
         self.score = nn.Linear(widths[-1], 1)
         self.embed = nn.Embedding(shape.classes, widths[-1])
         nn.init.normal_(self.embed.weight, std=widths[-1] ** -0.5)

@@ -16,6 +16,7 @@ class Shape:
         classes: how many labels there are.
         latent_dim: length of the latent vector z.
         width: channels of the convolutions at full resolution; doubled at each coarser level, eight times at most.
+        minibatch_std: images over which the critic takes its batch statistics; 0 for none.
     """
 
     image_size: int
@@ -23,6 +24,7 @@ class Shape:
     classes: int
     latent_dim: int
     width: int
+    minibatch_std: int = 0
 
     @property
     def levels(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-CURVES = (("wasserstein", "Wasserstein estimate"), ("penalty", "gradient penalty"))
+CURVES = (("score_gap", "score gap, real over synthetic"), ("penalty", "gradient penalty"))
 
 
 def draw_curves(path: Path) -> bytes:

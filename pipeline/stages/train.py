@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +74,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def gan_config(params: TrainParams, device: torch.device) -> Config:
-    """The GAN's own configuration; ``precision: auto`` is bfloat16 where the device has it in hardware."""
-    precision = params.precision
+    """The GAN's own configuration; ``auto`` takes bfloat16 where the hardware has it, and compiles on a GPU."""
+    precision, compiled = params.precision, params.compiled
     if precision == "auto":
         fast = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
         precision = "bfloat16" if fast else "float32"
-    fields = params.model_dump(exclude={"device", "precision", "grid_kimg", "checkpoint_seconds"})
-    return Config(**fields, precision=precision)
+    if compiled == "auto":
+        compiled = device.type == "cuda"
+    return replace(params.config, precision=precision, compiled=compiled)
 
 
 class Run:
@@ -91,7 +93,7 @@ class Run:
         if empty:
             raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")
         self.config, self.store, self.seed, self.folder = config, store, seed, folder
-        self.trainer = Trainer(config, Labelled(split.images, split.labels, len(store.classes)), seed, device)
+        self.trainer = Trainer.on_images(config, Labelled(split.images, split.labels, len(store.classes)), seed, device)
         self.curve: list[Tensor] = []  # rows of kimg and FIGURES
         self._sum, self._count = torch.zeros(len(FIGURES)), 0
         self._key = self._identity()
@@ -209,7 +211,7 @@ class Run:
         named = dict(zip(FIGURES, row.tolist(), strict=True))
         return (
             f"critic {named['critic_loss']:.3f}, generator {named['generator_loss']:.3f}, "
-            f"Wasserstein {named['wasserstein']:.3f}, penalty {named['penalty']:.4f}"
+            f"score gap {named['score_gap']:.3f}, penalty {named['penalty']:.4f}"
         )
 
     def _grid_file(self) -> Path:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gan.networks import Shape, build
-from gan.penalties import gradient_penalty
+from gan.penalties import two_sided
 
 SHAPE = Shape(image_size=8, channels=1, classes=3, latent_dim=4, width=4)
 LABELS = torch.tensor([0, 1, 2, 0])
@@ -24,7 +24,7 @@ def linear(slope: float):
 
 @pytest.mark.parametrize(("slope", "expected"), [(1.0, 0.0), (3.0, 4.0), (0.5, 0.25), (0.0, 1.0)])
 def test_a_linear_critic_pays_the_square_of_its_slope_minus_one(slope: float, expected: float) -> None:
-    penalty = gradient_penalty(linear(slope), images(0), images(1), LABELS, torch.rand(4))
+    penalty = two_sided(linear(slope), images(0), images(1), LABELS, torch.rand(4))
     assert penalty.item() == pytest.approx(expected, abs=5e-6)
 
 
@@ -32,7 +32,7 @@ def test_hand_derived_value_and_its_gradient_for_a_quadratic_critic() -> None:
     # D(x) = a/2 |x|^2 has the gradient a x; at alpha 1 it is taken at the fake image, of norm r: (a r - 1)^2
     a = torch.tensor(2.0, requires_grad=True)
     fake = torch.full((1, 1, 8, 8), 0.25)  # r = sqrt(64) / 4 = 2
-    penalty = gradient_penalty(
+    penalty = two_sided(
         lambda x, y: a / 2 * x.flatten(1).square().sum(1), images(0, 1), fake, LABELS[:1], torch.ones(1)
     )
     assert penalty.item() == pytest.approx((2 * 2 - 1) ** 2, rel=1e-6)
@@ -48,7 +48,7 @@ def test_alpha_is_one_number_an_image_and_says_where_between_real_and_fake() -> 
         return x.flatten(1).sum(1)
 
     real, fake, alpha = images(0), images(1), torch.tensor([0.0, 0.25, 0.5, 1.0])
-    gradient_penalty(critic, real, fake, LABELS, alpha)
+    two_sided(critic, real, fake, LABELS, alpha)
     for i, share in enumerate(alpha.tolist()):
         torch.testing.assert_close(seen[0][i], (1 - share) * real[i] + share * fake[i])
 
@@ -58,7 +58,7 @@ def test_the_norm_is_taken_image_by_image() -> None:
     def critic(x: Tensor, y: Tensor) -> Tensor:
         return x.flatten(1).sum(1) * torch.tensor([0.0, 3.0]) / 8
 
-    penalty = gradient_penalty(critic, images(0, 2), images(1, 2), LABELS[:2], torch.rand(2))
+    penalty = two_sided(critic, images(0, 2), images(1, 2), LABELS[:2], torch.rand(2))
     assert penalty.item() == pytest.approx(2.5, abs=5e-6)
 
 
@@ -66,14 +66,14 @@ def test_the_order_of_the_batch_does_not_matter() -> None:
     critic = build("resnet", "critic", SHAPE)
     real, fake, alpha = images(0), images(1), torch.rand(4)
     turned = torch.tensor([2, 0, 3, 1])
-    one = gradient_penalty(critic, real, fake, LABELS, alpha)
-    other = gradient_penalty(critic, real[turned], fake[turned], LABELS[turned], alpha[turned])
+    one = two_sided(critic, real, fake, LABELS, alpha)
+    other = two_sided(critic, real[turned], fake[turned], LABELS[turned], alpha[turned])
     torch.testing.assert_close(one, other)
 
 
 def test_no_nan_where_the_gradient_vanishes() -> None:
     weight = torch.zeros(64, requires_grad=True)
-    penalty = gradient_penalty(lambda x, y: x.flatten(1) @ weight, images(0), images(1), LABELS, torch.rand(4))
+    penalty = two_sided(lambda x, y: x.flatten(1) @ weight, images(0), images(1), LABELS, torch.rand(4))
     penalty.backward()
     assert penalty.item() == pytest.approx(1.0, abs=1e-5)
     assert weight.grad is not None
@@ -83,7 +83,7 @@ def test_no_nan_where_the_gradient_vanishes() -> None:
 def test_fakes_and_reals_receive_no_gradient_but_the_critic_does() -> None:
     critic = build("resnet", "critic", SHAPE)
     real, fake = images(0).requires_grad_(), images(1).requires_grad_()
-    gradient_penalty(critic, real, fake, LABELS, torch.rand(4)).backward()
+    two_sided(critic, real, fake, LABELS, torch.rand(4)).backward()
     assert real.grad is None
     assert fake.grad is None
     assert critic.blocks[0].first.weight.grad.abs().sum() > 0
@@ -98,7 +98,7 @@ def test_double_backward_is_the_derivative_of_the_penalty() -> None:
         def critic(x: Tensor, y: Tensor) -> Tensor:
             return torch.tanh(x.flatten(1) @ first) @ second
 
-        return gradient_penalty(critic, real, fake, LABELS[:2], alpha)
+        return two_sided(critic, real, fake, LABELS[:2], alpha)
 
     first = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
     second = torch.randn(4, dtype=torch.float64, requires_grad=True)
@@ -114,15 +114,15 @@ def test_equals_an_independent_implementation_by_torch_func(share: float) -> Non
     gradients = torch.stack([one(x[i], LABELS[i]) for i in range(4)])
     norms = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
     expected = sum((norm.item() - 1) ** 2 for norm in norms) / 4
-    assert gradient_penalty(critic, real, fake, LABELS, alpha).item() == pytest.approx(expected, rel=1e-5)
+    assert two_sided(critic, real, fake, LABELS, alpha).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_it_stays_in_float32_under_autocast() -> None:
     critic: nn.Module = build("resnet", "critic", SHAPE)
     args = (images(0), images(1), LABELS, torch.rand(4))
-    plain = gradient_penalty(critic, *args)
+    plain = two_sided(critic, *args)
     with torch.autocast("cpu", torch.bfloat16):
-        cast = gradient_penalty(critic, *args)
+        cast = two_sided(critic, *args)
     assert cast.dtype == torch.float32
     assert cast.item() == plain.item()
     assert math.isfinite(cast.item())

@@ -35,27 +35,27 @@ def run(trainer: Trainer, iterations: int) -> Trainer:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(precision: str) -> None:
     config = Config(kimg=1, batch_size=16, width=8, latent_dim=8, precision=precision)
-    first, second = (run(Trainer(config, bars(), 0, CPU), 4) for _ in range(2))
+    first, second = (run(Trainer.on_images(config, bars(), 0, CPU), 4) for _ in range(2))
     assert torch.equal(weights(first), weights(second))
-    assert not torch.equal(weights(first), weights(run(Trainer(config, bars(), 1, CPU), 4)))
+    assert not torch.equal(weights(first), weights(run(Trainer.on_images(config, bars(), 1, CPU), 4)))
 
 
 def test_global_random_state_is_neither_used_nor_touched() -> None:
     torch.manual_seed(1)
-    first = run(Trainer(SMALL, bars(), 0, CPU), 2)
+    first = run(Trainer.on_images(SMALL, bars(), 0, CPU), 2)
     after = torch.rand(1)
     torch.manual_seed(1)
     assert torch.equal(after, torch.rand(1))
     torch.manual_seed(2)
-    assert torch.equal(weights(first), weights(run(Trainer(SMALL, bars(), 0, CPU), 2)))
+    assert torch.equal(weights(first), weights(run(Trainer.on_images(SMALL, bars(), 0, CPU), 2)))
 
 
 @pytest.mark.parametrize("stop", [0, 1, 3])
 def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(stop: int) -> None:
-    whole = run(Trainer(SMALL, bars(), 0, CPU), 6)
-    begun = run(Trainer(SMALL, bars(), 0, CPU), stop)
+    whole = run(Trainer.on_images(SMALL, bars(), 0, CPU), 6)
+    begun = run(Trainer.on_images(SMALL, bars(), 0, CPU), stop)
     state = {key: value.clone() for key, value in begun.state().items()}
-    resumed = Trainer(SMALL, bars(), 0, CPU)
+    resumed = Trainer.on_images(SMALL, bars(), 0, CPU)
     resumed.load_state(state)
     run(resumed, 6 - stop)
     assert resumed.done == 6
@@ -63,7 +63,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(stop: int) -> No
 
 
 def test_learning_rates_fall_over_the_last_part_of_the_budget() -> None:
-    trainer = Trainer(Config(kimg=0.32, batch_size=16, n_critic=1, lr_decay=0.5, width=4), bars(), 0, CPU)
+    trainer = Trainer.on_images(Config(kimg=0.32, batch_size=16, n_critic=1, lr_decay=0.5, width=4), bars(), 0, CPU)
     rates = []
     for _ in range(trainer.config.iterations):
         trainer.iteration()
@@ -74,7 +74,7 @@ def test_learning_rates_fall_over_the_last_part_of_the_budget() -> None:
 
 
 def test_only_the_steps_of_the_critic_move_the_critic() -> None:
-    trainer = Trainer(SMALL, bars(), 0, CPU)
+    trainer = Trainer.on_images(SMALL, bars(), 0, CPU)
     before = [p.clone() for p in trainer.critic.parameters()]
     trainer._generator_step()
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.critic.parameters(), strict=True))
@@ -82,7 +82,7 @@ def test_only_the_steps_of_the_critic_move_the_critic() -> None:
 
 
 def test_the_averaged_generator_is_the_stated_average() -> None:
-    trainer = Trainer(Config(kimg=1, batch_size=16, width=4, latent_dim=4, ema_kimg=0.01), bars(), 0, CPU)
+    trainer = Trainer.on_images(Config(kimg=1, batch_size=16, width=4, latent_dim=4, ema_kimg=0.01), bars(), 0, CPU)
     old = [p.clone() for p in trainer.ema.parameters()]
     trainer.iteration()
     half_life = min(10, 0.1 * 32)  # images; the ramp at the start wins
@@ -92,16 +92,16 @@ def test_the_averaged_generator_is_the_stated_average() -> None:
 
 
 def test_figures_add_up() -> None:
-    trainer = Trainer(SMALL, bars(), 0, CPU)
+    trainer = Trainer.on_images(SMALL, bars(), 0, CPU)
     figures = dict(zip(FIGURES, trainer.iteration().tolist(), strict=True))
-    expected = -figures["wasserstein"] + SMALL.penalty_weight * figures["penalty"]
+    expected = -figures["score_gap"] + SMALL.penalty_weight * figures["penalty"]
     assert figures["critic_loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_autocast_stays_close_to_float32() -> None:
     """bfloat16 keeps 8 bits: one iteration's figures within 3 % of their size in float32."""
     plain, cast = (
-        Trainer(Config(kimg=1, batch_size=64, width=16, precision=p), bars(), 0, CPU).iteration()
+        Trainer.on_images(Config(kimg=1, batch_size=64, width=16, precision=p), bars(), 0, CPU).iteration()
         for p in ("float32", "bfloat16")
     )
     torch.testing.assert_close(cast, plain, rtol=0.03, atol=0.03)
@@ -110,7 +110,7 @@ def test_autocast_stays_close_to_float32() -> None:
 @pytest.fixture(scope="module")
 def trained() -> Trainer:
     config = Config(kimg=24, batch_size=32, width=8, latent_dim=8, ema_kimg=1)
-    trainer = Trainer(config, bars(), 0, CPU)
+    trainer = Trainer.on_images(config, bars(), 0, CPU)
     return run(trainer, config.iterations)
 
 

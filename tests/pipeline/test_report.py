@@ -136,7 +136,7 @@ def make(root: Path) -> Workspace:
     files = {
         workspace.metrics("utility"): utility(),
         workspace.metrics("quality"): quality(),
-        workspace.metrics("train"): {"kimg": 120.064, "wasserstein": 0.27},
+        workspace.metrics("train"): {"kimg": 120.064, "score_gap": 0.27},
         workspace.metrics("ingest"): ingest,
         workspace.store / "summary.json": {"classes": classes, "counts": counts, "image_size": 8, "channels": 1},
         workspace.models / "generator.json": {"family": "resnet", "kimg": 120.064, "sha256": "ab" * 32},
@@ -148,7 +148,7 @@ def make(root: Path) -> Workspace:
         path = root / "plots" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((4, 4), shade, np.uint8)).save(path)
-    (root / "plots/train/curves.csv").write_text("kimg,wasserstein,penalty\n1,3.6,0.5\n2,2.5,0.3\n")
+    (root / "plots/train/curves.csv").write_text("kimg,score_gap,penalty\n1,3.6,0.5\n2,2.5,0.3\n")
     workspace.synthetic.mkdir()
     with ManifestWriter(workspace.synthetic / "manifest.parquet") as manifest:
         for index, synthetic in enumerate((True, True, False)):
@@ -182,7 +182,7 @@ def test_the_page_says_what_was_found(tmp_path: Path) -> None:
     assert page.row("together")[1:] == ["114", "3", "7", "2"]  # the manifest's real image is not counted as synthetic
     assert "seed 41" in said
     assert "ab" * 32 in said
-    assert page.row("wasserstein")[1] == "0.27"
+    assert page.row("score_gap")[1] == "0.27"
     assert "Not on this page" not in said
 
 

@@ -1,0 +1,61 @@
+"""What critic and generator minimise: loss, penalty and drift put together, pure in the networks' parameters."""
+
+import torch
+from torch import Tensor
+
+from gan.config import Config
+from gan.losses import LOSSES
+from gan.penalties import PENALTIES, Critic
+
+
+class Objective:
+    """The sums of ``config``; knows no optimiser and draws nothing."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.loss = LOSSES[config.loss]
+        self.penalty = PENALTIES[config.penalty]
+
+    def penalised(self, step: int) -> bool:
+        """Whether the critic step of this number takes the penalty."""
+        return self.penalty is not None and self.config.penalty_weight > 0 and step % self.config.penalty_every == 0
+
+    def critic(
+        self, critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """What the critic minimises, a scalar, and detached (3,): that, the gap of the mean scores, the penalty.
+
+        Args:
+            critic: (N, C, H, W), (N,) to scores (N,).
+            real, fake: images (N, C, H, W) of the same labels (N,).
+            alpha: (P,) in [0, 1], places between the first P pairs, where the penalty is taken; None for no penalty.
+        """
+        config = self.config
+        with self.autocast(real):
+            # one pass for both: half the launches, and no layer looks from one half into the other
+            scores = critic(torch.cat([real, fake]), torch.cat([labels, labels])).float()
+        real_scores, fake_scores = scores.chunk(2)
+        total = self.loss.critic(real_scores, fake_scores)
+        if config.drift_weight:
+            total = total + config.drift_weight * real_scores.square().mean()
+        penalty = torch.zeros_like(total)
+        if alpha is not None and self.penalty is not None:
+            part = slice(len(alpha))
+            penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
+            total = total + config.penalty_weight * config.penalty_every * penalty
+        gap = real_scores.mean() - fake_scores.mean()
+        return total, torch.stack([total, gap, penalty]).detach()
+
+    def generator(self, critic: Critic, fake: Tensor, real: Tensor | None, labels: Tensor) -> Tensor:
+        """What the generator minimises, a scalar; ``real`` is looked at by paired losses alone."""
+        with self.autocast(fake):
+            scores = critic(fake, labels).float()
+            if real is None:
+                return self.loss.generator(scores, scores)
+            with torch.no_grad():
+                real_scores = critic(real, labels).float()
+        return self.loss.generator(scores, real_scores)
+
+    def autocast(self, images: Tensor) -> torch.autocast:
+        """The precision of everything but penalties."""
+        return torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
