@@ -73,8 +73,8 @@ class Trainer:
         _, channels, size, _ = data.images.shape
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
         batches = Batches(data.images, data.labels, data.classes, config.balance, device)
-        networks = [fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic")]
-        return cls(config, *networks, batches, seed)
+        generator, critic = (fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic"))
+        return cls(config, generator, critic, batches, seed)
 
     # One iteration -----------------------------------------------------------------------------------------------
 
@@ -227,8 +227,11 @@ def _adam(network: nn.Module, lr: float, config: Config) -> torch.optim.Adam:
 def _compiled(objective: Objective, critic: nn.Module) -> Callable[..., Tensor]:
     """The gradients of the critic step as one graph, double backward included; gives the same figures as eager."""
 
-    def total(parameters: dict[str, Tensor], *batch: Tensor) -> tuple[Tensor, Tensor]:
-        return objective.critic(partial(torch.func.functional_call, critic, parameters), *batch)
+    def total(
+        parameters: dict[str, Tensor], real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        at = partial(torch.func.functional_call, critic, parameters)
+        return objective.critic(lambda images, y: at((images, y)), real, fake, labels, alpha)
 
     differentiate = torch.compile(torch.func.grad_and_value(total, has_aux=True), fullgraph=True)
 
