@@ -1,0 +1,76 @@
+"""Real image sets for the training benchmarks: pixels, labels, and a network to compare them by."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gan.trainer import Labelled
+from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.training import Recipe, features, fit
+from pipeline.metrics.kid import kid
+
+
+class Task(NamedTuple):
+    """A train set, and held-out images (N, C, H, W) with labels that samples are compared to."""
+
+    train: Labelled
+    held_out: np.ndarray
+    held_out_labels: np.ndarray
+
+
+def digits() -> Task:
+    """scikit-learn's 1,797 digits of 8x8 pixels: 1,000 to train on, the rest held out."""
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    images = np.rint(loaded.images * (255 / 16)).astype(np.uint8)[:, None]
+    order = np.random.default_rng(0).permutation(len(images))
+    return _task(images, loaded.target, order[:1000], order[1000:])
+
+
+def fashion(archive: Path, size: int = 32, count: int = 5000) -> Task:
+    """``count`` training images of Fashion-MNIST and 2,000 test images, padded from 28 to ``size`` pixels.
+
+    Args:
+        archive: a zip of ``train|test/<class>/*.png``.
+        size: of the images.
+        count: how many to train on.
+    """
+    with zipfile.ZipFile(archive) as file:
+        names = sorted(name for name in file.namelist() if name.endswith(".png"))
+        rng = np.random.default_rng(0)
+        chosen = [
+            name
+            for split, n in (("train", count), ("test", 2000))
+            for name in rng.permutation([x for x in names if f"{split}/" in x])[:n]
+        ]
+        pad = (size - 28) // 2
+        images = np.stack([np.pad(np.asarray(Image.open(io.BytesIO(file.read(name)))), pad) for name in chosen])[
+            :, None
+        ]
+    labels = np.array([int(Path(name).parent.name) for name in chosen])
+    return _task(images, labels, np.arange(count), np.arange(count, len(images)))
+
+
+def _task(images: np.ndarray, labels: np.ndarray, train: np.ndarray, rest: np.ndarray) -> Task:
+    labels = labels.astype(np.int64)
+    return Task(Labelled(images[train], labels[train], 10), images[rest], labels[rest])
+
+
+class Judge:
+    """KID to the held-out images in the features of a classifier that was trained on the train set."""
+
+    def __init__(self, task: Task, steps: int = 400) -> None:
+        _, channels, size, _ = task.train.images.shape
+        self.network = SmallResNet(task.train.classes, channels, size, seed=0)
+        recipe = Recipe(balance="oversampling", augment="affine")
+        fit(self.network, task.train.images, task.train.labels, seed=0, steps=steps, recipe=recipe, lr=2e-2)
+        self.real, self.labels = features(self.network, task.held_out), task.held_out_labels
+
+    def kid(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Of uint8 images (N, C, H, W) that should show ``labels``."""
+        return kid(features(self.network, images), self.real, labels, self.labels).value
