@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 
 
 class Section(BaseModel):
@@ -120,6 +121,14 @@ class EvaluateParams(Section):
     repeats: Annotated[int, Field(ge=2)] = 10
     neighbours: Count = 5
     embedder_steps: Count = 300
+    embedders: Annotated[tuple[EmbedderName, ...], Field(min_length=1)] = ("domain",)
+    weights: dict[EmbedderName, Annotated[str, Field(min_length=1)]] = {}
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EvaluateParams":
+        if "domain" not in self.embedders:
+            raise ValueError("embedders must name domain: the figures of labels and copies come from it")
+        return self
 
 
 class ExportParams(Section):

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -17,10 +17,11 @@ from gan.seeds import derive
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import UserError
 from pipeline.generator import open_generator
-from pipeline.metrics.distances import nearest
-from pipeline.metrics.embedder import DomainEmbedder, train_domain_embedder
-from pipeline.metrics.quality import Embedded, compare_once, compared_at, summary
-from pipeline.metrics.resampling import proportional, subset
+from pipeline.metrics.embedded import Embedded, Images
+from pipeline.metrics.embedders import open_embedders
+from pipeline.metrics.embedders.domain import DomainEmbedder, train_domain_embedder
+from pipeline.metrics.quality import Settings, measure
+from pipeline.metrics.resampling import compared_at, proportional, subset
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.report.pictures import Pair, grid, pairs
@@ -33,13 +34,6 @@ HELD_OUT_MOST = 10_000  # more would move no figure and cost the square in time
 GRID_ROWS, GRID_COLUMNS = 32, 8
 PAIRS = 25
 DIGITS = 6
-
-
-class Images(NamedTuple):
-    """uint8 (N, C, H, W), may be memory-mapped, and int64 (N,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -56,20 +50,17 @@ def run(params: Params, workspace: Workspace) -> None:
     held_out = _held_out(store, params)
     train = store.split("train")
     with _synthetic(params, workspace, store, held_out) as synthetic:
-        embedder = _embedder(train, store, params)
-        train_features, _ = embedder.embed(train.images)
-        real, _ = _embed(held_out, train, train_features, embedder, "held-out")
-        drawn, neighbour = _embed(synthetic, train, train_features, embedder, "synthetic")
-        quality = _quality(real, drawn, store, params)
-        quality["embedder"] = embedder.name
-        quality["images"]["train"] = len(train)
-        quality["copies"]["exact_duplicates"] = int((drawn.pixel == 0).sum())
+        others, notes = open_embedders(params.evaluate.embedders, params.evaluate.weights)
+        domain = _embedder(train, store, params)
+        settings = Settings(params.evaluate.repeats, params.evaluate.neighbours, params.seed)
+        quality, _, drawn = measure(held_out, synthetic, train.images, store.classes, domain, others, settings)
+        quality["notes"] += notes
         with replacing(workspace.metrics("quality"), workspace.plots("evaluate")) as (figures, plots):
             plots.mkdir()
             write_json(figures, _rounded(quality))
             _write_csv(plots / "per_class.csv", _rounded(quality["per_class"]))
             _grid(quality, held_out, synthetic, store).save(plots / "grid.png")
-            _nearest(quality, drawn, synthetic, train, neighbour, store).save(plots / "nearest.png")
+            _nearest(quality, drawn, synthetic, train, store).save(plots / "nearest.png")
     _tell(quality)
 
 
@@ -122,29 +113,7 @@ def _embedder(train: Split, store: Store, params: Params) -> DomainEmbedder:
     steps = params.evaluate.embedder_steps
     print(f"evaluate: training the embedder, {steps:,} steps on {len(train):,} images", file=sys.stderr, flush=True)
     seed = derive(params.seed, "evaluate.embedder")
-    return train_domain_embedder(train, len(store.classes), steps=steps, seed=seed)
-
-
-def _embed(
-    images: Images, train: Split, train_features: np.ndarray, embedder: DomainEmbedder, what: str
-) -> tuple[Embedded, np.ndarray]:
-    """The images as the figures see them, and the row of each one's nearest training image in pixels, int64 (N,)."""
-    with track(len(images.labels), f"evaluate: neighbours of the {what} images", "images") as progress:
-        features, predicted = embedder.embed(images.images)
-        pixel, rows = nearest(images.images, train.images)
-        feature, _ = nearest(features, train_features)
-        progress.advance(len(images.labels))
-    return Embedded(features, images.labels, predicted, pixel, feature), rows
-
-
-def _quality(real: Embedded, drawn: Embedded, store: Store, params: Params) -> dict[str, Any]:
-    settings, repeats = params.evaluate, []
-    with track(settings.repeats, "evaluate: comparing", "repeats") as progress:
-        for repeat in range(settings.repeats):
-            rng = np.random.default_rng(derive(params.seed, "evaluate.repeat", repeat))
-            repeats.append(compare_once(real, drawn, len(store.classes), settings.neighbours, rng))
-            progress.advance()
-    return summary(real, drawn, store.classes, repeats)
+    return train_domain_embedder(train.images, train.labels, len(store.classes), steps=steps, seed=seed)
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -168,17 +137,17 @@ def _some(images: Images, label: int) -> list[np.ndarray | None]:
     return [images.images[row] for row in rows] + [None] * (GRID_COLUMNS - len(rows))
 
 
-def _nearest(
-    quality: dict[str, Any], drawn: Embedded, synthetic: Images, train: Split, neighbour: np.ndarray, store: Store
-) -> Image.Image:
+def _nearest(quality: dict[str, Any], drawn: Embedded, synthetic: Images, train: Split, store: Store) -> Image.Image:
     """The pairs of synthetic and training image that are nearest in pixels; suspected copies in red."""
     threshold = quality["copies"]["pixel"]["threshold"]
     values = np.sqrt(np.prod(train.images.shape[1:]))
+    assert drawn.pixel is not None
+    assert drawn.neighbour is not None
     closest = np.argsort(drawn.pixel, kind="stable")[:PAIRS]
     shown = [
         Pair(
             synthetic.images[row],
-            train.images[neighbour[row]],
+            train.images[drawn.neighbour[row]],
             f"{store.classes[synthetic.labels[row]][:10]}  {drawn.pixel[row] / values:.1f}",
             bool(drawn.pixel[row] < threshold),
         )
