@@ -58,7 +58,9 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
 
 
 def _stage_command(name: str, help_text: str) -> click.Command:
-    return click.Command(name, callback=partial(_run_stage, name), help=f"{help_text} A stage of dvc.yaml; takes no options.")
+    return click.Command(
+        name, callback=partial(_run_stage, name), help=f"{help_text} A stage of dvc.yaml; takes no options."
+    )
 
 
 def _run_stage(name: str) -> None:

@@ -23,7 +23,9 @@ _LONGER = "train longer (train.kimg), look at the losses, or give the rare class
 _COPYING = "look at plots/evaluate/nearest.png; train shorter, augment more (train.augment), or give more real images"
 _LABELS = "look at plots/evaluate/confusion.png; train longer (train.kimg), or mend labels that are wrong in the source"
 _CLASSES = "look at the worst and the missing classes; give them more real images, or train longer (train.kimg)"
-_DRIFTING = "look at plots/evaluate/grid.png and spectrum.png; train longer (train.kimg), or augment less (train.augment)"
+_DRIFTING = (
+    "look at plots/evaluate/grid.png and spectrum.png; train longer (train.kimg), or augment less (train.augment)"
+)
 
 REMEDIES = {
     "copies": _COPYING,

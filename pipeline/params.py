@@ -147,6 +147,12 @@ class EvaluateParams(Section):
         AfterValidator(check_gates),
     ] = {"copies": "<= 0.05", "coverage": ">= 0.3 floor", "label_agreement": ">= 0.5 floor"}
 
+    @model_validator(mode="after")
+    def _possible(self) -> "EvaluateParams":
+        if "domain" not in self.embedders:
+            raise ValueError("embedders must name domain: the figures of labels and copies come from it")
+        return self
+
 
 class ExportParams(Section):
     """Which synthetic set is written.

@@ -113,7 +113,8 @@ def decoded(folders: Sequence[Folder], side: int) -> Iterator[list[Images]]:
         channels = 1 if all(records.grey.all() for _, records in read) else 3
         yield [
             Images(
-                _array(Path(scratch, f"{number}.npy"), pixels, records, channels, side), _labels(folders[number], classes)
+                _array(Path(scratch, f"{number}.npy"), pixels, records, channels, side),
+                _labels(folders[number], classes),
             )
             for number, (pixels, records) in enumerate(read)
         ]

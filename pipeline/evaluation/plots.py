@@ -65,7 +65,13 @@ def draw_nearest(sets: Sets, scored: Measured) -> Image.Image:
     threshold = scored.quality["copies"]["pixel"]["threshold"]
     values = np.sqrt(np.prod(sets.teaching.images.shape[1:]))
     shown = [
-        _pair(sets, row, sets.teaching.images[neighbour[row]], distance[row] / values, distance[row] < threshold)
+        _pair(
+            sets,
+            row,
+            sets.teaching.images[neighbour[row]],
+            f"{distance[row] / values:.1f}",
+            bool(distance[row] < threshold),
+        )
         for row in np.argsort(distance, kind="stable")[:NEAREST_PAIRS].tolist()
     ]
     heading = f"synthetic | nearest training image, RMS difference of 255 (red: below {threshold / values:.1f})"
@@ -75,8 +81,8 @@ def draw_nearest(sets: Sets, scored: Measured) -> Image.Image:
 def draw_extremes(sets: Sets, scored: Measured, neighbours: int) -> Image.Image:
     """The synthetic images that lie deepest among the held-out real ones, and those that lie furthest off.
 
-    The measure is the distance to the nearest real image in features, over that image's distance to its ``neighbours``th
-    nearest real one: below 1 the synthetic image lies in its ball, as precision asks.
+    The measure is the distance to the nearest real image in features, over the radius of that one's ball, which
+    reaches to its ``neighbours``-th nearest other real image: precision asks for a distance below 1.
     """
     real, synthetic = scored.real.features, scored.synthetic.features
     distance, rows = nearest(synthetic, real)
@@ -86,14 +92,16 @@ def draw_extremes(sets: Sets, scored: Measured, neighbours: int) -> Image.Image:
     count = min(EXTREME_PAIRS, len(order) // 2)
     sheets = []
     for chosen, what in ((order[:count], "best"), (order[::-1][:count], "worst")):
-        shown = [_pair(sets, row, sets.real.images[rows[row]], relative[row]) for row in chosen.tolist()]
-        sheets.append(pairs(shown, f"{what}: synthetic | nearest held-out real image, distance (below 1: among real ones)"))
+        shown = [_pair(sets, row, sets.real.images[rows[row]], f"{relative[row]:.2f}") for row in chosen.tolist()]
+        sheets.append(
+            pairs(shown, f"{what}: synthetic | nearest held-out real image, distance (below 1: among real ones)")
+        )
     return stacked(sheets)
 
 
-def _pair(sets: Sets, row: int, other: np.ndarray, figure: float, alarm: bool = False) -> Pair:
+def _pair(sets: Sets, row: int, other: np.ndarray, figure: str, alarm: bool = False) -> Pair:
     name = shortened(sets.classes[sets.synthetic.labels[row]], 10)
-    return Pair(sets.synthetic.images[row], other, f"{name}  {figure:.2g}", bool(alarm))
+    return Pair(sets.synthetic.images[row], other, f"{name}  {figure}", alarm)
 
 
 def _write_per_class(path: Path, rows: Sequence[dict[str, Any]]) -> None:

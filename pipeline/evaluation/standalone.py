@@ -106,9 +106,9 @@ def _alike(real: Images, synthetic: Images, classes: int, notes: list[str]) -> t
         parts.append(images if (wanted == count).all() else _take(images, _thinned(images.labels, wanted, rng)))
     if any(len(part.labels) < count.sum() for part, count in zip(parts, counts, strict=True)):
         notes.append(
-            f"So that both sides have the same class proportions and {MOST:,} images at most, {len(parts[0].labels):,} of "
-            f"{len(real.labels):,} real and {len(parts[1].labels):,} of {len(synthetic.labels):,} synthetic images are "
-            "compared."
+            f"So that both sides have the same class proportions, and {MOST:,} images at most, "
+            f"{len(parts[0].labels):,} of {len(real.labels):,} real and {len(parts[1].labels):,} of "
+            f"{len(synthetic.labels):,} synthetic images are compared."
         )
     return parts[0], parts[1]
 

@@ -97,9 +97,7 @@ class Records:
         return usable
 
 
-def read_all(
-    source: Source, pixels: Pixels, target: Target, max_bad_fraction: float, what: str = "ingest"
-) -> Records:
+def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: float, what: str = "ingest") -> Records:
     """Decodes every image of ``source`` into ``pixels``; ``what`` names the work where its progress is shown.
 
     Raises:

@@ -54,7 +54,9 @@ def run(params: Params, workspace: Workspace) -> None:
             _interpolation(generator, scored, store.classes, params.seed).save(plots / "interpolation.png")
     print_quality(scored.quality)
     if not all(gate["passed"] for gate in scored.quality["gates"]):
-        print("evaluate: not every gate passed, so export will stop; see evaluate.gates in params.yaml", file=sys.stderr)
+        print(
+            "evaluate: not every gate passed, so export will stop; see evaluate.gates in params.yaml", file=sys.stderr
+        )
 
 
 def _held_out(store: Store, params: Params) -> Images:
