@@ -1,9 +1,8 @@
 """Folders of images, one folder a class, brought to arrays of one shape."""
 
-import io
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pipeline.ingest.decode import Target
 from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.metrics.distances import spans
 from pipeline.metrics.embedded import Images
-from pipeline.sources.base import BadImageError
+from pipeline.sources import Listing
 from pipeline.sources.files import FolderSource
 
 SIZED = 200  # images of a folder that are asked for their size
@@ -50,20 +49,14 @@ class Folder:
         source = FolderSource(path)
         if (source.listing.splits >= 0).any():
             raise UserError(f"{option} {path}: holds a folder a split; give one of them, such as {path / 'test'}")
-        return cls(option, path, source, _side(source))
+        return cls(option, path, source, _side(path, source.listing))
 
 
-def _side(source: FolderSource) -> int:
-    step = max(1, len(source.listing) // SIZED)
+def _side(path: Path, listing: Listing) -> int:
     sides = []
-    for index, read in source.images():
-        if index % step:
-            continue
-        try:
-            with Image.open(io.BytesIO(read())) as image:
-                sides.append(min(image.size))
-        except (BadImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # it will be named when all are read
+    for name in listing.paths[:: max(1, len(listing) // SIZED)]:
+        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path / name) as image:
+            sides.append(min(image.size))  # what cannot be read will be named when all are
     return int(np.median(sides)) if sides else 0
 
 
@@ -126,8 +119,8 @@ def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
         first = sorted(records.reasons.items())[:NAMED]
         shown = "\n".join(f"  {folder.source.listing.paths[index]}: {error}" for index, error in first)
         raise UserError(
-            f"{folder.option} {folder.path}: {len(records.reasons):,} of {len(folder.source.listing):,} images cannot be "
-            f"read; the first ones:\n{shown}\nmend or remove them"
+            f"{folder.option} {folder.path}: {len(records.reasons):,} of {len(folder.source.listing):,} images cannot "
+            f"be read; the first ones:\n{shown}\nmend or remove them"
         )
     return records
 

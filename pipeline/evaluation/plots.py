@@ -59,9 +59,14 @@ def _some(images: Images, label: int) -> list[np.ndarray | None]:
 
 
 def draw_nearest(sets: Sets, scored: Measured) -> Image.Image:
-    """The pairs of synthetic and training image that are nearest in pixels; suspected copies in red."""
+    """The pairs of synthetic and training image that are nearest in pixels; suspected copies in red.
+
+    Raises:
+        ValueError: the copy check was left out.
+    """
     distance, neighbour = scored.synthetic.pixel, scored.synthetic.neighbour
-    assert distance is not None and neighbour is not None, "there is no such picture without training images"
+    if distance is None or neighbour is None:
+        raise ValueError("no training images are near where none were given")
     threshold = scored.quality["copies"]["pixel"]["threshold"]
     values = np.sqrt(np.prod(sets.teaching.images.shape[1:]))
     shown = [

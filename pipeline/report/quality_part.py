@@ -65,7 +65,7 @@ def _figures(tree: Tree) -> list[Tree]:
 def _confused(confusion: Tree, classes: Sequence[str]) -> list[Tree]:
     """The pairs of classes that synthetic images confuse most beyond what real ones do."""
     synthetic, real = (_shares(confusion[side]) for side in ("synthetic", "real"))
-    rows = [
+    rows: list[Tree] = [
         {"asked": classes[i], "seen": classes[j], "share": share, "share_real": real[i][j], "more": share - real[i][j]}
         for i, row in enumerate(synthetic)
         for j, share in enumerate(row)
