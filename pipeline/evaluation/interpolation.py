@@ -27,7 +27,7 @@ def slerp(first: Tensor, second: Tensor, steps: int) -> Tensor:
     lengths = first.norm(), second.norm()
     one, two = first / lengths[0], second / lengths[1]
     angle = torch.acos((one @ two).clamp(-1, 1))
-    t = torch.linspace(0, 1, steps)[:, None]
+    t = torch.linspace(0, 1, steps, dtype=first.dtype)[:, None]
     if torch.sin(angle) < FLAT:
         direction = torch.lerp(one, two, t)
     else:

@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gan.networks import Shape, build
 from pipeline.errors import UserError
 from pipeline.params import EvaluateParams, Params
 from pipeline.stages import evaluate
+from pipeline.store import Store
 from pipeline.workspace import Workspace
 
 CLASSES = [str(digit) for digit in range(10)]
@@ -59,19 +61,27 @@ def test_the_outputs_are_whole_and_byte_identical_on_a_second_run(
     assert outputs(workspace) == first
 
 
-def test_synthetic_images_have_the_class_proportions_of_the_held_out_ones(workspace: Workspace) -> None:
+@pytest.fixture(scope="module")
+def done(digits_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace after the stage; read it, do not write to it."""
+    workspace = Workspace(tmp_path_factory.mktemp("done"))
+    shutil.copytree(digits_store.folder, workspace.store)
+    save_generator(workspace)
     evaluate.run(PARAMS, workspace)
-    quality = json.loads(workspace.metrics("quality").read_text())
+    return workspace
+
+
+def test_synthetic_images_have_the_class_proportions_of_the_held_out_ones(done: Workspace) -> None:
+    quality = json.loads(done.metrics("quality").read_text())
     for row in quality["per_class"]:
         assert row["n"] == pytest.approx(120 * row["n_real"] / 899, abs=1)
 
 
-def test_the_tables_for_dvc_say_what_the_figures_say(workspace: Workspace) -> None:
-    evaluate.run(PARAMS, workspace)
-    quality = json.loads(workspace.metrics("quality").read_text())
+def test_the_tables_for_dvc_say_what_the_figures_say(done: Workspace) -> None:
+    quality = json.loads(done.metrics("quality").read_text())
     tables = {}
     for name in ("per_class", "spectrum", "confusion"):
-        with (workspace.plots("evaluate") / f"{name}.csv").open() as file:
+        with (done.plots("evaluate") / f"{name}.csv").open() as file:
             tables[name] = list(csv.DictReader(file))
     assert [row["class"] for row in tables["per_class"]] == CLASSES
     assert [float(row["synthetic"]) for row in tables["spectrum"]] == quality["bias"]["spectrum"]["synthetic"]
