@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.metrics.copies import copy_share, copy_threshold
 from pipeline.metrics.diversity import within_class_spread
-from pipeline.metrics.embedded import Embedded
+from pipeline.metrics.embedded import Embedded, exact_duplicates
 from pipeline.metrics.fidelity import KID_LEAST, Features
 from pipeline.metrics.floors import Repeat, real_floor
 from pipeline.metrics.kid import kid
@@ -118,7 +118,7 @@ def _copies(drawn: Embedded, theirs: Embedded, real: Embedded) -> dict[str, Any]
             f"copy_share_{space}_high": own.high if own else None,
             f"copy_share_{space}_real": its_real.value if its_real else None,
         }
-    return row | {"exact_duplicates": None if drawn.pixel is None else int((drawn.pixel == 0).sum())}
+    return row | {"exact_duplicates": exact_duplicates(drawn)}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -54,3 +54,8 @@ def embed(
         return found
     pixel, neighbour = nearest(shown.images, train)
     return replace(found, pixel=pixel, feature=nearest(features, train_features)[0], neighbour=neighbour)
+
+
+def exact_duplicates(images: Embedded) -> int | None:
+    """How many equal a training image in every pixel; ``None`` where the training images are unknown."""
+    return None if images.pixel is None else int((images.pixel == 0).sum())

@@ -13,7 +13,7 @@ from pipeline.metrics.copies import EXPECTED, copy_share, copy_threshold, share,
 from pipeline.metrics.copy_statistic import cell_centres, copy_statistic
 from pipeline.metrics.distances import nearest
 from pipeline.metrics.drift import root_mean_square
-from pipeline.metrics.embedded import Embedded, Images, embed
+from pipeline.metrics.embedded import Embedded, Images, embed, exact_duplicates
 from pipeline.metrics.embedders import Embedder
 from pipeline.metrics.embedders.domain import DomainEmbedder
 from pipeline.metrics.embedders.inception import InceptionEmbedder
@@ -78,10 +78,13 @@ def measure(
         draw(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
         for repeat in range(settings.repeats)
     ]
-    quality = _by_domain(held_out, drawn, classes, draws, settings)
+    quality = summarise(held_out, drawn, classes, draws, settings.neighbours)
     quality["embedder"] = domain.name
     quality["images"] |= {} if train is None else {"train": len(train)}
-    quality["copies"], notes = _copies(held_out, drawn, train_features, settings.seed)
+    quality["copies"], notes = None, ["No copy check: it takes the images that the generator was trained on."]
+    if train_features is not None:
+        quality["copies"], notes = copy_check(held_out, drawn, train_features, derive(settings.seed, "evaluate.cells"))
+        quality |= {f"copy_share_{space}": quality["copies"][space]["share"] for space in SPACES}
     quality["embedders"] = {other.name: _by_other(other, real, synthetic, classes, draws, settings) for other in others}
     rows, drift = quality["per_class"], quality["floor"]["spectrum_drift"]
     quality["bias"] = bias(held_out, drawn, classes, draws, rows, drift, real.images.shape[-1])
@@ -89,16 +92,18 @@ def measure(
     return Measured(quality, held_out, drawn)
 
 
-def _by_domain(
-    real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw], settings: Settings
+def summarise(
+    real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw], neighbours: int
 ) -> dict[str, Any]:
-    """The figures of the whole and of each class.
+    """The figures of the whole and of each class, as the domain embedder sees them.
 
-    KID, label agreement and copy shares do not depend on N, so all images are used; the others are means over the
-    repeats. The floor of each holds the synthetic and the real mean at equal N and the real one's 95 % prediction
-    interval.
+    KID and label agreement do not depend on N, so all images are used; the others are means over the repeats. The
+    floor of each holds the synthetic and the real mean at equal N and the real one's 95 % prediction interval.
+
+    Args:
+        draws: the rows of each repeat, two at least.
     """
-    repeats = _repeats(real, synthetic, len(classes), draws, settings.neighbours, _figures)
+    repeats = _repeats(real, synthetic, len(classes), draws, neighbours, _figures)
     floors = floor(repeats)
     distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
@@ -198,13 +203,16 @@ def _headline(floors: dict[str, dict[str, Any]], compared: int) -> dict[str, flo
     return figures
 
 
-def _copies(
-    real: Embedded, synthetic: Embedded, train_features: np.ndarray | None, seed: int
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """The copy check over all images, and what to beware of when reading it."""
-    if train_features is None or synthetic.pixel is None:
-        return None, ["No copy check: it takes the images that the generator was trained on."]
-    centres = cell_centres(train_features, min(len(real), len(synthetic)), derive(seed, "evaluate.cells"))
+def copy_check(
+    real: Embedded, synthetic: Embedded, train_features: np.ndarray, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """The copy check over all images, and what to beware of when reading it.
+
+    Args:
+        train_features: of the training images, float32 (N, D); distances to them are known on both sides.
+        seed: of the cells of C_T.
+    """
+    centres = cell_centres(train_features, min(len(real), len(synthetic)), seed)
     cells = [nearest(side.features, centres)[1] for side in (synthetic, real)]
     copies: dict[str, Any] = {}
     notes = []
@@ -225,7 +233,7 @@ def _copies(
                 f"The copy share by {space}, {found.value:.1%}, may be chance: its interval begins at {found.low:.1%}, "
                 f"and {EXPECTED:.0%} is expected of unseen real images; raise evaluate.samples to know."
             )
-    return {**copies, "exact_duplicates": int((synthetic.pixel == 0).sum())}, notes
+    return {**copies, "exact_duplicates": exact_duplicates(synthetic)}, notes
 
 
 def _notes(quality: dict[str, Any]) -> list[str]:

@@ -1,14 +1,18 @@
 """Calibration on real images: what unseen digits score, and what is said of sets that are spoilt on purpose."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from pipeline.metrics.embedded import Images
 from pipeline.metrics.embedders import Embedder
 from pipeline.metrics.embedders.domain import DomainEmbedder, train_domain_embedder
+from pipeline.metrics.embedders.inception import InceptionEmbedder
 from pipeline.metrics.quality import FRECHET_LEAST, Settings, measure
 from pipeline.metrics.resampling import subset
 from pipeline.store import Store
@@ -166,6 +170,8 @@ def test_without_training_images_nothing_is_said_of_copies(
     assert "No copy check" in without["notes"][-1]
     assert set(known) - set(without) == set(COPY_FIGURES)
     assert without["kid"] == known["kid"]
+    for space in ("pixel", "feature"):
+        assert known[f"copy_share_{space}"] == known["copies"][space]["share"]
     assert without["per_class"][0] == known["per_class"][0] | {
         name: None for name in known["per_class"][0] if "copy" in name or "exact" in name
     }
@@ -188,24 +194,65 @@ def test_a_class_too_small_to_tell_is_named_and_not_guessed(
     assert "4." in result["notes"][-1]
 
 
-def test_a_further_embedder_has_figures_and_floors_of_its_own(
-    unseen: Images, train: Images, domain: DomainEmbedder
-) -> None:
-    class Pixels:
-        name = "pixels:0"
+class Pixels:
+    """An embedder of somebody else."""
 
-        def embed(self, images: np.ndarray) -> np.ndarray:
-            return images.reshape(len(images), -1).astype(np.float32)
+    name = "pixels:0"
 
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(np.float32)
+
+
+class Tiny(nn.Module):
+    """Stands in for the Inception network, which would take minutes: pixels as features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(64, 5, bias=False).requires_grad_(False)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (images[:, 0].flatten(1) / 255,)
+
+
+@pytest.fixture(scope="module")
+def by_three(unseen: Images, train: Images, domain: DomainEmbedder) -> dict[str, Any]:
+    """Two classes dropped, as three embedders see it."""
     held_out, others = parted(unseen, 0)
-    result = measured(held_out, two_dropped(others), train, domain, others=[Pixels()])
-    pixels = result["embedders"]["pixels:0"]
-    assert set(pixels["floor"]) == set(result["floor"]) - {
-        "label_agreement", "intensity_drift", "spectrum_drift", *COPY_FIGURES
-    }  # fmt: skip
+    others_too = [Pixels(), InceptionEmbedder("inception:0", Tiny())]
+    return measured(held_out, two_dropped(others), train, domain, others=others_too)
+
+
+def test_a_further_embedder_has_figures_and_floors_of_its_own(by_three: dict[str, Any]) -> None:
+    pixels = by_three["embedders"]["pixels:0"]
+    by_domain_alone = {"label_agreement", "intensity_drift", "spectrum_drift", *COPY_FIGURES}
+    assert set(pixels["floor"]) == set(by_three["floor"]) - by_domain_alone
     assert {"kid", "coverage"} <= set(pixels["below_floor"])
     assert pixels["frechet_distance"] is None
-    assert [row["class"] for row in pixels["per_class"] if row["coverage"] < 0.5 * row["coverage_real"]] == ["3", "7"]
+    low = [row["class"] for row in pixels["per_class"] if row["coverage"] < 0.5 * row["coverage_real"]]
+    assert low == ["3", "7"]
+
+
+def test_only_inception_has_a_fid_and_an_inception_score(by_three: dict[str, Any]) -> None:
+    inception, pixels = (by_three["embedders"][name] for name in ("inception:0", "pixels:0"))
+    assert set(inception["floor"]) - set(pixels["floor"]) == {"fid", "inception_score"}
+    assert set(pixels["floor"]) - set(inception["floor"]) == {"frechet_distance"}
+    assert inception["fid"] is None  # 300 images a side are too few
+    assert inception["floor"]["fid"]["synthetic"] > inception["floor"]["fid"]["ci95"][1]
+    assert inception["inception_score"] > 1
+
+
+def keys(tree: Any) -> set[str]:
+    if isinstance(tree, list):
+        return set().union(*map(keys, tree))
+    if not isinstance(tree, dict):
+        return set()
+    below = [value for name, value in tree.items() if name != "embedders"]
+    return set(tree).union(*map(keys, [*below, *tree.get("embedders", {}).values()]))
+
+
+def test_the_page_of_the_figures_describes_every_key(by_three: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "quality.md").read_text()
+    assert {name for name in keys(by_three) if f"`{name}`" not in page} == set()
 
 
 def test_every_class_has_a_floor_with_an_interval_for_kid_and_coverage(
