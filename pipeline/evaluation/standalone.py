@@ -10,7 +10,7 @@ from pipeline.atomic import replacing, write_json
 from pipeline.errors import UserError
 from pipeline.evaluation.folders import Folder, check_classes, decoded
 from pipeline.evaluation.scoring import MOST, Sets, score
-from pipeline.metrics.embedded import Images
+from pipeline.metrics.embedded import Embedded, Images
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import EvaluateParams
 from pipeline.report.quality import print_quality
@@ -66,14 +66,24 @@ def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
             teaching, held_out = _halved(held_out, classes)
             notes.append(
                 f"Without --train, a random half of each class of --real, {len(teaching.labels):,} images, taught the "
-                f"embedder, and the figures are taken on the other {len(held_out.labels):,}; there is no copy check, "
-                "because nothing says what the generator was trained on."
+                f"embedder, and the figures are taken on the other {len(held_out.labels):,}."
             )
         held_out, synthetic = _alike(held_out, synthetic, len(classes), notes)
         _check_enough(held_out, synthetic, settings.neighbours)
         sets = Sets(classes, teaching, held_out, synthetic, copies=train is not None)
-        quality = score(sets, settings, SEED).quality
-    return quality | {"notes": [*notes, *quality["notes"]]}
+        scored = score(sets, settings, SEED)
+    return scored.quality | {"notes": [*notes, *_not_held_out(scored.real), *scored.quality["notes"]]}
+
+
+def _not_held_out(real: Embedded) -> list[str]:
+    """A note where real images are training images too."""
+    same = 0 if real.pixel is None else int((real.pixel == 0).sum())
+    if not same:
+        return []
+    return [
+        f"{same:,} images of --real are also in --train: they are not held out, so real images seem nearer to training "
+        "images than they are, and copies may pass; take them out of one of the two."
+    ]
 
 
 def _halved(real: Images, classes: tuple[str, ...]) -> tuple[Images, Images]:

@@ -80,7 +80,7 @@ def test_without_train_nothing_is_said_of_copies_and_the_notes_say_what_taught_t
     assert not any(name.startswith("copy_share") for name in quality["floor"])
     notes = " ".join(quality["notes"])
     assert "half of each class of --real" in notes
-    assert "no copy check" in notes
+    assert "No copy check" in notes
     assert "8x8 pixels, grey" in notes
     assert quality["images"]["held_out"] <= 305
     assert quality["embedder_accuracy"] > 0.8  # the halves are apart, and it learnt from one of them
@@ -91,6 +91,17 @@ def test_the_structure_is_the_same_with_and_without_train(scored: Callable) -> N
     assert {name for name in with_train if not name.startswith("copy_share")} == set(without)
     assert [row["class"] for row in without["per_class"]] == list(CLASSES)
     assert set(with_train["per_class"][0]) == set(without["per_class"][0])
+
+
+def test_real_images_that_are_training_images_too_are_told(
+    laid: dict[str, Path], digits: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standalone, "EvaluateParams", lambda: EvaluateParams(embedder_steps=5, repeats=2))
+    images, labels = (part[:150] for part in digits)
+    folders = [lay(tmp_path / name, images[:stop], labels[:stop]) for name, stop in (("real", 150), ("train", 100))]
+    quality = standalone.score_folders(folders[0], folders[0], folders[1])
+    assert any("100 images of --real are also in --train" in note for note in quality["notes"])
+    assert quality["copies"]["exact_duplicates"] == 100
 
 
 def test_bad_folders_are_one_clear_error(laid: dict[str, Path], digits: tuple, tmp_path: Path) -> None:
