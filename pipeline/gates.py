@@ -142,8 +142,8 @@ def _value(figure: str, quality: Mapping[str, Any]) -> float | None:
     if figure == "missing_classes":
         return len(quality["missing_classes"])
     if figure == "copies":
-        shares = [quality.get(f"copy_share_{space}") for space in ("pixel", "feature")]
-        return max((share for share in shares if share is not None), default=None)
+        copies = quality["copies"]
+        return copies and max(copies[space]["share"] for space in ("pixel", "feature"))
     return _find(figure, quality)
 
 

@@ -14,8 +14,7 @@ QUALITY: dict[str, Any] = {
     "coverage": 0.6,
     "kid": 0.02,
     "frechet_distance": None,
-    "copy_share_pixel": 0.01,
-    "copy_share_feature": 0.04,
+    "copies": {"pixel": {"share": 0.01}, "feature": {"share": 0.04}},
     "missing_classes": ["9"],
     "floor": {
         "coverage": {"synthetic": 0.5, "real": 0.95, "ci95": [0.9, 1.0]},
@@ -108,6 +107,12 @@ def test_export_goes_on_where_all_pass_and_else_only_by_force(passed: tuple[bool
         assert f"{figure} is {QUALITY[figure]:.4g}" in str(caught.value)
         assert REMEDIES[figure] in str(caught.value)
     assert "--force" in str(caught.value)
+
+
+def test_copies_that_nobody_could_check_do_not_pass() -> None:
+    (judged,) = judge({"copies": "<= 1"}, QUALITY | {"copies": None})
+    assert judged["value"] is None
+    assert judged["passed"] is False
 
 
 def test_a_set_without_gates_passes() -> None:
