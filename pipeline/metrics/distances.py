@@ -15,6 +15,8 @@ def blocks(rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[slice, slice
     In float64: the short form |a|² - 2ab + |b|² loses digits where a is near b, which float32 cannot spare. Distances
     between whole numbers (pixels) come out exact. Rounding may leave others just below 0.
 
+    Memory: one block of distances of at most 8 MiB, and its rows on either side, at most 32 MiB each (or one row).
+
     Args:
         rows: any real dtype (N, D) or more axes, which are flattened; may be memory-mapped.
         columns: likewise (M, D).

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pipeline.metrics.distances import BLOCK_ROWS, spans
+
 
 def within_class_spread(features: np.ndarray, labels: np.ndarray) -> float | None:
     """Root mean square distance between two images of one class, pooled over the classes.
@@ -17,7 +19,9 @@ def within_class_spread(features: np.ndarray, labels: np.ndarray) -> float | Non
     """
     squares, freedom = 0.0, 0
     for label in np.unique(labels):
-        rows = features[labels == label].astype(np.float64)
-        squares += float(np.square(rows - rows.mean(axis=0)).sum())
-        freedom += len(rows) - 1
+        members = np.flatnonzero(labels == label)
+        mean = features[members].mean(axis=0, dtype=np.float64)
+        for span in spans(len(members), BLOCK_ROWS):
+            squares += float(np.square(features[members[span]] - mean).sum())
+        freedom += len(members) - 1
     return float(np.sqrt(2 * squares / freedom)) if freedom else None

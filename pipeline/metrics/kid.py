@@ -30,6 +30,9 @@ def kid(
     so falls below 0 for two sets of equal make-up. With labels, each class is sampled on its own: the same sum, in
     which a pair of one class weighs n / (n - 1) for its n images, and a jackknife within classes.
 
+    Memory beyond the features themselves stays below 100 MiB up to D = 2048, whatever N and M: blocks of 512 x 2048
+    kernel values and their rows in float64.
+
     Args:
         first: any float dtype (N, D), N > 2.
         second: (M, D), M > 2.
@@ -56,7 +59,7 @@ def _within(rows: np.ndarray, labels: np.ndarray | None, cross: np.ndarray) -> t
     """
     n = len(rows)
     labels = np.zeros(n, dtype=np.int64) if labels is None else labels
-    own = (np.square(rows, dtype=np.float64).sum(axis=1) / rows.shape[1] + 1) ** 3
+    own = (np.einsum("nd,nd->n", rows, rows, dtype=np.float64) / rows.shape[1] + 1) ** 3
     all_sums = _sums_across(rows, rows)[0] - own
     value, variance = float(all_sums.sum()), 0.0
     for label in np.unique(labels):

@@ -15,7 +15,7 @@ from pipeline.runtime import SPINS
 
 def test_help_lists_the_stages_and_the_rest() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
-    for name in (*STAGES, "sample", "results"):
+    for name in (*STAGES, "evaluate", "sample", "results"):
         assert name in shown
 
 
@@ -26,7 +26,7 @@ def test_a_stage_takes_no_options(stage: str) -> None:
 
 def test_what_a_user_can_mend_is_one_message_and_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for command in (["ingest"], ["results"], ["sample", "--class", "a", "--out", "a.png"]):
+    for command in (["ingest"], ["evaluate"], ["results"], ["sample", "--class", "a", "--out", "a.png"]):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 2, command
         assert result.stderr.startswith("augmint: ")

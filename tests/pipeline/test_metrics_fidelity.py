@@ -13,6 +13,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from pipeline.metrics import distances, frechet
 from pipeline.metrics import kid as kid_module
+from pipeline.metrics.distances import blocks
 from pipeline.metrics.diversity import within_class_spread
 from pipeline.metrics.frechet import frechet_distance
 from pipeline.metrics.kid import kid
@@ -34,6 +35,34 @@ def test_frechet_distance_equals_torch_fidelitys(n: int, m: int, features: int) 
     statistics = [fid_features_to_statistics(torch.from_numpy(x).double()) for x in (first, second)]
     expected = fid_statistics_to_metric(*statistics, False)["frechet_inception_distance"]
     assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
+
+
+def by_rows(first: np.ndarray, second: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> float:
+    """The distance by the way that forms no covariance."""
+    with monkeypatch.context() as patch:
+        patch.setattr(frechet, "ERROR_MOST", -1.0)
+        return frechet_distance(first, second)
+
+
+def test_both_ways_to_the_frechet_distance_agree_and_the_fast_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = two_sets(3000, 2500, 48)
+    expected = by_rows(first, second, monkeypatch)
+    monkeypatch.setattr(frechet, "_factor", None)  # whoever calls it fails
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("spoil", ["dead", "equal", "nearly equal"])
+def test_the_stable_way_is_taken_for_singular_covariances(spoil: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (values.astype(np.float64) for values in two_sets(900, 800, 12))
+    for values in (first, second):
+        if spoil == "dead":
+            values[:, 3] = 0
+        else:
+            values[:, 3] = values[:, 4] * (1 + (1e-9 * values[:, 5] if spoil == "nearly equal" else 0))
+    assert frechet_distance(first, second) == pytest.approx(by_rows(first, second, monkeypatch), rel=1e-7)
+    reduced = [np.delete(values, 3, axis=1) for values in (first, second)]
+    if spoil == "dead":
+        assert frechet_distance(first, second) == pytest.approx(frechet_distance(*reduced), rel=1e-7)
 
 
 def test_frechet_distance_of_numbers_is_that_of_their_means_and_deviations() -> None:
@@ -70,6 +99,17 @@ def test_kid_equals_torch_fidelitys_on_the_same_subset() -> None:
     tensors = (torch.from_numpy(x).double() for x in (first, second))
     expected = kid_features_to_metric(*tensors, kid_subsets=1, kid_subset_size=600, verbose=False)[KEY_METRIC_KID_MEAN]
     assert kid(first, second).value == pytest.approx(expected, rel=1e-6)
+
+
+def test_mean_of_kid_over_subsets_equals_torch_fidelitys() -> None:
+    first, second = two_sets(400, 300, 24)
+    tensors = (torch.from_numpy(x).double() for x in (first, second))
+    options = {"kid_subsets": 7, "kid_subset_size": 100, "rng_seed": 5, "verbose": False}
+    expected = kid_features_to_metric(*tensors, **options)[KEY_METRIC_KID_MEAN]
+    rng = np.random.RandomState(5)  # as torch-fidelity draws them
+    picked = [(rng.choice(400, 100, replace=False), rng.choice(300, 100, replace=False)) for _ in range(7)]
+    values = [kid(first[one], second[two]).value for one, two in picked]
+    assert np.mean(values) == pytest.approx(expected, rel=1e-6)
 
 
 def plain_kid(first: np.ndarray, second: np.ndarray) -> float:
@@ -178,6 +218,34 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / {_maxrss_p
 """
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert float(output.splitlines()[-1]) < 100
+
+
+@pytest.mark.parametrize("features", [64, 2048, 3 * 256 * 256])
+def test_a_block_of_50000_by_50000_rows_stays_small_whatever_their_width(features: int) -> None:
+    rows = np.broadcast_to(np.float32(1), (50_000, features))
+    row, column, squared = next(blocks(rows, rows))
+    assert squared.shape == (row.stop, column.stop)
+    assert squared.nbytes <= 8 << 20
+    assert max(squared.shape) * features * 8 <= max(32 << 20, 8 * features)
+
+
+def test_wide_features_take_no_more_memory_however_many() -> None:
+    """50,000 x 50,000 distances would be 18.6 GiB, 30,000 rows of 2,048 as float64 469 MiB."""
+    program = f"""
+import itertools, resource, numpy as np
+from pipeline.metrics.distances import blocks
+from pipeline.metrics.frechet import frechet_distance
+from pipeline.metrics.kid import kid
+many = np.broadcast_to(np.float32(1), (50000, 2048))
+rows = np.random.default_rng(0).normal(size=(30000, 256)).astype(np.float32)
+frechet_distance(rows[:2000], rows[:2000]), kid(rows[:100, :8], rows[:100, :8])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for _ in itertools.islice(blocks(many, many), 4): pass
+frechet_distance(rows, rows[::-1]), np.einsum("nd,nd->n", many[:20000], many[:20000], dtype=np.float64)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / {_maxrss_per_mib()})
+"""
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert float(output.splitlines()[-1]) < 130
 
 
 def _maxrss_per_mib() -> int:

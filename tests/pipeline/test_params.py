@@ -50,6 +50,15 @@ def test_every_knob_of_the_shipped_file_has_a_comment() -> None:
         ("data:\n  val_fraction: 0.5\n  test_fraction: 0.5\n", "leave nothing to train on"),
         ("data:\n  source: torchvision\n", "dataset names a torchvision class"),
         ("data:\n  download: true\n", "download works with source: torchvision alone"),
+        (
+            "evaluate:\n  gates:\n    kid: '<= 1'\n    coverge: '>= 1'\n",
+            "params.yaml:4: evaluate.gates.coverge: unknown figure; did you mean `coverage`?",
+        ),
+        (
+            "evaluate:\n  gates:\n    kid: '<= 1'\n    coverage: 0.6\n",
+            "params.yaml:4: evaluate.gates.coverage: not a gate: '0.6'; write",
+        ),
+        ("evaluate:\n  gates: {copies: '<= floor'}\n", "params.yaml:2: evaluate.gates: copies has no floor"),
         ("train:\n  kimg: 0.1\n", "less than one iteration"),
         ("train:\n  kimg: 1\n  kimg: 2\n", "params.yaml:3: not valid YAML: found duplicate key"),
         ("- 1\n", "expected groups"),

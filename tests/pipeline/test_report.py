@@ -14,11 +14,15 @@ from PIL import Image
 
 from pipeline.formats.manifest import ManifestWriter, Row
 from pipeline.params import Params
-from pipeline.report.page import MINUS, NONE, count, number, percent, points, setting, write
+from pipeline.report.page import write
+from pipeline.report.wording import MINUS, NONE, count, number, percent, points, setting
 from pipeline.workspace import Workspace
 
 HOSTILE = "<script>alert('x')</script> & co"
 VOID = {"meta", "img", "br"}
+EVALUATED = ("grid", "nearest", "extremes", "interpolation", "confusion", "spectrum")
+TONES = ("brightness", "contrast")
+PICTURES = (*(f"evaluate/{name}" for name in EVALUATED), "train/samples", "classify/arms")
 
 
 class Page(HTMLParser):
@@ -103,7 +107,10 @@ def utility() -> dict[str, Any]:
 
 def quality() -> dict[str, Any]:
     figure = {"synthetic": 0.7, "real": 0.9, "ci95": [0.8, 1.0]}
-    copies = {"share": 0.011, "ci95": [0.0055, 0.0196]}
+    copies = {"share": 0.011, "ci95": [0.0055, 0.0196], "status": "PASS", "c_t": None}
+    copied = copies | {"status": "WARN", "c_t": {"value": -3.5, "deviation": 0.3, "cells": 10}}
+    tone = {"real": [100.0], "synthetic": [90.0], "drift": [-10.0], "ci95": [[-1.0, 1.0]]}
+    unknown = {"real": [100.0], "synthetic": [None], "drift": [None], "ci95": [None]}
     seen = {"coverage": 0.9, "coverage_real": 0.95, "label_agreement": 0.8, "label_agreement_real": 0.85}
     return {
         "embedder": "domain:89879dca6703",
@@ -113,11 +120,50 @@ def quality() -> dict[str, Any]:
         "kid_standard_error": 0.006,
         "label_agreement": 0.951,
         "worst_class": "tail",
+        "worst_class_shortfall": 0.25,
+        "missing_classes": ["tail"],
         "notes": [],
+        "gates": [
+            {"figure": "coverage", "gate": ">= 0.9 floor", "limit": 0.72, "value": 0.7, "passed": False},
+            {"figure": "kid", "gate": "<= 1", "limit": 1.0, "value": -0.0102, "passed": True},
+            {"figure": "frechet_distance", "gate": "<= 9", "limit": 9.0, "value": None, "passed": False},
+        ],
+        "embedders": {"inception:0123": {"floor": {"fid": figure}, "below_floor": []}},
+        "bias": {
+            "confusion": {"synthetic": [[90, 10], [50, 50]], "real": [[80, 20], [1, 99]]},
+            "intensity": {
+                "mean": tone,
+                "contrast": tone | {"ci95": [[-20.0, 20.0]]},
+                "per_class": [{"class": "tail", "mean": unknown, "contrast": unknown}],
+                "worst_class": "tail",
+            },
+        },
         "below_floor": ["coverage"],
         "floor": {"coverage": figure, "recall": figure, "a_new_figure": figure},
-        "copies": {"exact_duplicates": 3, "pixel": copies, "feature": copies},
-        "per_class": [{"class": "tail", "kid": 0.2, "kid_standard_error": 0.1, **seen}],
+        "copies": {"exact_duplicates": 3, "pixel": copies, "feature": copied},
+        "per_class": [
+            {"class": HOSTILE, "kid": None, "kid_standard_error": None, **dict.fromkeys(seen)},
+            {"class": "tail", "kid": 0.2, "kid_standard_error": 0.1, **seen},
+        ],
+    }
+
+
+def export() -> dict[str, Any]:
+    rows = [
+        {"class": HOSTILE, "wanted": 0, "drawn": 0, "accepted": 0, "rejected": {}},
+        {"class": "tail", "wanted": 1106, "drawn": 1400, "accepted": 1106, "rejected": {"label": 200, "copies": 94}},
+    ]
+    return {"classes": rows, "filters": {"label": {"low": 0.1}}, "forced": True, "overridden": ["coverage"]}
+
+
+def training() -> dict[str, Any]:
+    sick = {"signal": "collapse", "kimg": 80.0, "value": 0.31, "remedy": "raise train.n_critic"}
+    return {
+        "kimg": 120.064,
+        "score_gap": 0.27,
+        "recipe": "wgan-gp",
+        "health": [sick],
+        "snapshot": {"kimg": 110.0, "kid": 0.018, "coverage": 0.86},
     }
 
 
@@ -136,7 +182,8 @@ def make(root: Path) -> Workspace:
     files = {
         workspace.metrics("utility"): utility(),
         workspace.metrics("quality"): quality(),
-        workspace.metrics("train"): {"kimg": 120.064, "score_gap": 0.27},
+        workspace.metrics("train"): training(),
+        workspace.metrics("export"): export(),
         workspace.metrics("ingest"): ingest,
         workspace.store / "summary.json": {"classes": classes, "counts": counts, "image_size": 8, "channels": 1},
         workspace.models / "generator.json": {"family": "resnet", "kimg": 120.064, "sha256": "ab" * 32},
@@ -144,7 +191,7 @@ def make(root: Path) -> Workspace:
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
-    for shade, name in enumerate(("evaluate/grid", "evaluate/nearest", "train/samples", "classify/arms")):
+    for shade, name in enumerate(PICTURES):
         path = root / "plots" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((4, 4), shade, np.uint8)).save(path)
@@ -172,8 +219,9 @@ def test_the_page_says_what_was_found(tmp_path: Path) -> None:
     assert page.row("control") == [
         "control (copies) baseline", "92.0", "93.0", "91.0 to 95.0", "93.0", "19,200", "+1.25 +0.10 to +2.49",
     ]  # fmt: skip
-    assert page.row("Coverage")[1:] == ["0.700", "0.900", "0.800 to 1.000", "short of real"]
+    assert page.row("Coverage")[1:] == ["0.700", "0.900", "0.800 to 1.000", "worse than real"]
     assert page.row("Recall")[-1] == ""
+    assert page.row("FID")[1] == "0.700"
     assert page.row("a new figure")[1] == "0.700"
     assert "3 synthetic images equal a training image" in said
     assert f"KID {MINUS}0.010 ± 0.006" in said
@@ -184,6 +232,46 @@ def test_the_page_says_what_was_found(tmp_path: Path) -> None:
     assert "ab" * 32 in said
     assert page.row("score_gap")[1] == "0.27"
     assert "Not on this page" not in said
+
+
+def test_gates_copies_and_bias_are_shown(tmp_path: Path) -> None:
+    page = Page(written(make(tmp_path)))
+    said = " ".join(page.text.split())
+    assert page.row("coverage train longer")[1:] == [">= 0.9 floor", "0.720", "0.700", "failed"]
+    assert page.row("kid") == ["kid", "<= 1", "1.000", f"{MINUS}0.010", "passed"]
+    assert page.row("frechet_distance")[3:] == [NONE, "not measured"]
+    assert page.row("pixels") == ["pixels", "1.1", "0.5 to 2.0", "PASS", NONE]
+    assert page.row("features")[3:] == ["WARN", f"{MINUS}3.50 ± 0.30"]
+    assert "Weakest class: tail, which falls 25.0 points short" in said
+    assert "Missing, or drawn as something else: tail." in said
+    assert f"tail seen as {HOSTILE} (50.0 %, real 1.0 %)." in said
+    assert f"{HOSTILE} seen as tail" not in said  # real images are confused more
+    tones = [[" ".join(cell.split()) for cell in row] for row in page.rows if len(row) == 7 and row[1].strip() in TONES]
+    assert tones == [
+        ["all classes", "brightness", "100.0", "90.0", f"{MINUS}10.0", f"{MINUS}1.0 to 1.0", "outside"],
+        ["all classes", "contrast", "100.0", "90.0", f"{MINUS}10.0", f"{MINUS}20.0 to 20.0", ""],
+        ["tail", "brightness", "100.0", NONE, NONE, NONE, ""],
+        ["tail", "contrast", "100.0", NONE, NONE, NONE, ""],
+    ]
+
+
+def test_what_training_and_export_say_is_shown(tmp_path: Path) -> None:
+    page = Page(written(make(tmp_path)))
+    said = " ".join(page.text.split())
+    assert "Recipe wgan-gp" in said
+    assert "the one at 110.0 thousand images" in said
+    assert page.row("collapse") == ["collapse", "80.0", "0.31", "raise train.n_critic"]
+    assert "Exported although these gates failed: coverage." in said
+    (accepted,) = [row for row in page.rows if len(row) == 7 and "1,400" in row]
+    assert accepted == ["tail", "1,106", "1,400", "94", "200", "1,106", "79.0"]
+
+
+def test_a_training_without_trouble_and_without_signals_is_told_apart(tmp_path: Path) -> None:
+    workspace = make(tmp_path)
+    workspace.metrics("train").write_text(json.dumps({"kimg": 1.0, "health": []}))
+    assert "Nothing went wrong." in written(workspace)
+    workspace.metrics("train").write_text(json.dumps({"kimg": 1.0}))
+    assert "went wrong" not in written(workspace)
 
 
 def test_classes_are_joined_and_what_is_unknown_is_a_dash(tmp_path: Path) -> None:
@@ -197,7 +285,8 @@ def test_classes_are_joined_and_what_is_unknown_is_a_dash(tmp_path: Path) -> Non
 
 def test_the_arms_stand_in_the_order_of_the_experiment(tmp_path: Path) -> None:
     page = Page(written(make(tmp_path)))
-    assert [row[0].split()[0] for row in page.rows if len(row) == 7][1:] == ["real", "control", "+"]
+    first = page.rows.index(next(row for row in page.rows if row[0] == "arm")) + 1
+    assert [row[0].split()[0] for row in page.rows[first : first + 3]] == ["real", "control", "+"]
 
 
 def test_the_page_needs_nothing_outside_itself_and_escapes_names(tmp_path: Path) -> None:
@@ -206,7 +295,7 @@ def test_the_page_needs_nothing_outside_itself_and_escapes_names(tmp_path: Path)
     assert "script" not in page.tags
     assert HOSTILE not in text
     assert HOSTILE in page.text
-    assert len(page.addresses) == 5
+    assert len(page.addresses) == len(PICTURES) + 1
     for address in page.addresses:
         head, content = address.split(",")
         assert head == "data:image/png;base64"
@@ -235,7 +324,7 @@ def test_a_missing_or_damaged_part_is_left_out_and_named(tmp_path: Path) -> None
     assert "metrics/train.json: not readable" in said
     assert "metrics/ingest.json: lacks 'bad'" in said
     assert "synthetic/manifest.parquet: not readable" in said
-    assert len(page.addresses) == 4
+    assert len(page.addresses) == len(PICTURES)
 
 
 def test_an_empty_workspace_still_gives_a_page(tmp_path: Path) -> None:
