@@ -1,9 +1,10 @@
 """Precision, recall, density and coverage: augmint's against the ``prdc`` package, time and peak memory.
 
-    python benchmarks/metrics.py [rows] [features]
+    python benchmarks/metrics.py [rows] [features] [figure ...]
 
 Each runs in a process of its own, three times, the two in turn. Fréchet distance and KID against ``torch-fidelity``
-follow. Peak memory is the process's own, less what it held when the features were ready.
+follow. A figure is named by how it begins (precision, Fréchet, KID); without one, all are run. Peak memory is the
+process's own, less what it held when the features were ready.
 """
 
 import resource
@@ -23,6 +24,7 @@ K = 5
 
 def main() -> None:
     """Prints the table."""
+    chosen = tuple(sys.argv[3:]) or ("",)
     rows, features = (int(value) for value in (*sys.argv[1:3], *("10000", "128")[len(sys.argv[1:3]) :]))
     table = Table("figure", "by", "seconds", "peak MiB", "times as fast", title=f"{rows:,} x {rows:,} x {features}")
     for figure, ours, theirs in (
@@ -30,6 +32,8 @@ def main() -> None:
         ("Fréchet distance", "augmint", "torch-fidelity"),
         ("KID, all rows at once", "augmint", "torch-fidelity"),
     ):
+        if not figure.startswith(chosen):
+            continue
         results: dict[str, list[tuple[float, float]]] = {ours: [], theirs: []}
         for _ in range(ROUNDS):
             for name, result in results.items():

@@ -10,6 +10,7 @@ from pipeline.metrics.resampling import prediction_interval
 COPY_SHARES = ("copy_share_pixel", "copy_share_feature")
 WORSE_ABOVE = {"frechet_distance", "fid", "kid", "intensity_drift", "spectrum_drift", *COPY_SHARES}
 SHARES = {"precision", "recall", "coverage", "label_agreement", *COPY_SHARES}
+OF_ONE_SET = {"label_agreement", "inception_score"}  # without a reference
 NOT_NEGATIVE = {*SHARES, "density", "diversity", "frechet_distance", "fid", "intensity_drift", "spectrum_drift"}
 
 
@@ -25,21 +26,25 @@ class Repeat(NamedTuple):
     class_real: Mapping[str, np.ndarray]
 
 
-def floor(repeats: Sequence[Repeat]) -> dict[str, dict[str, Any]]:
-    """Each figure's synthetic and real mean at equal N, and the 95 % prediction interval of the real one."""
+def floor(repeats: Sequence[Repeat], widened: float) -> dict[str, dict[str, Any]]:
+    """Each figure's synthetic and real mean at equal N, and the 95 % prediction interval of the real one.
+
+    Args:
+        widened: see :func:`pipeline.metrics.resampling.widening`; for the figures that know no reference.
+    """
     known = [name for name in repeats[0].real if all(name in r.real and name in r.synthetic for r in repeats)]
     return {
         name: {
             "synthetic": float(np.mean([repeat.synthetic[name] for repeat in repeats])),
-            **real_floor(name, [repeat.real[name] for repeat in repeats]),
+            **real_floor(name, [r.real[name] for r in repeats], widened if name in OF_ONE_SET else 1.0),
         }
         for name in known
     }
 
 
-def real_floor(name: str, values: Sequence[float]) -> dict[str, Any]:
+def real_floor(name: str, values: Sequence[float], widened: float = 1.0) -> dict[str, Any]:
     """The real mean and interval of one figure, within the figure's bounds."""
-    interval = prediction_interval(values)
+    interval = prediction_interval(values, widened)
     low = max(interval.low, 0.0) if name in NOT_NEGATIVE else interval.low
     high = min(interval.high, 1.0) if name in SHARES else interval.high
     return {"real": interval.mean, "ci95": [low, high]}

@@ -21,7 +21,7 @@ from pipeline.metrics.fidelity import Features, compare, compare_classes
 from pipeline.metrics.floors import Repeat, below, floor
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
-from pipeline.metrics.resampling import Draw, draw
+from pipeline.metrics.resampling import Draw, draw, widening
 from pipeline.progress import track
 
 FRECHET_LEAST = 500
@@ -73,7 +73,11 @@ def measure(
         ValueError: half of the real images, or all synthetic ones, are no more than ``settings.neighbours``.
     """
     train_features = None if train is None else domain.embed(train)
-    held_out, drawn = (embed(images, domain, train, train_features) for images in (real, synthetic))
+    with track(len(real.labels) + len(synthetic.labels), "evaluate: embedding", "images") as progress:
+        held_out = embed(real, domain, train, train_features)
+        progress.advance(len(held_out))
+        drawn = embed(synthetic, domain, train, train_features)
+        progress.advance(len(drawn))
     draws = [
         draw(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
         for repeat in range(settings.repeats)
@@ -104,7 +108,7 @@ def summarise(
         draws: the rows of each repeat, two at least.
     """
     repeats = _repeats(real, synthetic, len(classes), draws, neighbours, _figures)
-    floors = floor(repeats)
+    floors = floor(repeats, widening(len(draws[0].first), len(real), len(synthetic)))
     distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
     rows = class_rows(real, synthetic, classes, repeats)
@@ -146,7 +150,7 @@ def _by_other(
         return found
 
     repeats = _repeats(held_out, drawn, len(classes), draws, settings.neighbours, figures)
-    floors = floor(repeats)
+    floors = floor(repeats, widening(len(draws[0].first), len(held_out), len(drawn)))
     distance = kid(drawn.features, held_out.features, drawn.labels, held_out.labels)
     return {
         **_headline(floors, len(draws[0].first)),

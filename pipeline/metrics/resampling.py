@@ -15,10 +15,10 @@ class Interval(NamedTuple):
     high: float
 
 
-def prediction_interval(values: Sequence[float]) -> Interval:
-    """Mean ± t · s · (1 + 1/n)^½ of two values or more, taken as normal."""
+def prediction_interval(values: Sequence[float], widening: float = 1.0) -> Interval:
+    """Mean ± t · s · (1 + 1/n)^½ of two values or more, taken as normal; ``widening`` multiplies the deviation s."""
     n = len(values)
-    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1)) * widening
     reach = float(t.ppf(0.975, n - 1)) * deviation * np.sqrt(1 + 1 / n)
     return Interval(mean, float(mean - reach), float(mean + reach))
 
@@ -77,3 +77,13 @@ def draw(held_out: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator) 
     size = compared_at(len(held_out), len(synthetic))
     first, second = halves(held_out, size, rng)
     return Draw(first, second, subset(synthetic, size, rng))
+
+
+def widening(compared: int, held_out: int, synthetic: int) -> float:
+    """How many times as far a mean over new images strays from real halves as those do among themselves.
+
+    Halves of one set agree with each other better than with another set: the variance of such a mean is v (1/n - 1/N)
+    over samples of n of the same N real images, and v (1/M + 1/N) between those N and M others. Figures that compare a
+    half with the other half need no widening: the halves are then as independent as two sets are.
+    """
+    return float(np.sqrt((1 / synthetic + 1 / held_out) / (1 / compared - 1 / held_out)))

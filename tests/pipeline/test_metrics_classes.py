@@ -60,7 +60,7 @@ def repeat(real: float, synthetic: float, class_real: float) -> Repeat:
 
 
 def test_floors_are_prediction_intervals_within_the_bounds_of_each_figure() -> None:
-    floors = floor([repeat(0.9, 0.5, np.nan), repeat(1.0, 0.7, np.nan)])
+    floors = floor([repeat(0.9, 0.5, np.nan), repeat(1.0, 0.7, np.nan)], widened=3.0)
     reach = 12.706205 * np.sqrt(0.005) * np.sqrt(1.5)
     assert floors["kid"]["real"] == pytest.approx(0.95)
     assert floors["kid"]["ci95"] == pytest.approx([0.95 - reach, 0.95 + reach], rel=1e-6)

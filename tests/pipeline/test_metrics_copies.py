@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from pipeline.metrics.copies import copy_share, copy_threshold, share
-from pipeline.metrics.resampling import halves, prediction_interval, proportional, subset
+from pipeline.metrics.resampling import compared_at, halves, prediction_interval, proportional, subset, widening
 
 
 @pytest.mark.parametrize("count", [0, 1, 37, 199, 200])
@@ -40,6 +40,17 @@ def test_nineteen_of_twenty_new_values_fall_within_the_prediction_interval() -> 
     draws = np.random.default_rng(0).normal(size=(3000, 11))
     inside = [low <= row[10] <= high for row in draws for _, low, high in [prediction_interval(row[:10])]]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.013)
+
+
+@pytest.mark.parametrize(("held_out", "synthetic"), [(200, 200), (200, 60), (1000, 100)])
+def test_means_over_other_images_fall_within_the_widened_interval(held_out: int, synthetic: int) -> None:
+    rng, size, inside = np.random.default_rng(0), compared_at(held_out, synthetic), 0
+    for _ in range(600):
+        real, other = rng.normal(size=held_out), rng.normal(size=synthetic)
+        means = [rng.permutation(real)[:size].mean() for _ in range(10)]
+        _, low, high = prediction_interval(means, widening(size, held_out, synthetic))
+        inside += low <= other.mean() <= high
+    assert inside / 600 == pytest.approx(0.95, abs=0.03)
 
 
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=12).filter(sum), total=st.integers(0, 2000))

@@ -17,6 +17,7 @@ from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.metrics.embedders.inception import SHA256, open_inception
 from pipeline.metrics.embedders.vision import open_vision
 from pipeline.metrics.inception_score import inception_score
+from pipeline.params import load_params
 from pipeline.store import Store
 
 MODEL = "mobilenet_v3_small"
@@ -148,3 +149,20 @@ def test_domain_is_named_by_its_weights_and_classifies_its_own_features(digits_s
     features = made[0].embed(train.images[:5])
     assert features.shape == (5, 128)
     assert made[0].classify(features).shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("embedders: [domain, clip]", r"params.yaml:2: evaluate.embedders: string should match pattern"),
+        ("embedders: [inception]", r"embedders must name domain"),
+        ("weights: {clip: x.pth}", r"params.yaml:2: evaluate.weights"),
+    ],
+)
+def test_unknown_embedders_and_the_lack_of_domain_are_refused(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"evaluate:\n  {text}\n")
+    with pytest.raises(UserError, match=said):
+        load_params(path)
+    path.write_text("evaluate:\n  embedders: [domain, inception]\n  weights: {'torchvision:resnet18': r.pth}\n")
+    assert load_params(path).evaluate.weights == {"torchvision:resnet18": "r.pth"}
