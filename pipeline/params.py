@@ -163,6 +163,11 @@ class ExportParams(Section):
         classes: the same for single classes, by name.
         include_real: which real images are part of the set, marked as real in the manifest.
         min_acceptance: a class of which the filters pass less than this share stops the stage.
+        format: see :data:`pipeline.formats.FORMATS`.
+        encoding, quality: see :class:`pipeline.formats.encoding.Encoding`.
+        shard_images: images a shard of webdataset and parquet; some of them are in memory at once.
+        licence: of the set, as its card and metadata state it.
+        mark: each synthetic image file says that it is one.
         force: exports although a gate of ``evaluate.gates`` failed; the set says so.
     """
 
@@ -171,6 +176,12 @@ class ExportParams(Section):
     include_real: Literal["none", "train", "all"] = "none"
     filters: FilterParams = FilterParams()
     min_acceptance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    format: Literal["imagefolder", "webdataset", "parquet"] = "imagefolder"
+    encoding: Literal["png", "jpeg", "webp", "webp-lossless"] = "png"
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    shard_images: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+$")] = "unknown"
+    mark: bool = True
     force: bool = False
 
     @field_validator("include_real", mode="before")

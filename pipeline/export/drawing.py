@@ -4,20 +4,19 @@ Which draws are kept depends on their order alone, so the number of threads move
 """
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from gan.sampler import BLOCK
 from pipeline.errors import UserError
 from pipeline.export.filters import Verdict
 from pipeline.export.source import Source
+from pipeline.export.threads import in_order
 
 JUDGED = 256  # draws of a class, from which on the share that passes counts
 
@@ -85,18 +84,8 @@ class Drawing:
         self._source, self._pool, self._ahead = source, pool, ahead
 
     def __iter__(self) -> Iterator[Kept]:
-        waiting: deque[Future[_Block]] = deque()
-        jobs = self._jobs()
-        try:
-            while True:
-                while len(waiting) < self._ahead and (job := next(jobs, None)) is not None:
-                    waiting.append(self._pool.submit(self._work, *job))
-                if not waiting:
-                    return
-                yield from self._kept(waiting.popleft().result())
-        finally:
-            for job in waiting:
-                job.cancel()
+        for block in in_order(self._pool, self._work, self._jobs(), self._ahead):
+            yield from self._kept(block)
 
     def _jobs(self) -> Iterator[tuple[int, int]]:
         """Classes and blocks to draw; with filters on, a class goes on until it is seen to be full."""
@@ -109,7 +98,8 @@ class Drawing:
     def _missing(self, label: int) -> int:
         return self._source.plan.wanted[label] - self.tallies[label].accepted
 
-    def _work(self, label: int, block: int) -> _Block:
+    def _work(self, job: tuple[int, int]) -> _Block:
+        label, block = job
         began = time.perf_counter()
         images = self._source.sampler.draw(label, block * BLOCK, BLOCK).numpy()
         drawn = time.perf_counter()
@@ -142,15 +132,3 @@ class Drawing:
             f"({tally.accepted / tally.drawn:.1%}), below export.min_acceptance ({least}). Rejected by {rates}. Loosen "
             f"export.filters.{worst}, train longer, or ask for fewer images of this class in export.classes"
         )
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Within, torch computes an operation with one thread: its results do not depend on the cores, and blocks drawn
-    side by side are faster than one block on all cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

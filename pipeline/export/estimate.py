@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan.sampler import BLOCK
-from pipeline.export.drawing import one_thread_each
 from pipeline.export.source import Source
-from pipeline.formats import png
-from pipeline.runtime import usable_cores
+from pipeline.formats.encoding import Encoding, encode
+from pipeline.runtime import one_thread, usable_cores
 
 BLOCKS = 4  # of as many classes, spread over those that get images
 
@@ -33,7 +32,7 @@ class Estimate:
         return f"about {self.size / 1e6:,.1f} MB, {self.seconds:,.0f} s{kept}"
 
 
-def estimate(source: Source) -> Estimate:
+def estimate(source: Source, encoding: Encoding) -> Estimate:
     """Draws, judges and encodes a block of each of a few classes, and some real images; writes nothing.
 
     Raises:
@@ -41,13 +40,13 @@ def estimate(source: Source) -> Estimate:
     """
     labels = np.flatnonzero(source.plan.wanted)
     tried = labels[np.linspace(0, len(labels) - 1, min(BLOCKS, len(labels))).round().astype(int)].tolist()
-    with one_thread_each():
+    with one_thread():
         began = time.perf_counter()
         blocks = [_kept(source, label) for label in tried]
         drawn = time.perf_counter()
         images = [image for block in blocks for image in block]
         samples = images or [image for split in source.real.values() for image in split.images[:BLOCK]]
-        size = sum(len(png.encode(image)) for image in samples)
+        size = sum(len(encode(image, encoding)) for image in samples)
         encoded = time.perf_counter()
     acceptance = len(images) / (BLOCK * len(tried)) if tried else 1.0
     draws = sum(source.plan.wanted) / max(acceptance, source.min_acceptance)

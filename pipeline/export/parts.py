@@ -34,8 +34,13 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Unique in a set."""
-        return f"synthetic-{self.label}-{self.index:06d}" if self.synthetic else f"real-{self.split}-{self.index:06d}"
+        """See :func:`image_name`."""
+        return image_name(self.split, self.label, self.index, self.synthetic)
+
+
+def image_name(split: str, label: int, index: int, synthetic: bool) -> str:
+    """The name of an image, unique in a set: ``synthetic-3-000012``, ``real-val-000012``."""
+    return f"synthetic-{label}-{index:06d}" if synthetic else f"real-{split}-{index:06d}"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from gan.checkpoint import sha256
 from pipeline.errors import UserError
+from pipeline.formats.encoding import EXTENSIONS
 
 SUMS = "SHA256SUMS"
-IMAGES = frozenset({".png", ".jpg", ".webp"})
+IMAGES = frozenset(f".{extension}" for extension in EXTENSIONS.values())
 
 
 def files(folder: Path) -> Iterator[str]:

@@ -19,6 +19,7 @@ from pipeline.export.plan import Plan
 from pipeline.generator import open_generator
 from pipeline.metrics.embedder import train_domain_embedder
 from pipeline.params import Params
+from pipeline.runtime import one_thread
 from pipeline.store import Split, SplitName, Store
 from pipeline.workspace import Workspace
 
@@ -63,7 +64,8 @@ def open_source(params: Params, workspace: Workspace, store: Store, plan: Plan) 
     generator, card = open_generator(workspace.models, store)
     sampler = Sampler(generator, derive(params.seed, "export.latent"))
     labels = [label for label, count in enumerate(plan.wanted) if count]
-    filters = open_filters(params, workspace.models, store, sampler, labels)
+    with one_thread():
+        filters = open_filters(params, workspace.models, store, sampler, labels)
     real = {name: store.split(name) for name in plan.real}
     return Source(plan, real, sampler, card["sha256"], filters, params.export.min_acceptance)
 

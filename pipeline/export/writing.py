@@ -1,20 +1,20 @@
 """Writing a set part by part, in threads, while the next draws are made; what is finished is never made again."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from pipeline.export.drawing import Drawing, Tally, one_thread_each
+from pipeline.export.drawing import Drawing, Tally
 from pipeline.export.parts import Entry, Record, Work
 from pipeline.export.source import Source
+from pipeline.export.threads import in_order
 from pipeline.formats.base import Item, Writer
 from pipeline.progress import Progress
-from pipeline.runtime import usable_cores
+from pipeline.runtime import one_thread, usable_cores
 
 MAX_THREADS = 8  # more would wait for the interpreter's lock
 
@@ -30,7 +30,7 @@ class Seconds:
     def __str__(self) -> str:
         together = max(self.drawing + self.judging + self.writing, 1e-9)
         shares = {"the generator": self.drawing, "the filters": self.judging, "writing": self.writing}
-        return ", ".join(f"{what} {value / together:.0%} of the time" for what, value in shares.items() if value)
+        return ", ".join(f"{what} {value / together:.0%} of the time" for what, value in shares.items() if value >= 0.005 * together)
 
 
 @dataclass(frozen=True)
@@ -72,23 +72,14 @@ class SetWriter:
         """
         threads = min(MAX_THREADS, usable_cores())
         pool = ThreadPoolExecutor(threads)
-        writing: deque[Future[tuple[int, float]]] = deque()
-
-        def finish() -> None:
-            images, seconds = writing.popleft().result()
-            self.seconds.writing += seconds
-            progress.advance(images)
-
-        with one_thread_each():
-            try:
-                for part in self._missing(pool, 2 * threads, progress):
-                    writing.append(pool.submit(self._write, part))
-                    if len(writing) > threads:
-                        finish()
-                while writing:
-                    finish()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        try:
+            with one_thread():  # an operation; blocks drawn side by side are faster than one block on all cores
+                parts = self._missing(pool, 2 * threads, progress)
+                for images, seconds in in_order(pool, self._write, parts, threads + 1):
+                    self.seconds.writing += seconds
+                    progress.advance(images)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def records(self) -> Iterator[Record]:
         """The records of all parts, in the set's order."""

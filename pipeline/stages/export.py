@@ -18,16 +18,18 @@ from gan.checkpoint import sha256
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import UserError
 from pipeline.export.estimate import estimate
-from pipeline.export.parts import Entry, Work
+from pipeline.export.parts import Work
 from pipeline.export.plan import Plan, make_plan
 from pipeline.export.seal import write_sums
+from pipeline.export.rows import describe, mark, rows
 from pipeline.export.source import Source, open_source
 from pipeline.export.writing import SetWriter
-from pipeline.formats.imagefolder import ImageFolder
-from pipeline.formats.manifest import ManifestWriter, Row
+from pipeline.formats import open_writer
+from pipeline.formats.encoding import Encoding
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
 from pipeline.params import Params
 from pipeline.progress import track
-from pipeline.provenance import Mark, version
+from pipeline.provenance import params_hash, revision, version
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -45,17 +47,22 @@ def run(params: Params, workspace: Workspace) -> None:
     store, plan = _planned(params, workspace)
     overridden = _require(_quality(workspace), params.export.force)
     source = open_source(params, workspace, store, plan)
+    about = describe(params, source, store, revision(workspace.root), overridden)
     try:
         work = Work(workspace.scratch / "export", _identity(params, workspace, store))
-        layout = ImageFolder(work.set, plan.classes)
-        writer = SetWriter(source, work, layout, PART, lambda entry: _mark(source, entry))
+        layout = open_writer(work.set, about)
+        size = PART if params.export.format == "imagefolder" else params.export.shard_images
+        writer = SetWriter(source, work, layout, size, lambda entry: mark(about, entry.label, entry.index))
         with track(plan.total, "export", "images") as progress:
             writer.run(progress)
+        with ManifestWriter(work.set / MANIFEST, about) as manifest:
+            for record in writer.records():
+                manifest.extend(rows(about, params_hash(params), record))
         layout.close()
-        seal = _describe(source, work, writer)
+        seal = write_sums(work.set)
         with replacing(workspace.synthetic, workspace.metrics("export")) as (folder, figures):
             shutil.move(work.set, folder)
-            write_json(figures, _figures(params, plan, writer, overridden, seal))
+            write_json(figures, _figures(params, plan, writer, about, seal))
         remove(work.folder.parent)
     except OSError as error:
         raise UserError(
@@ -75,7 +82,8 @@ def dry_run(params: Params, workspace: Workspace) -> None:
     """
     store, plan = _planned(params, workspace)
     _require(_quality(workspace), params.export.force)
-    print(estimate(open_source(params, workspace, store, plan)))
+    source = open_source(params, workspace, store, plan)
+    print(estimate(source, Encoding(params.export.encoding, params.export.quality)))
 
 
 def _planned(params: Params, workspace: Workspace) -> tuple[Store, Plan]:
@@ -134,26 +142,7 @@ def _identity(params: Params, workspace: Workspace, store: Store) -> dict[str, A
     }
 
 
-def _mark(source: Source, entry: Entry) -> str:
-    return Mark(source.generator, source.plan.classes[entry.label], entry.index, source.sampler.seed).xmp()
-
-
-def _describe(source: Source, work: Work, writer: SetWriter) -> str:
-    """Writes the manifest of the set and its sums; returns the seal."""
-    with ManifestWriter(work.set / "manifest.parquet") as manifest:
-        for record in writer.records():
-            pairs = zip(record.entries, record.written, strict=True)
-            manifest.extend(_row(source, entry, *written) for entry, written in pairs)
-    return write_sums(work.set)
-
-
-def _row(source: Source, entry: Entry, file: str, digest: str) -> Row:
-    seed, generator = (source.sampler.seed, source.generator) if entry.synthetic else (None, None)
-    name = source.plan.classes[entry.label]
-    return Row(file, digest, name, entry.label, entry.index, entry.synthetic, seed, generator, version())
-
-
-def _figures(params: Params, plan: Plan, writer: SetWriter, overridden: list[str], seal: str) -> dict[str, Any]:
+def _figures(params: Params, plan: Plan, writer: SetWriter, about: About, seal: str) -> dict[str, Any]:
     """The content of ``metrics/export.json``."""
     classes = [
         {"class": name, "wanted": wanted, "drawn": tally.drawn, "accepted": tally.accepted}
@@ -164,7 +153,7 @@ def _figures(params: Params, plan: Plan, writer: SetWriter, overridden: list[str
         "images": plan.total,
         "classes": classes,
         "filters": params.export.filters.model_dump(),
-        "forced": bool(overridden),
-        "overridden": overridden,
+        "forced": bool(about.overridden),
+        "overridden": list(about.overridden),
         "seal": seal,
     }
