@@ -130,10 +130,21 @@ class ExportParams(Section):
             the largest class, a whole number (500) to that many, a number with a point (2.0) makes that many for each
             real image.
         include_real: the train split's images are part of the set, marked as real in the manifest.
+        format: see :data:`pipeline.formats.FORMATS`.
+        encoding, quality: see :class:`pipeline.formats.encoding.Encoding`.
+        shard_images: images a shard of webdataset and parquet; some of them are in memory at once.
+        licence: of the set, as its card and metadata state it.
+        mark: each synthetic image file says that it is one.
     """
 
     balance: Literal["max"] | Count | Annotated[float, Field(gt=0, le=100)] = "max"
     include_real: bool = False
+    format: Literal["imagefolder", "webdataset", "parquet"] = "imagefolder"
+    encoding: Literal["png", "jpeg", "webp", "webp-lossless"] = "png"
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    shard_images: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+$")] = "unknown"
+    mark: bool = True
 
 
 class ClassifyParams(Section):

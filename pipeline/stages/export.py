@@ -1,5 +1,6 @@
 """``export``: the labelled synthetic set, planned per class, drawn by the generator and written as an image folder."""
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.atomic import replacing
 from pipeline.errors import UserError
-from pipeline.formats.imagefolder import ImageFolder
-from pipeline.formats.manifest import ManifestWriter, Row
+from pipeline.formats import open_writer
+from pipeline.formats.base import Item, Writer, Written
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, Row
 from pipeline.generator import open_generator
 from pipeline.params import Params
 from pipeline.progress import Progress, track
-from pipeline.provenance import Mark, version
+from pipeline.provenance import Mark, params_hash, revision, set_params, version
 from pipeline.runtime import usable_cores
 from pipeline.store import Split, Store
 from pipeline.workspace import Workspace
@@ -106,17 +108,20 @@ class Source:
     sampler: Sampler
     generator: str
     wanted: list[int]
-    include_real: bool
+    params: Params
+    revision: str | None
     seconds: float = 0.0
 
     @property
     def total(self) -> int:
         """Images in the set."""
-        return sum(self.wanted) + (len(self.real) if self.include_real else 0)
+        return sum(self.wanted) + (len(self.real) if self.params.export.include_real else 0)
 
     def __iter__(self) -> Iterator[Batch]:
         for label, count in enumerate(self.wanted):
-            rows = np.flatnonzero(self.real.labels == label) if self.include_real else np.empty(0, np.int64)
+            rows = (
+                np.flatnonzero(self.real.labels == label) if self.params.export.include_real else np.empty(0, np.int64)
+            )
             for start in range(0, len(rows), CHUNK):
                 part = rows[start : start + CHUNK]
                 yield Batch(label, part, self.real.images[part], synthetic=False)
@@ -129,15 +134,45 @@ class Source:
         self.seconds += time.perf_counter() - began
         return Batch(label, np.arange(start, start + count), images, synthetic=True)
 
-    def row(self, batch: Batch, index: int, file: str, digest: str) -> Row:
+    @property
+    def about(self) -> About:
+        """What is true of the whole set."""
+        _, channels, image_size, _ = self.real.images.shape
+        return About(
+            classes=self.classes,
+            channels=channels,
+            image_size=image_size,
+            splits=("train",),
+            seed=self.sampler.seed,
+            generator=self.generator,
+            params=set_params(self.params),
+            revision=self.revision,
+            overridden=(),
+            augmint=version(),
+        )
+
+    def row(self, batch: Batch, index: int, name: str, written: Written) -> Row:
         """The manifest's row of one written image."""
-        seed, generator = (self.sampler.seed, self.generator) if batch.synthetic else (None, None)
-        name = self.classes[batch.label]
-        return Row(file, digest, name, batch.label, index, batch.synthetic, seed, generator, version())
+        return Row(
+            file=written.file,
+            name=name,
+            sha256=written.sha256,
+            split="train",
+            label=self.classes[batch.label],
+            label_index=batch.label,
+            index=index,
+            synthetic=batch.synthetic,
+            seed=self.sampler.seed if batch.synthetic else None,
+            generator=self.generator if batch.synthetic else None,
+            params=params_hash(self.params),
+            revision=self.revision,
+            filters=() if batch.synthetic else None,
+            augmint=version(),
+        )
 
     def xmp(self, batch: Batch, index: int) -> str | None:
         """The mark of a synthetic image; a real one has none."""
-        if not batch.synthetic:
+        if not batch.synthetic or not self.params.export.mark:
             return None
         return Mark(self.generator, self.classes[batch.label], index, self.sampler.seed).xmp()
 
@@ -147,7 +182,7 @@ def _source(params: Params, workspace: Workspace, store: Store) -> Source:
     real = store.split("train")
     wanted = plan(real.counts(len(store.classes)).tolist(), params.export.balance)
     sampler = Sampler(generator, derive(params.seed, "export.latent"))
-    return Source(store.classes, real, sampler, card["sha256"], wanted, params.export.include_real)
+    return Source(store.classes, real, sampler, card["sha256"], wanted, params, revision(workspace.root))
 
 
 def _say_plan(source: Source, params: Params) -> None:
@@ -172,7 +207,7 @@ def _warnings(source: Source, counts: list[int], params: Params) -> Iterator[str
     empty = [
         name
         for name, real, wanted in zip(source.classes, counts, source.wanted, strict=True)
-        if not wanted and not (source.include_real and real)
+        if not wanted and not (source.params.export.include_real and real)
     ]
     if empty:
         yield (
@@ -184,23 +219,28 @@ def _warnings(source: Source, counts: list[int], params: Params) -> Iterator[str
 def export(source: Source, folder: Path) -> tuple[float, float]:
     """Draws and writes everything; returns the seconds spent drawing, and in all."""
     began = time.perf_counter()
-    writer = ImageFolder(folder, source.classes)
-    with ManifestWriter(folder / "manifest.parquet") as manifest, track(source.total, "export", "images") as progress:
+    writer = open_writer(folder, source.about)
+    with (
+        ManifestWriter(folder / MANIFEST, source.about) as manifest,
+        track(source.total, "export", "images") as progress,
+    ):
         _write(source, writer, manifest, progress)
     writer.close()
     return source.seconds, time.perf_counter() - began
 
 
-def _write(source: Source, writer: ImageFolder, manifest: ManifestWriter, progress: Progress) -> None:
+def _write(source: Source, writer: Writer, manifest: ManifestWriter, progress: Progress) -> None:
     """Writes one batch in threads while the next one is drawn."""
 
-    def write(piece: Batch) -> list[Row]:
-        rows = []
-        for index, image in zip(piece.indices.tolist(), piece.images, strict=True):
-            name = f"{'synthetic' if piece.synthetic else 'real'}-{index:06d}"
-            file, digest = writer.add(name, piece.label, image, source.xmp(piece, index))
-            rows.append(source.row(piece, index, file, digest))
-        return rows
+    def write(number: int, piece: Batch) -> list[Row]:
+        indices = piece.indices.tolist()
+        names = [f"{'synthetic' if piece.synthetic else 'real'}-{piece.label}-{index:06d}" for index in indices]
+        items = [
+            Item(name, "train", piece.label, image, source.xmp(piece, index))
+            for name, index, image in zip(names, indices, piece.images, strict=True)
+        ]
+        written = writer.write_part(number, items)
+        return [source.row(piece, *each) for each in zip(indices, names, written, strict=True)]
 
     def collect(pieces: list[Future[list[Row]]]) -> None:
         for piece in pieces:
@@ -208,10 +248,11 @@ def _write(source: Source, writer: ImageFolder, manifest: ManifestWriter, progre
             manifest.extend(rows)
             progress.advance(len(rows))
 
+    number = itertools.count()
     with ThreadPoolExecutor(min(MAX_THREADS, usable_cores())) as pool:
         written: list[Future[list[Row]]] = []
         for batch in source:
-            writing = [pool.submit(write, piece) for piece in batch.pieces()]
+            writing = [pool.submit(write, next(number), piece) for piece in batch.pieces()]
             collect(written)
             written = writing
         collect(written)
