@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.export.parts import image_name
@@ -14,7 +14,8 @@ from pipeline.formats.manifest import MANIFEST, About, Row, read_rows
 from pipeline.provenance import Mark, read_mark
 
 
-class Listed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Listed:
     """What a row says of its image."""
 
     digest: str
