@@ -1,6 +1,7 @@
 """``manifest.parquet``: one row an image of an exported set, in a fixed order, and what is true of the whole set."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -183,6 +184,23 @@ def read_rows(path: Path) -> Iterator[Row]:
                     yield Row(**values | {"filters": values["filters"] and tuple(values["filters"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None
+
+
+def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
+    """How many images a manifest lists, by split, label and whether they are synthetic.
+
+    Raises:
+        UserError: no manifest, or a damaged one.
+    """
+    keys, counts = ["split", "label_index", "synthetic"], Counter[tuple[str, int, bool]]()
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
+                counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: no manifest that can be read ({error})") from None
+    return counts
 
 
 def read_about(path: Path) -> About:
