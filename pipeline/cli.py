@@ -3,6 +3,7 @@
 import importlib
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -16,9 +17,9 @@ from pipeline.workspace import Workspace
 STAGES = {
     "ingest": "Decode, de-duplicate and split the source into data/store.",
     "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
-    "evaluate": "Measure synthetic against held-out real images.",
     "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
@@ -56,18 +57,42 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
 
 
 def _stage_command(name: str, help_text: str) -> click.Command:
-    def run() -> None:
-        from pipeline.params import load_params
+    return click.Command(
+        name, callback=partial(_run_stage, name), help=f"{help_text} A stage of dvc.yaml; takes no options."
+    )
 
-        workspace = Workspace()
-        params = load_params(workspace.params)
-        importlib.import_module(f"pipeline.stages.{name}").run(params, workspace)
 
-    return click.Command(name, callback=run, help=f"{help_text} A stage of dvc.yaml; takes no options.")
+def _run_stage(name: str) -> None:
+    from pipeline.params import load_params
+
+    workspace = Workspace()
+    params = load_params(workspace.params)
+    importlib.import_module(f"pipeline.stages.{name}").run(params, workspace)
 
 
 for _name, _help in STAGES.items():
     main.add_command(_stage_command(_name, _help))
+
+
+@main.command()
+@click.option("--real", type=FOLDER, help="Real images that the generator has not seen; one folder a class.")
+@click.option("--fake", type=FOLDER, help="What the generator made; the same classes.")
+@click.option("--train", type=FOLDER, help="What it was trained on, for the copy check.")
+@click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the figures.")
+def evaluate(real: Path | None, fake: Path | None, train: Path | None, target: Path | None) -> None:
+    """Measure synthetic against held-out real images.
+
+    Without options it is a stage of dvc.yaml. With --real and --fake it scores any two folders, made by anything,
+    without a project around them; the figures have the structure of metrics/quality.json.
+    """
+    if real is None and fake is None and train is None and target is None:
+        _run_stage("evaluate")
+        return
+    if real is None or fake is None:
+        raise click.UsageError("give both --real and --fake, or no option at all for the stage of dvc.yaml")
+    from pipeline.evaluation.standalone import report_folders
+
+    report_folders(real, fake, train, target)
 
 
 @main.command()
@@ -103,6 +128,14 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
         click.echo(problem)
     click.echo(f"{folder}: {found}")
     sys.exit(1 if found.problems else 0)
+
+
+@main.command()
+def card() -> None:
+    """Print the exported set's dataset card, with the verdict of `classify` in it."""
+    from pipeline.formats.card import publish
+
+    click.echo(publish(Workspace()), nl=False)
 
 
 @main.command()

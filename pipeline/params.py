@@ -6,16 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
 from pipeline.errors import UserError
+from pipeline.gates import check_figure, check_gates, parse
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 
 
 class Section(BaseModel):
@@ -113,13 +124,34 @@ class TrainParams(Section):
         return self
 
 
+def _gate(text: Any) -> str:
+    parse(str(text))
+    return str(text)
+
+
 class EvaluateParams(Section):
-    """How the synthetic images are measured against real ones."""
+    """How the synthetic images are measured against real ones.
+
+    Attributes:
+        gates: figure to bound, in the grammar of :mod:`pipeline.gates`.
+    """
 
     samples: Annotated[int, Field(ge=50)] = 1000
     repeats: Annotated[int, Field(ge=2)] = 10
     neighbours: Count = 5
     embedder_steps: Count = 300
+    embedders: Annotated[tuple[EmbedderName, ...], Field(min_length=1)] = ("domain",)
+    weights: dict[EmbedderName, Annotated[str, Field(min_length=1)]] = {}
+    gates: Annotated[
+        dict[Annotated[str, AfterValidator(check_figure)], Annotated[str, BeforeValidator(_gate)]],
+        AfterValidator(check_gates),
+    ] = {"copies": "<= 0.05", "coverage": ">= 0.3 floor", "label_agreement": ">= 0.5 floor"}
+
+    @model_validator(mode="after")
+    def _possible(self) -> "EvaluateParams":
+        if "domain" not in self.embedders:
+            raise ValueError("embedders must name domain: the figures of labels and copies come from it")
+        return self
 
 
 Balance = Literal["max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]

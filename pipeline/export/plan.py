@@ -45,16 +45,15 @@ class Plan:
     def table(self, title: str) -> Table:
         """The plan for a person to read: a row a class, and the sums."""
         table = Table("class", title=title, show_footer=True, footer_style="bold")
-        columns = {f"real {name}": counts for name, counts in self.real.items()} or {
-            "real train, not written": self.train
-        }
-        columns["synthetic"] = self.wanted
-        columns["train with synthetic"] = tuple(map(sum, zip(self.train, self.wanted, strict=True)))
+        together = tuple(map(sum, zip(self.train, self.wanted, strict=True)))
+        columns: dict[str, tuple[int, ...]] = {f"real {name}": counts for name, counts in self.real.items()}
+        columns = columns or {"real train, not written": self.train}
+        columns |= {"synthetic": self.wanted, "train with synthetic": together}
         for heading, counts in columns.items():
             table.add_column(heading, f"{sum(counts):,}", justify="right")
         table.columns[0].footer = "all"
-        for name, *counts in zip(self.classes, *columns.values(), strict=True):
-            table.add_row(name, *(f"{count:,}" for count in counts))
+        for name, *each in zip(self.classes, *columns.values(), strict=True):
+            table.add_row(name, *(f"{count:,}" for count in each))
         return table
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import UserError
 from pipeline.export.filters import Confidence, Copies, CriticRank, Filter, Filters, Manifold
 from pipeline.export.plan import Plan
 from pipeline.generator import open_generator
-from pipeline.metrics.embedder import train_domain_embedder
+from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.params import Params
 from pipeline.runtime import one_thread
 from pipeline.store import Split, SplitName, Store
@@ -101,7 +101,7 @@ def _classifier(params: Params, train: Split, classes: int) -> SmallResNet | Non
         return None
     print(f"export: training the filters' classifier, {settings.steps:,} steps", file=sys.stderr, flush=True)
     seed = derive(params.seed, "export.classifier")
-    return train_domain_embedder(train, classes, steps=settings.steps, seed=seed).network
+    return train_domain_embedder(train.images, train.labels, classes, steps=settings.steps, seed=seed).network
 
 
 def _critic(models: Path) -> Network:

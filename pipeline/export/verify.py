@@ -18,7 +18,9 @@ from pipeline.errors import UserError
 from pipeline.export.inventory import Inventory
 from pipeline.export.remaking import remake
 from pipeline.export.seal import SUMS, files, is_image, read_sums
-from pipeline.formats.manifest import MANIFEST, About, read_about
+from pipeline.formats.card import CARD, render_card
+from pipeline.formats.croissant import CROISSANT
+from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
 from pipeline.workspace import Workspace
 
 
@@ -70,6 +72,7 @@ def verify(folder: Path, sample: int | None = 64, model: Path | None = None) -> 
     inventory = Inventory(folder, about)
     try:
         found.problems += inventory.problems()
+        found.problems += _declared(folder, about)
         if generator is not None:
             found.remade, problems = remake(folder, about, generator, sample, found.seal)
             found.problems += problems
@@ -89,6 +92,23 @@ def _described(folder: Path, sums: dict[str, str]) -> Iterator[str]:
             yield f"{file}: added; {SUMS} does not list it"
         elif sha256(folder / file) != sums[file]:
             yield f"{file}: changed since it was written"
+
+
+def _declared(folder: Path, about: About) -> Iterator[str]:
+    """What describes the set must count what the manifest counts."""
+    counts = count_images(folder / MANIFEST)
+    expected = {
+        CARD: _sizes(render_card(about, counts, None, None)),
+        CROISSANT: f'"description": "{counts.total():,} labelled images of {len(about.classes)} classes',
+    }
+    for file, text in expected.items():
+        path = folder / file
+        if path.is_file() and text not in path.read_text(encoding="utf-8", errors="replace"):
+            yield f"{file}: its counts are not those of {MANIFEST}"
+
+
+def _sizes(card: str) -> str:
+    return card[card.index("## Sizes") : card.index("## Quality")]
 
 
 def _open_generator(model: Path | None, about: About, found: Found) -> Network | None:

@@ -37,7 +37,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Part:
-    """Some images in the set's order, all of one split: uint8 (C, H, W) each, what is known of each, and the tallies."""
+    """Some images in the set's order, all of one split: uint8 (C, H, W), what is known of each, and the tallies."""
 
     number: int
     entries: list[Entry]

@@ -97,15 +97,15 @@ class Records:
         return usable
 
 
-def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: float) -> Records:
-    """Decodes every image of ``source`` into ``pixels``.
+def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: float, what: str = "ingest") -> Records:
+    """Decodes every image of ``source`` into ``pixels``; ``what`` names the work where its progress is shown.
 
     Raises:
         UserError: more than ``max_bad_fraction`` of the images cannot be used; the first few are named.
     """
     records = Records(len(source.listing))
     allowed = math.floor(max_bad_fraction * len(source.listing))
-    with track(len(source.listing), "ingest", "images") as progress, warnings.catch_warnings():
+    with track(len(source.listing), what, "images") as progress, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # what matters of them is in the reasons
         for done in _mapped(partial(_read_chunk, target=target, pixels=pixels, records=records), source.images()):
             progress.advance(done, f"{len(records.reasons)} bad" if records.reasons else "")

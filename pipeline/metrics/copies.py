@@ -3,12 +3,13 @@
 It finds copies. It is no measure of privacy: an image that is no copy can still tell of the one it was learnt from.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
 
 EXPECTED = 0.01  # the share of held-out real images below the threshold, by its definition
+WARN_ABOVE, FAIL_ABOVE = 0.02, 0.05
 
 
 class Share(NamedTuple):
@@ -41,6 +42,13 @@ def copy_share(synthetic: np.ndarray, threshold: float) -> Share:
         threshold: see :func:`copy_threshold`.
     """
     return share(int((synthetic < threshold).sum()), len(synthetic))
+
+
+def status(value: float) -> Literal["PASS", "WARN", "FAIL"]:
+    """What a copy share calls for: WARN above 2 %, FAIL above 5 %. It is judged by itself and not by its interval."""
+    if value > FAIL_ABOVE:
+        return "FAIL"
+    return "WARN" if value > WARN_ABOVE else "PASS"
 
 
 def share(count: int, total: int) -> Share:

@@ -1,223 +1,245 @@
 """All figures of a synthetic set, each beside what unseen real images score in its place."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from pipeline.metrics.copies import copy_share, copy_threshold, share
-from pipeline.metrics.diversity import within_class_spread
-from pipeline.metrics.frechet import frechet_distance
+from gan.seeds import derive
+from pipeline.metrics.bias import bias
+from pipeline.metrics.classes import class_rows, fidelity_rows, missing_classes
+from pipeline.metrics.copies import EXPECTED, copy_share, copy_threshold, share, status
+from pipeline.metrics.copy_statistic import cell_centres, copy_statistic
+from pipeline.metrics.distances import nearest
+from pipeline.metrics.drift import root_mean_square
+from pipeline.metrics.embedded import Embedded, Images, embed
+from pipeline.metrics.embedders import Embedder
+from pipeline.metrics.embedders.domain import DomainEmbedder
+from pipeline.metrics.embedders.inception import InceptionEmbedder
+from pipeline.metrics.fidelity import Features, compare, compare_classes
+from pipeline.metrics.floors import Repeat, below, floor
+from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
-from pipeline.metrics.manifold import coverage, manifold
-from pipeline.metrics.resampling import halves, prediction_interval, subset
+from pipeline.metrics.resampling import Draw, draw
+from pipeline.progress import track
 
 FRECHET_LEAST = 500
+FRECHET_NAMES = ("frechet_distance", "fid")
 SPACES = ("pixel", "feature")
-WORSE_ABOVE = {"frechet_distance", "kid", "copy_share_pixel", "copy_share_feature"}
-UPPER_BOUND = {"precision": 1.0, "recall": 1.0, "coverage": 1.0, "label_agreement": 1.0}
-NOT_NEGATIVE = {*UPPER_BOUND, "density", "diversity", "copy_share_pixel", "copy_share_feature", "frechet_distance"}
+DRIFTS = {"tones": "intensity_drift", "spectra": "spectrum_drift"}
+
+Seen = TypeVar("Seen", bound=Features)
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A set of images as the figures see it.
+class Settings(NamedTuple):
+    """How often and by how many neighbours is compared, and the project's seed."""
 
-    Attributes:
-        features: float32 (N, D).
-        labels: int64 (N,), what the images should show.
-        predicted: int64 (N,), what the embedder takes them for.
-        pixel: float64 (N,), distance to the nearest training image in pixels.
-        feature: float64 (N,), the same in features.
+    repeats: int
+    neighbours: int
+    seed: int
+
+
+class Measured(NamedTuple):
+    """The content of ``metrics/quality.json``, and what it was taken from, for pictures."""
+
+    quality: dict[str, Any]
+    real: Embedded
+    synthetic: Embedded
+
+
+def measure(
+    real: Images,
+    synthetic: Images,
+    train: np.ndarray | None,
+    classes: Sequence[str],
+    domain: DomainEmbedder,
+    others: Sequence[Embedder],
+    settings: Settings,
+) -> Measured:
+    """Measures synthetic images against held-out real ones.
+
+    The reference of every comparison is held-out too and not from the train split: the embedder learnt the train split
+    by heart, so that its features there are no measure of unseen images.
+
+    Args:
+        real: held-out images, which taught neither generator nor embedder.
+        synthetic: in the same class proportions.
+        train: the images that the generator learnt from, uint8 (M, C, S, S); without them nothing is said of copies.
+        classes: their names.
+        others: further embedders, whose figures come beside.
+
+    Raises:
+        ValueError: half of the real images, or all synthetic ones, are no more than ``settings.neighbours``.
     """
-
-    features: np.ndarray
-    labels: np.ndarray
-    predicted: np.ndarray
-    pixel: np.ndarray
-    feature: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: np.ndarray) -> "Embedded":
-        """The images at ``rows``, an index or a mask."""
-        return Embedded(
-            self.features[rows], self.labels[rows], self.predicted[rows], self.pixel[rows], self.feature[rows]
-        )
-
-    def of(self, label: int) -> "Embedded":
-        """The images of one class."""
-        return self.take(self.labels == label)
+    train_features = None if train is None else domain.embed(train)
+    held_out, drawn = (embed(images, domain, train, train_features) for images in (real, synthetic))
+    draws = [
+        draw(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
+        for repeat in range(settings.repeats)
+    ]
+    quality = _by_domain(held_out, drawn, classes, draws, settings)
+    quality["embedder"] = domain.name
+    quality["images"] |= {} if train is None else {"train": len(train)}
+    quality["copies"], notes = _copies(held_out, drawn, train_features, settings.seed)
+    quality["embedders"] = {other.name: _by_other(other, real, synthetic, classes, draws, settings) for other in others}
+    rows, drift = quality["per_class"], quality["floor"]["spectrum_drift"]
+    quality["bias"] = bias(held_out, drawn, classes, draws, rows, drift, real.images.shape[-1])
+    quality["notes"] = [*_notes(quality), *notes]
+    return Measured(quality, held_out, drawn)
 
 
-class Repeat(NamedTuple):
-    """One comparison at equal N: synthetic and unseen real images in turn against the same other real ones.
-
-    The class coverages are (classes,), NaN for a class with too few images to tell.
-    """
-
-    synthetic: dict[str, float]
-    real: dict[str, float]
-    class_synthetic: np.ndarray
-    class_real: np.ndarray
-
-
-def compared_at(held_out: int, synthetic: int) -> int:
-    """The N of every comparison: half of the real images, or all synthetic ones if those are fewer."""
-    return min(held_out // 2, synthetic)
-
-
-def compare_once(
-    held_out: Embedded, synthetic: Embedded, classes: int, neighbours: int, rng: np.random.Generator
-) -> Repeat:
-    """Draws two real halves and a synthetic subset of equal size and class proportions, and compares them.
-
-    The real half is held-out too and not from the train split: the embedder learnt the train split by heart, so that
-    its features there are no measure of unseen images. Class proportions are the same on both sides, for real and
-    synthetic alike.
-    """
-    size = compared_at(len(held_out), len(synthetic))
-    first, second = (held_out.take(rows) for rows in halves(held_out.labels, size, rng))
-    drawn = synthetic.take(subset(synthetic.labels, size, rng))
-    return Repeat(
-        _figures(drawn, second, neighbours),
-        _figures(first, second, neighbours),
-        _class_coverage(drawn, second, classes, neighbours),
-        _class_coverage(first, second, classes, neighbours),
-    )
-
-
-def _figures(candidate: Embedded, reference: Embedded, neighbours: int) -> dict[str, float]:
-    spread = within_class_spread(candidate.features, candidate.labels)
-    real_spread = within_class_spread(reference.features, reference.labels)
-    return {
-        "frechet_distance": frechet_distance(candidate.features, reference.features),
-        "kid": kid(candidate.features, reference.features, candidate.labels, reference.labels).value,
-        **manifold(reference.features, candidate.features, neighbours)._asdict(),
-        "label_agreement": float((candidate.predicted == candidate.labels).mean()),
-        **({"diversity": spread / real_spread} if spread is not None and real_spread else {}),
-        "copy_share_pixel": copy_share(candidate.pixel, copy_threshold(reference.pixel)).value,
-        "copy_share_feature": copy_share(candidate.feature, copy_threshold(reference.feature)).value,
-    }
-
-
-def _class_coverage(candidate: Embedded, reference: Embedded, classes: int, neighbours: int) -> np.ndarray:
-    covered = np.full(classes, np.nan)
-    for label in range(classes):
-        real = reference.features[reference.labels == label]
-        own = candidate.features[candidate.labels == label]
-        if len(real) > neighbours and len(own):
-            covered[label] = coverage(real, own, neighbours)
-    return covered
-
-
-def summary(
-    held_out: Embedded, synthetic: Embedded, classes: Sequence[str], repeats: Sequence[Repeat]
+def _by_domain(
+    real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw], settings: Settings
 ) -> dict[str, Any]:
-    """The content of ``metrics/quality.json`` but for what only the caller knows (embedder, duplicates, train).
+    """The figures of the whole and of each class.
 
     KID, label agreement and copy shares do not depend on N, so all images are used; the others are means over the
     repeats. The floor of each holds the synthetic and the real mean at equal N and the real one's 95 % prediction
     interval.
     """
-    floor = _floor(repeats)
-    size = compared_at(len(held_out), len(synthetic))
-    distance = kid(synthetic.features, held_out.features, synthetic.labels, held_out.labels)
+    repeats = _repeats(real, synthetic, len(classes), draws, settings.neighbours, _figures)
+    floors = floor(repeats)
+    distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
-    per_class = [_of_class(label, name, held_out, synthetic, repeats) for label, name in enumerate(classes)]
-    worst = max(per_class, key=lambda row: row["shortfall"] if row["shortfall"] is not None else -np.inf)
-    copies = {space: _copies(getattr(held_out, space), getattr(synthetic, space)) for space in SPACES}
-    figures = {name: values["synthetic"] for name, values in floor.items()}
-    notes = []
-    if size < FRECHET_LEAST:
-        figures["frechet_distance"] = None
-        notes.append(
-            f"No Fréchet distance as a headline: {size} images a side are compared, and below {FRECHET_LEAST} its bias "
-            "outweighs what it says; read the KID with its standard error, or its value in `floor` beside the real one."
-        )
-    unknown = [row["class"] for row in per_class if row["coverage"] is None]
-    if unknown:
-        notes.append(f"No coverage, for want of real or synthetic images, in: {', '.join(unknown)}.")
+    rows = class_rows(real, synthetic, classes, repeats)
+    worst = max(rows, key=lambda row: row["shortfall"] if row["shortfall"] is not None else -np.inf)
     return {
-        **figures,
+        **_headline(floors, len(draws[0].first)),
         "kid": distance.value,
         "kid_standard_error": distance.standard_error,
         "label_agreement": agreement.value,
         "label_agreement_ci95": [agreement.low, agreement.high],
-        **{f"copy_share_{space}": copies[space]["share"] for space in SPACES},
-        "embedder_accuracy": float((held_out.predicted == held_out.labels).mean()),
+        "embedder_accuracy": float((real.predicted == real.labels).mean()),
         "worst_class": worst["class"],
         "worst_class_shortfall": worst["shortfall"],
-        "below_floor": [name for name, values in floor.items() if _is_worse(name, values)],
-        "images": {"synthetic": len(synthetic), "held_out": len(held_out), "compared": size},
-        "floor": floor,
-        "per_class": per_class,
-        "copies": copies,
-        "notes": notes,
+        "missing_classes": missing_classes(rows),
+        "below_floor": below(floors),
+        "images": {"synthetic": len(synthetic), "held_out": len(real), "compared": len(draws[0].first)},
+        "floor": floors,
+        "per_class": rows,
     }
 
 
-def _floor(repeats: Sequence[Repeat]) -> dict[str, dict[str, Any]]:
-    floor = {}
-    known = [name for name in repeats[0].real if all(name in r.real and name in r.synthetic for r in repeats)]
-    for name in known:
-        interval = prediction_interval([repeat.real[name] for repeat in repeats])
-        low = max(interval.low, 0.0) if name in NOT_NEGATIVE else interval.low
-        high = min(interval.high, UPPER_BOUND.get(name, np.inf))
-        synthetic = float(np.mean([repeat.synthetic[name] for repeat in repeats]))
-        floor[name] = {"synthetic": synthetic, "real": interval.mean, "ci95": [low, high]}
-    return floor
-
-
-def _is_worse(name: str, values: dict[str, Any]) -> bool:
-    """Whether the synthetic figure lies on the bad side of the interval."""
-    low, high = values["ci95"]
-    return bool(values["synthetic"] > high if name in WORSE_ABOVE else values["synthetic"] < low)
-
-
-def _copies(held_out: np.ndarray, synthetic: np.ndarray) -> dict[str, Any]:
-    threshold = copy_threshold(held_out)
-    found = copy_share(synthetic, threshold)
-    return {"share": found.value, "ci95": [found.low, found.high], "threshold": threshold}
-
-
-def _of_class(
-    label: int, name: str, held_out: Embedded, synthetic: Embedded, repeats: Sequence[Repeat]
+def _by_other(
+    embedder: Embedder,
+    real: Images,
+    synthetic: Images,
+    classes: Sequence[str],
+    draws: Sequence[Draw],
+    settings: Settings,
 ) -> dict[str, Any]:
-    real, drawn = held_out.of(label), synthetic.of(label)
-    distance = kid(drawn.features, real.features) if min(len(drawn), len(real)) > 2 else None
-    agreement, accuracy = (float((s.predicted == label).mean()) if len(s) else None for s in (drawn, real))
-    covered = _mean([repeat.class_synthetic[label] for repeat in repeats])
-    covered_real = _mean([repeat.class_real[label] for repeat in repeats])
-    spread, real_spread = (within_class_spread(s.features, s.labels) for s in (drawn, real))
+    """What a further embedder has to say: distances, manifolds and classes, but nothing of labels and copies."""
+    print(f"evaluate: embedding by {embedder.name}", file=sys.stderr, flush=True)
+    held_out, drawn = (Features(embedder.embed(images.images), images.labels) for images in (real, synthetic))
+
+    def figures(candidate: Features, reference: Features, neighbours: int) -> dict[str, float]:
+        found = compare(candidate, reference, neighbours)
+        if isinstance(embedder, InceptionEmbedder):
+            found["fid"] = found.pop("frechet_distance")
+            found["inception_score"] = inception_score(embedder.logits(candidate.features))
+        return found
+
+    repeats = _repeats(held_out, drawn, len(classes), draws, settings.neighbours, figures)
+    floors = floor(repeats)
+    distance = kid(drawn.features, held_out.features, drawn.labels, held_out.labels)
     return {
-        "class": name,
-        "n": len(drawn),
-        "n_real": len(real),
-        "kid": distance.value if distance else None,
-        "kid_standard_error": distance.standard_error if distance else None,
-        "coverage": covered,
-        "coverage_real": covered_real,
-        "label_agreement": agreement,
-        "label_agreement_real": accuracy,
-        "diversity": spread / real_spread if spread is not None and real_spread else None,
-        "copy_share_pixel": _share_below(drawn.pixel, held_out.pixel),
-        "shortfall": _shortfall((covered, covered_real), (agreement, accuracy)),
+        **_headline(floors, len(draws[0].first)),
+        "kid": distance.value,
+        "kid_standard_error": distance.standard_error,
+        "below_floor": below(floors),
+        "floor": floors,
+        "per_class": fidelity_rows(held_out, drawn, classes, repeats),
     }
 
 
-def _share_below(distances: np.ndarray, held_out: np.ndarray) -> float | None:
-    return copy_share(distances, copy_threshold(held_out)).value if len(distances) else None
+def _figures(candidate: Embedded, reference: Embedded, neighbours: int) -> dict[str, float]:
+    figures = compare(candidate, reference, neighbours)
+    figures["label_agreement"] = float((candidate.predicted == candidate.labels).mean())
+    for name in ("tones", "spectra"):
+        shift = getattr(candidate, name).mean(axis=0) - getattr(reference, name).mean(axis=0)
+        figures[DRIFTS[name]] = root_mean_square(shift)
+    if candidate.pixel is not None:
+        for space in SPACES:
+            threshold = copy_threshold(getattr(reference, space))
+            figures[f"copy_share_{space}"] = copy_share(getattr(candidate, space), threshold).value
+    return figures
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else None
+def _repeats(
+    real: Seen,
+    synthetic: Seen,
+    classes: int,
+    draws: Sequence[Draw],
+    neighbours: int,
+    figures: Callable[[Seen, Seen, int], dict[str, float]],
+) -> list[Repeat]:
+    repeats = []
+    with track(len(draws), "evaluate: comparing", "repeats") as progress:
+        for rows in draws:
+            first, second, drawn = real.take(rows.first), real.take(rows.second), synthetic.take(rows.synthetic)
+            repeats.append(
+                Repeat(
+                    figures(drawn, second, neighbours),
+                    figures(first, second, neighbours),
+                    compare_classes(drawn, second, classes, neighbours),
+                    compare_classes(first, second, classes, neighbours),
+                )
+            )
+            progress.advance()
+    return repeats
 
 
-def _shortfall(*pairs: tuple[float | None, float | None]) -> float | None:
-    """The most that a synthetic share falls below the real one of its class."""
-    gaps = [real - synthetic for synthetic, real in pairs if synthetic is not None and real is not None]
-    return max(gaps) if gaps else None
+def _headline(floors: dict[str, dict[str, Any]], compared: int) -> dict[str, float | None]:
+    """The synthetic means; no Fréchet distance where its bias outweighs what it says."""
+    figures: dict[str, float | None] = {name: values["synthetic"] for name, values in floors.items()}
+    if compared < FRECHET_LEAST:
+        figures |= {name: None for name in FRECHET_NAMES if name in figures}
+    return figures
+
+
+def _copies(
+    real: Embedded, synthetic: Embedded, train_features: np.ndarray | None, seed: int
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The copy check over all images, and what to beware of when reading it."""
+    if train_features is None or synthetic.pixel is None:
+        return None, ["No copy check: it takes the images that the generator was trained on."]
+    centres = cell_centres(train_features, min(len(real), len(synthetic)), derive(seed, "evaluate.cells"))
+    cells = [nearest(side.features, centres)[1] for side in (synthetic, real)]
+    copies: dict[str, Any] = {}
+    notes = []
+    for space in SPACES:
+        drawn, held_out = getattr(synthetic, space), getattr(real, space)
+        threshold = copy_threshold(held_out)
+        found = copy_share(drawn, threshold)
+        statistic = copy_statistic(drawn, held_out, *cells)
+        copies[space] = {
+            "share": found.value,
+            "ci95": [found.low, found.high],
+            "threshold": threshold,
+            "status": status(found.value),
+            "c_t": statistic._asdict() if statistic else None,
+        }
+        if status(found.value) != "PASS" and found.low <= EXPECTED:
+            notes.append(
+                f"The copy share by {space}, {found.value:.1%}, may be chance: its interval begins at {found.low:.1%}, "
+                f"and {EXPECTED:.0%} is expected of unseen real images; raise evaluate.samples to know."
+            )
+    return {**copies, "exact_duplicates": int((synthetic.pixel == 0).sum())}, notes
+
+
+def _notes(quality: dict[str, Any]) -> list[str]:
+    notes = []
+    compared = quality["images"]["compared"]
+    if compared < FRECHET_LEAST:
+        notes.append(
+            f"No Fréchet distance as a headline: {compared} images a side are compared, and below {FRECHET_LEAST} its "
+            "bias outweighs what it says; read the KID with its standard error, or its value in `floor` beside the "
+            "real one."
+        )
+    if quality["missing_classes"]:
+        notes.append(f"Missing, or drawn as something else: {', '.join(quality['missing_classes'])}.")
+    unknown = [row["class"] for row in quality["per_class"] if row["coverage"] is None]
+    if unknown:
+        notes.append(f"No coverage, for want of real or synthetic images, in: {', '.join(unknown)}.")
+    return notes

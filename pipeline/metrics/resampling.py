@@ -52,3 +52,28 @@ def halves(labels: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.
     pairs = subset(labels, 2 * size, rng).reshape(size, 2)
     pairs = np.where(rng.random((size, 1)) < 0.5, pairs, pairs[:, ::-1])
     return pairs[:, 0], pairs[:, 1]
+
+
+class Draw(NamedTuple):
+    """Rows of one comparison at equal N: two halves of the real images that never meet, and synthetic ones."""
+
+    first: np.ndarray
+    second: np.ndarray
+    synthetic: np.ndarray
+
+
+def compared_at(held_out: int, synthetic: int) -> int:
+    """The N of every comparison: half of the real images, or all synthetic ones if those are fewer."""
+    return min(held_out // 2, synthetic)
+
+
+def draw(held_out: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator) -> Draw:
+    """Rows for one comparison, in the class proportions of each side.
+
+    Args:
+        held_out: labels of the real images, int64 (N,).
+        synthetic: labels of the synthetic ones, int64 (M,).
+    """
+    size = compared_at(len(held_out), len(synthetic))
+    first, second = halves(held_out, size, rng)
+    return Draw(first, second, subset(synthetic, size, rng))

@@ -41,7 +41,7 @@ def grid(
     """
     side = _tile_side(next(image for row in rows for image in row if image is not None))
     starts = {sum(count for _, count in headings[:i]): text for i, (text, _) in enumerate(headings)}
-    texts = [_shortened(label) for label in labels]
+    texts = [shortened(label, LABEL_LONGEST) for label in labels]
     left = max((int(FONT.getlength(text)) for text in texts), default=0) + 2 * GAP
     top = LINE + GAP if headings else GAP
     columns = max(len(row) for row in rows)
@@ -67,7 +67,7 @@ def pairs(items: Sequence[Pair], heading: str, columns: int = 5) -> Image.Image:
         An RGB image.
     """
     side = _tile_side(items[0].left)
-    width, height = max(2 * side, 96) + 5 * GAP, side + LINE + 3 * GAP
+    width, height = max(2 * side, 96) + 6 * GAP, side + LINE + 3 * GAP
     top = LINE + 2 * GAP
     across = max(width * min(columns, len(items)), int(FONT.getlength(heading)) + 4 * GAP)
     sheet = Image.new("RGB", (across, top + height * -(-len(items) // columns)), PAPER)
@@ -76,11 +76,21 @@ def pairs(items: Sequence[Pair], heading: str, columns: int = 5) -> Image.Image:
     for i, item in enumerate(items):
         x, y = i % columns * width + 2 * GAP, top + i // columns * height
         if item.alarm:
-            draw.rectangle((x - 2, y - 2, x + 2 * side + 1, y + side + 1), outline=ALARM, width=2)
+            draw.rectangle((x - 2, y - 2, x + 2 * side + GAP + 1, y + side + 1), outline=ALARM, width=2)
         sheet.paste(_tile(item.left, side), (x, y))
-        sheet.paste(_tile(item.right, side), (x + side, y))
+        sheet.paste(_tile(item.right, side), (x + side + GAP, y))
         draw.text((x, y + side + GAP), item.caption, ALARM if item.alarm else INK, FONT)
     return sheet
+
+
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Sheets one below the other, as one RGB image."""
+    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), PAPER)
+    y = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, y))
+        y += sheet.height
+    return whole
 
 
 def _tile_side(image: np.ndarray) -> int:
@@ -94,5 +104,6 @@ def _tile(image: np.ndarray, side: int) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.NEAREST if side >= picture.width else Image.Resampling.BOX)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LABEL_LONGEST else text[: LABEL_LONGEST - 3] + "..."
+def shortened(text: str, longest: int) -> str:
+    """``text`` in at most ``longest`` characters."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

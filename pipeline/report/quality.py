@@ -1,8 +1,25 @@
-"""The figures of ``metrics/quality.json`` as a table for people."""
+"""The figures of ``metrics/quality.json`` on the terminal."""
 
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
+
+from pipeline.gates import described
+
+
+def print_quality(quality: dict[str, Any]) -> None:
+    """Prints the table, what it leaves out, and what becomes of the gates; ``quality`` as in the file."""
+    console = Console()
+    console.print(quality_table(quality))
+    kid, error, agreement = quality["kid"], quality["kid_standard_error"], quality["label_agreement"]
+    lines = [
+        f"KID {kid:.4f} ± {error:.4f}; label agreement {agreement:.3f} by an embedder that is right on "
+        f"{quality['embedder_accuracy']:.3f} of real images; worst class: {quality['worst_class']}"
+    ]
+    lines += [*quality["notes"], *gate_lines(quality)]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
 
 
 def quality_table(quality: dict[str, Any]) -> Table:
@@ -13,7 +30,7 @@ def quality_table(quality: dict[str, Any]) -> Table:
     """
     table = Table("figure", title=f"{quality['images']['compared']} images a side, {quality['embedder']}")
     for heading in ("synthetic", "real", "95 % of real"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, values in quality["floor"].items():
         low, high = values["ci95"]
         style = "red" if name in quality["below_floor"] else None
@@ -25,3 +42,12 @@ def quality_table(quality: dict[str, Any]) -> Table:
             style=style,
         )
     return table
+
+
+def gate_lines(quality: dict[str, Any]) -> list[str]:
+    """How many gates passed, and one line for each that did not; nothing where there are none."""
+    gates = quality["gates"]
+    failed = [gate for gate in gates if not gate["passed"]]
+    if not gates:
+        return []
+    return [f"gates: {len(gates) - len(failed)} of {len(gates)} passed", *(f"  {described(gate)}" for gate in failed)]

@@ -25,8 +25,12 @@ from pipeline.export.seal import write_sums
 from pipeline.export.source import open_source
 from pipeline.export.writing import SetWriter
 from pipeline.formats import open_writer
+from pipeline.formats.base import Writer
+from pipeline.formats.card import CARD, render_card
+from pipeline.formats.croissant import write_croissant
 from pipeline.formats.encoding import Encoding
-from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, count_images
+from pipeline.gates import require
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.provenance import params_hash, revision, version
@@ -45,7 +49,8 @@ def run(params: Params, workspace: Workspace) -> None:
             a disk that does not take the set.
     """
     store, plan = _planned(params, workspace)
-    overridden = _require(_quality(workspace), params.export.force)
+    quality = _quality(workspace)
+    overridden = require(quality, params.export.force)
     source = open_source(params, workspace, store, plan)
     about = describe(params, source, store, revision(workspace.root), overridden)
     try:
@@ -55,11 +60,7 @@ def run(params: Params, workspace: Workspace) -> None:
         writer = SetWriter(source, work, layout, size, lambda entry: mark(about, entry.label, entry.index))
         with track(plan.total, "export", "images") as progress:
             writer.run(progress)
-        with ManifestWriter(work.set / MANIFEST, about) as manifest:
-            for record in writer.records():
-                manifest.extend(rows(about, params_hash(params), record))
-        layout.close()
-        seal = write_sums(work.set)
+        seal = _close(params, work, writer, layout, about, quality)
         with replacing(workspace.synthetic, workspace.metrics("export")) as (folder, figures):
             shutil.move(work.set, folder)
             write_json(figures, _figures(params, plan, writer, about, seal))
@@ -81,7 +82,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
         UserError: as :func:`run`, as far as it can be known.
     """
     store, plan = _planned(params, workspace)
-    _require(_quality(workspace), params.export.force)
+    require(_quality(workspace), params.export.force)
     source = open_source(params, workspace, store, plan)
     print(estimate(source, Encoding(params.export.encoding, params.export.quality)))
 
@@ -118,18 +119,6 @@ def _quality(workspace: Workspace) -> dict[str, Any]:
         return {}
 
 
-def _require(quality: dict[str, Any], force: bool) -> list[str]:
-    """The figures whose failed gates ``force`` overrides.
-
-    Raises:
-        UserError: gates failed, and no ``force``.
-    """
-    failed = [gate["figure"] for gate in quality.get("gates", []) if not gate["passed"]]
-    if failed and not force:
-        raise UserError(f"the generator fails its gates: {', '.join(failed)}; export.force: true exports all the same")
-    return failed
-
-
 def _identity(params: Params, workspace: Workspace, store: Store) -> dict[str, Any]:
     """All that the bytes of a part depend on."""
     return {
@@ -140,6 +129,19 @@ def _identity(params: Params, workspace: Workspace, store: Store) -> dict[str, A
         "part": PART,
         "versions": [version(), torch.__version__, PIL.__version__],
     }
+
+
+def _close(params: Params, work: Work, writer: SetWriter, layout: Writer, about: About, quality: dict[str, Any]) -> str:
+    """Writes what describes the whole set; returns its seal."""
+    manifest = work.set / MANIFEST
+    with ManifestWriter(manifest, about) as out:
+        for record in writer.records():
+            out.extend(rows(about, params_hash(params), record))
+    layout.close()
+    counts = count_images(manifest)
+    (work.set / CARD).write_text(render_card(about, counts, quality, None), encoding="utf-8")
+    write_croissant(work.set, about, counts.total())
+    return write_sums(work.set)
 
 
 def _figures(params: Params, plan: Plan, writer: SetWriter, about: About, seal: str) -> dict[str, Any]:

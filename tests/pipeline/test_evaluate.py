@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,18 +43,15 @@ def test_the_outputs_are_whole_and_byte_identical_on_a_second_run(
 ) -> None:
     evaluate.run(PARAMS, workspace)
     first = outputs(workspace)
-    assert set(first) == {"quality.json", "grid.png", "nearest.png", "per_class.csv"}
+    pictures = {f"{name}.png" for name in ("grid", "nearest", "extremes", "interpolation", "confusion", "spectrum")}
+    assert set(first) == {"quality.json", "per_class.csv", "spectrum.csv", "confusion.csv", *pictures}
     quality = json.loads(workspace.metrics("quality").read_text())
     assert quality["images"] == {"synthetic": 120, "held_out": 899, "compared": 120, "train": 898}
     assert quality["embedder"].startswith("domain:")
     assert set(quality["copies"]) == {"pixel", "feature", "exact_duplicates"}
     assert quality["coverage"] < quality["floor"]["coverage"]["ci95"][0]
     assert "coverage" in quality["below_floor"]
-    with (workspace.plots("evaluate") / "per_class.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["class"] for row in rows] == CLASSES
-    assert sum(int(row["n"]) for row in rows) == 120
-    for name in ("grid.png", "nearest.png"):
+    for name in pictures:
         assert min(Image.open(workspace.plots("evaluate") / name).size) > 200
     assert not (workspace.scratch / "evaluate").exists()
     assert "worst class" in capsys.readouterr().out
@@ -68,6 +66,33 @@ def test_synthetic_images_have_the_class_proportions_of_the_held_out_ones(worksp
         assert row["n"] == pytest.approx(120 * row["n_real"] / 899, abs=1)
 
 
+def test_the_tables_for_dvc_say_what_the_figures_say(workspace: Workspace) -> None:
+    evaluate.run(PARAMS, workspace)
+    quality = json.loads(workspace.metrics("quality").read_text())
+    tables = {}
+    for name in ("per_class", "spectrum", "confusion"):
+        with (workspace.plots("evaluate") / f"{name}.csv").open() as file:
+            tables[name] = list(csv.DictReader(file))
+    assert [row["class"] for row in tables["per_class"]] == CLASSES
+    assert [float(row["synthetic"]) for row in tables["spectrum"]] == quality["bias"]["spectrum"]["synthetic"]
+    counted = Counter((int(row["asked"]), int(row["seen"])) for row in tables["confusion"])
+    confusion = quality["bias"]["confusion"]["synthetic"]
+    assert counted == {(i, j): n for i, row in enumerate(confusion) for j, n in enumerate(row) if n}
+
+
+def test_a_gate_that_fails_is_written_and_said_and_the_stage_goes_on(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = {"coverage": ">= 0.99", "copies": "<= 1"}
+    evaluate.run(Params(evaluate=PARAMS.evaluate.model_copy(update={"gates": gates})), workspace)
+    judged = json.loads(workspace.metrics("quality").read_text())["gates"]
+    assert [(gate["figure"], gate["passed"]) for gate in judged] == [("coverage", False), ("copies", True)]
+    shown = capsys.readouterr()
+    assert "gates: 1 of 2 passed" in shown.out
+    assert "the gate is >= 0.99" in shown.out
+    assert "export will stop" in shown.err
+
+
 def test_a_failure_leaves_the_last_good_outputs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate.run(PARAMS, workspace)
     before = outputs(workspace)
@@ -75,7 +100,7 @@ def test_a_failure_leaves_the_last_good_outputs(workspace: Workspace, monkeypatc
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(evaluate, "_nearest", fail)
+    monkeypatch.setattr(evaluate, "write_plots", fail)
     with pytest.raises(OSError, match="disk full"):
         evaluate.run(PARAMS.model_copy(update={"seed": 1}), workspace)
     assert outputs(workspace) == before
@@ -110,7 +135,7 @@ def test_too_few_held_out_images_are_refused(workspace: Workspace) -> None:
 def test_many_held_out_images_are_thinned_in_their_proportions(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "HELD_OUT_MOST", 250)
+    monkeypatch.setattr(evaluate, "MOST", 250)
     evaluate.run(PARAMS, workspace)
     quality = json.loads(workspace.metrics("quality").read_text())
     assert quality["images"]["held_out"] == 250

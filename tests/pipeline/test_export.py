@@ -212,7 +212,7 @@ def test_a_failed_gate_stops_the_export_unless_it_is_forced(tmp_path: Path) -> N
     workspace = make(tmp_path)
     workspace.metrics("quality").parent.mkdir()
     failed = {"figure": "coverage", "gate": ">= 0.6", "value": 0.1, "limit": 0.6, "passed": False}
-    workspace.metrics("quality").write_text(json.dumps({"gates": [failed]}))
+    workspace.metrics("quality").write_text(json.dumps({"gates": [failed], "floor": {}}))
     with pytest.raises(UserError, match="coverage"):
         run(params(), workspace)
     assert not workspace.synthetic.exists()

@@ -157,6 +157,16 @@ def edit_what_describes_the_set(folder: Path, rng: Rng) -> str:
     return path.name
 
 
+def miscount(folder: Path, rng: Rng) -> str:
+    """Another number of images where the set is described, with new sums."""
+    name, count = [("README.md", "| cup | 1 | 3 | 9 |"), ("croissant.json", '"36 labelled images')][rng.integers(2)]
+    text = (folder / name).read_text()
+    assert count in text
+    (folder / name).write_text(text.replace(count, count.replace("3", "4", 1)))
+    write_sums(folder)
+    return name
+
+
 def forge_an_image(folder: Path, rng: Rng) -> str:
     (path,) = pick(folder, rng)
     consistent(folder, path.relative_to(folder).as_posix(), repixelled(path.read_bytes()))
@@ -165,8 +175,8 @@ def forge_an_image(folder: Path, rng: Rng) -> str:
 
 def forge_a_label(folder: Path, rng: Rng) -> str:
     """Moves an image to another class, row, name, mark and sums with it: nothing but the generator can tell."""
-    path = next(p for p in images(folder) if p.name == f"synthetic-2-{rng.integers(5):06d}.png")
-    index = int(path.stem[-6:])
+    index = int(rng.integers(5))
+    path = folder / "images" / "tail" / f"synthetic-2-{index:06d}.png"
     with Image.open(path) as image:
         packet, pixels = image.info["xmp"], np.asarray(image)
     moved = folder / "images" / "cup" / f"synthetic-1-{index + 500:06d}.png"
@@ -201,6 +211,7 @@ TAMPERINGS = (
     edit_a_row,
     drop_a_row,
     edit_what_describes_the_set,
+    miscount,
     forge_an_image,
     forge_a_label,
 )

@@ -1,0 +1,138 @@
+"""Folders of images, one folder a class, brought to arrays of one shape."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from PIL import Image
+
+from pipeline.errors import UserError
+from pipeline.ingest.decode import Target
+from pipeline.ingest.reading import Pixels, Records, read_all
+from pipeline.metrics.distances import spans
+from pipeline.metrics.embedded import Images
+from pipeline.sources import Listing
+from pipeline.sources.files import FolderSource
+
+SIZED = 200  # images of a folder that are asked for their size
+ROWS_AT_ONCE = 256
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder's images as they lie on the disk.
+
+    Attributes:
+        option: how the user named it, for messages: ``--real``.
+        path: where it is.
+        source: its images.
+        side: the median of the shorter sides of (some of) its images, in pixels; 0 if none can be read.
+    """
+
+    option: str
+    path: Path
+    source: FolderSource
+    side: int
+
+    @classmethod
+    def open(cls, option: str, path: Path) -> "Folder":
+        """Lists the folder and looks at some of its images.
+
+        Raises:
+            UserError: it is not one folder a class, with two classes at least.
+        """
+        source = FolderSource(path)
+        if (source.listing.splits >= 0).any():
+            raise UserError(f"{option} {path}: holds a folder a split; give one of them, such as {path / 'test'}")
+        return cls(option, path, source, _side(path, source.listing))
+
+
+def _side(path: Path, listing: Listing) -> int:
+    sides = []
+    for name in listing.paths[:: max(1, len(listing) // SIZED)]:
+        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path / name) as image:
+            sides.append(min(image.size))  # what cannot be read will be named when all are
+    return int(np.median(sides)) if sides else 0
+
+
+def check_classes(folders: Sequence[Folder]) -> None:
+    """Checks that every folder holds the classes of the first.
+
+    Raises:
+        UserError: a class is in one and not in another.
+    """
+    first = folders[0]
+    known = set(first.source.listing.classes)
+    for other in folders[1:]:
+        here = set(other.source.listing.classes)
+        for holder, lacking, names in ((first, other, known - here), (other, first, here - known)):
+            if names:
+                raise UserError(
+                    f"{lacking.option} {lacking.path}: no images of class {_listed(sorted(names))}, of which "
+                    f"{holder.option} {holder.path} has some; give every class a folder of the same name in both, or "
+                    "leave it out of both"
+                )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:NAMED])) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+@contextmanager
+def decoded(folders: Sequence[Folder], side: int) -> Iterator[list[Images]]:
+    """The images of every folder as arrays of one shape, grey if all are grey.
+
+    They lie in files that go in the end, so that memory does not grow with them.
+
+    Args:
+        folders: of the same classes; the labels are those of the first one's listing.
+        side: height and width to bring them to, in pixels; the centre square of those that are none.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    target = Target(side, "auto", "crop")
+    classes = folders[0].source.listing.classes
+    with tempfile.TemporaryDirectory(prefix="augmint-") as scratch, ExitStack() as spools:
+        read = []
+        for number, folder in enumerate(folders):
+            pixels = Pixels(Path(scratch, f"{number}.raw"), len(folder.source.listing), target)
+            read.append((spools.enter_context(pixels), _read(folder, pixels, target)))
+        channels = 1 if all(records.grey.all() for _, records in read) else 3
+        yield [
+            Images(
+                _array(Path(scratch, f"{number}.npy"), pixels, records, channels, side),
+                _labels(folders[number], classes),
+            )
+            for number, (pixels, records) in enumerate(read)
+        ]
+
+
+def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
+    records = read_all(folder.source, pixels, target, 1.0, f"evaluate: reading {folder.option}")
+    if records.reasons:
+        first = sorted(records.reasons.items())[:NAMED]
+        shown = "\n".join(f"  {folder.source.listing.paths[index]}: {error}" for index, error in first)
+        raise UserError(
+            f"{folder.option} {folder.path}: {len(records.reasons):,} of {len(folder.source.listing):,} images cannot "
+            f"be read; the first ones:\n{shown}\nmend or remove them"
+        )
+    return records
+
+
+def _array(path: Path, pixels: Pixels, records: Records, channels: int, side: int) -> np.ndarray:
+    images = open_memmap(path, "w+", np.uint8, (len(records.grey), channels, side, side))
+    for span in spans(len(images), ROWS_AT_ONCE):
+        images[span] = pixels.read(np.arange(span.start, span.stop), records.grey, channels)
+    return images
+
+
+def _labels(folder: Folder, classes: Sequence[str]) -> np.ndarray:
+    """Labels as indices into ``classes``, which the folder may list in another order."""
+    number = {name: label for label, name in enumerate(classes)}
+    return np.array([number[name] for name in folder.source.listing.classes])[folder.source.listing.labels]

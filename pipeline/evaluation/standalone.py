@@ -1,0 +1,133 @@
+"""Any two folders of images, made by anything, scored without a project around them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan.seeds import derive
+from pipeline.atomic import replacing, write_json
+from pipeline.errors import UserError
+from pipeline.evaluation.folders import Folder, check_classes, decoded
+from pipeline.evaluation.scoring import MOST, Sets, score
+from pipeline.metrics.embedded import Images
+from pipeline.metrics.resampling import compared_at
+from pipeline.params import EvaluateParams
+from pipeline.report.quality import print_quality
+
+SEED = 0
+LEAST_SIDE, MOST_SIDE = 8, 256  # pixels, what the embedder takes
+
+
+def report_folders(real: Path, fake: Path, train: Path | None, target: Path | None) -> None:
+    """Scores the folders, prints the figures, and writes them to ``target`` as JSON if it is given.
+
+    Raises:
+        UserError: see :func:`score_folders`; or ``target`` cannot be written.
+    """
+    quality = score_folders(real, fake, train)
+    print_quality(quality)
+    if target is not None:
+        try:
+            with replacing(target) as (part,):
+                write_json(part, quality)
+        except OSError as error:
+            raise UserError(f"--json {target}: cannot be written ({error})") from None
+
+
+def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
+    """The figures of the images in ``fake`` against those in ``real``, in the structure of ``metrics/quality.json``.
+
+    Each folder holds one folder a class. All images are brought to one size, the smaller of those that are typical of
+    ``real`` and of ``fake``, and to grey if all are grey. Where the class proportions of the two differ, both are
+    thinned to common ones, because a mix of its own is a distance by itself.
+
+    Args:
+        real: real images that the generator has not seen.
+        fake: what it made.
+        train: what it was trained on; it also teaches the embedder. Without it there is no copy check, and a random
+            half of each class of ``real`` teaches the embedder, so that the figures are taken on images that it has
+            not seen: on the other half.
+
+    Raises:
+        UserError: a class is in one folder and not in another, an image cannot be read, or there are too few.
+    """
+    folders = [Folder.open("--real", real), Folder.open("--fake", fake)]
+    if train is not None:
+        folders.append(Folder.open("--train", train))
+    check_classes(folders)
+    classes, settings = folders[0].source.listing.classes, EvaluateParams()
+    side = int(np.clip(min(folder.side for folder in folders[:2]), LEAST_SIDE, MOST_SIDE))
+    with decoded(folders, side) as (held_out, synthetic, *rest):
+        colour = "grey" if held_out.images.shape[1] == 1 else "colour"
+        notes = [f"All images were brought to {side}x{side} pixels, {colour}."]
+        teaching = rest[0] if rest else None
+        if teaching is None:
+            teaching, held_out = _halved(held_out, classes)
+            notes.append(
+                f"Without --train, a random half of each class of --real, {len(teaching.labels):,} images, taught the "
+                f"embedder, and the figures are taken on the other {len(held_out.labels):,}; there is no copy check, "
+                "because nothing says what the generator was trained on."
+            )
+        held_out, synthetic = _alike(held_out, synthetic, len(classes), notes)
+        _check_enough(held_out, synthetic, settings.neighbours)
+        sets = Sets(classes, teaching, held_out, synthetic, copies=train is not None)
+        quality = score(sets, settings, SEED).quality
+    return quality | {"notes": [*notes, *quality["notes"]]}
+
+
+def _halved(real: Images, classes: tuple[str, ...]) -> tuple[Images, Images]:
+    """Two parts that share no image, half of each class in either; of an odd number, the second has one more."""
+    counts = np.bincount(real.labels, minlength=len(classes))
+    if counts.min() < 2:
+        raise UserError(
+            f"--real: class {classes[int(counts.argmin())]!r} has a single image, and without --train one is needed to "
+            "teach the embedder and another to compare with; add some, or give --train"
+        )
+    rng = np.random.default_rng(derive(SEED, "evaluate.half"))
+    first = _thinned(real.labels, counts // 2, rng)
+    second = np.setdiff1d(np.arange(len(real.labels)), first)
+    return _take(real, first), _take(real, second)
+
+
+def _alike(real: Images, synthetic: Images, classes: int, notes: list[str]) -> tuple[Images, Images]:
+    """The largest parts of both, up to :data:`MOST` images each, that have the same class proportions.
+
+    The proportions are the smaller share of each class, so that a class that is rare on one side costs the fewest.
+    """
+    counts = [np.bincount(images.labels, minlength=classes) for images in (real, synthetic)]
+    common = np.minimum(*(count / count.sum() for count in counts))
+    common /= common.sum()
+    rng = np.random.default_rng(derive(SEED, "evaluate.alike"))
+    parts = []
+    for images, count in zip((real, synthetic), counts, strict=True):
+        total = min(float((count / common).min()), MOST)
+        wanted = np.clip(np.floor(common * total + 1e-9).astype(np.int64), 1, count)
+        parts.append(images if (wanted == count).all() else _take(images, _thinned(images.labels, wanted, rng)))
+    if any(len(part.labels) < count.sum() for part, count in zip(parts, counts, strict=True)):
+        notes.append(
+            f"So that both sides have the same class proportions, and {MOST:,} images at most, "
+            f"{len(parts[0].labels):,} of {len(real.labels):,} real and {len(parts[1].labels):,} of "
+            f"{len(synthetic.labels):,} synthetic images are compared."
+        )
+    return parts[0], parts[1]
+
+
+def _thinned(labels: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random rows, ``wanted`` of each class: int64, sorted."""
+    order = np.lexsort((rng.random(len(labels)), labels))
+    rank = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
+    return np.sort(order[rank < wanted[labels[order]]])
+
+
+def _take(images: Images, rows: np.ndarray) -> Images:
+    return Images(images.images[rows], images.labels[rows])
+
+
+def _check_enough(real: Images, synthetic: Images, neighbours: int) -> None:
+    size = compared_at(len(real.labels), len(synthetic.labels))
+    if size <= neighbours:
+        raise UserError(
+            f"{len(real.labels)} real and {len(synthetic.labels)} synthetic images are left to compare, and halves of "
+            f"{size} are too few for {neighbours} neighbours; add images, above all of the smallest class"
+        )

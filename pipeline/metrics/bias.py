@@ -1,0 +1,116 @@
+"""Where the generator leans: labels that it confuses, classes that fall behind, drift of tones and of the spectrum."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.metrics.classes import gaps
+from pipeline.metrics.drift import class_means, frequencies
+from pipeline.metrics.embedded import Embedded
+from pipeline.metrics.resampling import Draw, prediction_interval
+
+TONES = ("mean", "contrast")
+
+
+def bias(
+    real: Embedded,
+    synthetic: Embedded,
+    classes: Sequence[str],
+    draws: Sequence[Draw],
+    rows: Sequence[dict[str, Any]],
+    drift: Mapping[str, Any],
+    size: int,
+) -> dict[str, Any]:
+    """The ``bias`` part of ``metrics/quality.json``.
+
+    Args:
+        rows: see :func:`pipeline.metrics.classes.class_rows`.
+        drift: the floor of ``spectrum_drift``.
+        size: pixels of an image's side.
+    """
+    return {
+        "confusion": {
+            "synthetic": confusion(synthetic.labels, synthetic.predicted, len(classes)),
+            "real": confusion(real.labels, real.predicted, len(classes)),
+        },
+        "gaps": gaps(rows),
+        "intensity": intensity(real, synthetic, classes, draws),
+        "spectrum": {
+            "frequencies": frequencies(size).tolist(),
+            "real": real.spectra.mean(axis=0).tolist(),
+            "synthetic": synthetic.spectra.mean(axis=0).tolist(),
+            "drift": drift["synthetic"],
+            "floor": {"real": drift["real"], "ci95": drift["ci95"]},
+        },
+    }
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[list[int]]:
+    """Images by the class asked for (rows) and the class seen (columns): (classes, classes)."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).tolist()
+
+
+def intensity(real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw]) -> dict[str, Any]:
+    """Drift of brightness and contrast of each channel, in levels of 0 to 255, as a whole and by class.
+
+    Beside each drift stands the 95 % prediction interval of that between two real halves. With hundreds of them some
+    lie outside by chance.
+    """
+    drifts, floor_drifts = [], []
+    for draw in draws:
+        first, second, drawn = (
+            _means(side.tones[rows], side.labels[rows], len(classes))
+            for side, rows in ((real, draw.first), (real, draw.second), (synthetic, draw.synthetic))
+        )
+        drifts.append(drawn - second)
+        floor_drifts.append(first - second)
+    drift, floor_drift = np.array(drifts), np.array(floor_drifts)
+    sides = [_means(side.tones, side.labels, len(classes)) for side in (real, synthetic)]
+    parts = [_part(drift[:, row], floor_drift[:, row], *(side[row] for side in sides)) for row in range(drift.shape[1])]
+    per_class = [{"class": name, **part} for name, part in zip(classes, parts[1:], strict=True)]
+    excess = [max((_excess(part[tone]) for tone in TONES), default=0.0) for part in parts[1:]]
+    worst = int(np.argmax(excess))
+    return {**parts[0], "per_class": per_class, "worst_class": classes[worst] if excess[worst] > 0 else None}
+
+
+def _means(tones: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The mean over all images and then over each class: float64 (1 + classes, 2, C)."""
+    return np.concatenate([tones.mean(axis=0)[None], class_means(tones, labels, classes)])
+
+
+def _part(drift: np.ndarray, floor_drift: np.ndarray, real: np.ndarray, synthetic: np.ndarray) -> dict[str, Any]:
+    """Drifts (repeats, 2, C) and means (2, C) of one class, or of all, as the keys of ``intensity``."""
+    return {
+        tone: {
+            "real": _known(real[place]),
+            "synthetic": _known(synthetic[place]),
+            "drift": [_mean(values) for values in drift[:, place].T],
+            "ci95": [_interval(values) for values in floor_drift[:, place].T],
+        }
+        for place, tone in enumerate(TONES)
+    }
+
+
+def _known(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _interval(values: np.ndarray) -> list[float] | None:
+    known = values[~np.isnan(values)]
+    return list(prediction_interval(known)[1:]) if len(known) > 1 else None
+
+
+def _excess(part: Mapping[str, Any]) -> float:
+    """How many times its floor's half width the largest drift of a tone is, where it lies outside of it, or 0."""
+    ratios = [
+        abs(drift) / max(interval[1] - interval[0], 1e-9) * 2
+        for drift, interval in zip(part["drift"], part["ci95"], strict=True)
+        if drift is not None and interval is not None and not interval[0] <= drift <= interval[1]
+    ]
+    return max(ratios, default=0.0)

@@ -1,0 +1,97 @@
+"""What the page says of ``metrics/quality.json``."""
+
+from collections.abc import Sequence
+
+from pipeline.gates import REMEDIES
+from pipeline.report.sources import Tree
+
+# What a figure is called, and how to read it.
+FIGURES = {
+    "fid": ("FID", "Fréchet distance by the Inception network of 2015; lower is better"),
+    "inception_score": ("Inception score", "higher is better, on photographs of everyday things"),
+    "frechet_distance": (
+        "Fréchet distance",
+        "lower is better; biased at small numbers, so read it beside the real one",
+    ),
+    "kid": ("Kernel distance (KID)", "lower is better; unbiased, may fall below zero"),
+    "precision": ("Precision", "share of synthetic images that lie among real ones"),
+    "recall": ("Recall", "share of real images that lie among synthetic ones"),
+    "density": ("Density", "how densely real images surround the synthetic ones"),
+    "coverage": ("Coverage", "share of real images with a synthetic one near"),
+    "diversity": ("Diversity within a class", "1 is as varied as the real images"),
+    "label_agreement": ("Label agreement", "share whose label an independent classifier confirms"),
+    "intensity_drift": ("Drift of brightness and contrast", "in levels of 0 to 255; lower is better"),
+    "spectrum_drift": ("Drift of the spectrum", "in dB; lower is better"),
+    "copy_share_pixel": (
+        "Copies, by pixels",
+        "closer to a train image than 99 % of unseen real ones are; 1 % by chance",
+    ),
+    "copy_share_feature": ("Copies, by features", "the same, as the embedder sees it"),
+}
+TONES = {"mean": "brightness", "contrast": "contrast"}
+CONFUSIONS = 5
+CONFUSED_LEAST = 0.02  # share of a class, above what real images show, below which it is not worth a line
+
+KEYS = (
+    *("embedder", "embedder_accuracy", "images", "kid", "kid_standard_error", "label_agreement"),
+    *("worst_class", "worst_class_shortfall", "missing_classes", "notes"),
+)
+
+
+def quality(tree: Tree) -> Tree:
+    """Figures beside their floors, gates, copies and bias."""
+    classes = [row["class"] for row in tree["per_class"]]
+    return {key: tree[key] for key in KEYS} | {
+        "figures": _figures(tree),
+        "embedders": [{"name": name, "figures": _figures(other)} for name, other in sorted(tree["embedders"].items())],
+        "copies": tree["copies"],
+        "gates": [gate | {"remedy": REMEDIES.get(gate["figure"], "")} for gate in tree["gates"]],
+        "confused": _confused(tree["bias"]["confusion"], classes),
+        "intensity": _intensity(tree["bias"]["intensity"]),
+    }
+
+
+def _figures(tree: Tree) -> list[Tree]:
+    """One row a figure, the known ones in their order, then all others."""
+    floor = tree["floor"]
+    rows = []
+    for name in (*(name for name in FIGURES if name in floor), *sorted(set(floor) - set(FIGURES))):
+        title, hint = FIGURES.get(name, (name.replace("_", " "), ""))
+        values = {key: floor[name][key] for key in ("synthetic", "real", "ci95")}
+        rows.append({"title": title, "hint": hint, "short": name in tree["below_floor"], **values})
+    return rows
+
+
+def _confused(confusion: Tree, classes: Sequence[str]) -> list[Tree]:
+    """The pairs of classes that synthetic images confuse most beyond what real ones do."""
+    synthetic, real = (_shares(confusion[side]) for side in ("synthetic", "real"))
+    rows: list[Tree] = [
+        {"asked": classes[i], "seen": classes[j], "share": share, "share_real": real[i][j], "more": share - real[i][j]}
+        for i, row in enumerate(synthetic)
+        for j, share in enumerate(row)
+        if i != j and share - real[i][j] >= CONFUSED_LEAST
+    ]
+    return sorted(rows, key=lambda row: -row["more"])[:CONFUSIONS]
+
+
+def _shares(counts: Sequence[Sequence[int]]) -> list[list[float]]:
+    return [[count / max(sum(row), 1) for count in row] for row in counts]
+
+
+def _intensity(tree: Tree) -> list[Tree]:
+    """One row a tone and channel of the whole, then those of the class that strays most."""
+    named = [("all classes", tree)]
+    named += [(row["class"], row) for row in tree["per_class"] if row["class"] == tree["worst_class"]]
+    return [
+        {"class": name, "tone": title, "channel": ("R", "G", "B")[channel] if len(part[tone]["drift"]) > 1 else ""}
+        | {"real": part[tone]["real"][channel], "synthetic": part[tone]["synthetic"][channel]}
+        | {"drift": drift, "ci95": part[tone]["ci95"][channel]}
+        | {"outside": _outside(drift, part[tone]["ci95"][channel])}
+        for name, part in named
+        for tone, title in TONES.items()
+        for channel, drift in enumerate(part[tone]["drift"])
+    ]
+
+
+def _outside(drift: float | None, interval: Sequence[float] | None) -> bool:
+    return drift is not None and interval is not None and not interval[0] <= drift <= interval[1]

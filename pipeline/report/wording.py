@@ -1,0 +1,35 @@
+"""How the report writes figures down."""
+
+import json
+from typing import Any
+
+NONE, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction in per cent, without the sign for it: ``93.6``."""
+    return NONE if value is None else f"{value * 100:.{digits}f}".replace("-", MINUS)
+
+
+def points(value: float | None, digits: int = 2) -> str:
+    """A difference of two fractions in percentage points: ``+0.70``."""
+    return NONE if value is None else f"{round(value * 100, digits) + 0.0:+.{digits}f}".replace("-", MINUS)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with three decimals, or another number of them."""
+    return NONE if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def count(value: int | None) -> str:
+    """A whole number with thousands marked."""
+    return NONE if value is None else f"{value:,}"
+
+
+def setting(value: Any) -> str:
+    """A parameter's value, much as params.yaml writes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {setting(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(setting, value))
+    return value if isinstance(value, str) else json.dumps(value)

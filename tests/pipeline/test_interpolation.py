@@ -1,0 +1,38 @@
+"""The way between two latents."""
+
+import pytest
+import torch
+
+from gan.networks import Shape, build
+from pipeline.evaluation.interpolation import STEPS, interpolated, slerp
+
+
+def test_the_way_is_along_the_circle_and_its_ends_are_the_latents() -> None:
+    first, second = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0])
+    points = slerp(first, second, 3)
+    assert points[0].tolist() == pytest.approx([2, 0], abs=1e-6)
+    assert points[1].tolist() == pytest.approx([3 / 2**0.5, 3 / 2**0.5])  # half the angle, mean length
+    assert points[2].tolist() == pytest.approx([0, 4], abs=1e-6)
+
+
+def test_equal_angles_lie_between_neighbours_in_many_dimensions() -> None:
+    first, second = torch.randn(2, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = torch.nn.functional.normalize(slerp(first, second, 9), dim=1)
+    cosines = (points[1:] * points[:-1]).sum(1)
+    assert cosines.tolist() == pytest.approx([float(cosines[0])] * 8)
+
+
+@pytest.mark.parametrize("second", [[3.0], [-3.0]])
+def test_latents_on_one_line_are_joined_straight(second: list[float]) -> None:
+    assert slerp(torch.tensor([1.0]), torch.tensor(second), 5).isfinite().all()
+
+
+def test_a_class_has_its_own_way_and_the_seed_decides_it() -> None:
+    torch.manual_seed(0)
+    generator = build("resnet", "generator", Shape(8, 1, 3, 4, 4)).eval()
+    images = interpolated(generator, 1, seed=0)
+    assert images.shape == (STEPS, 1, 8, 8)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, interpolated(generator, 1, seed=0))
+    assert not torch.equal(images, interpolated(generator, 1, seed=1))
+    assert not torch.equal(images, interpolated(generator, 2, seed=0))
