@@ -1,7 +1,7 @@
 """The dataset card, ``README.md`` of an exported set, with the front matter that Hugging Face reads.
 
-The verdict on a set is found after the set is made, by ``classify``, and DVC keeps the set as it was made. So the card in
-the set says where the verdict is, and :func:`publish` writes the card again, verdict included, for who passes the set on.
+The verdict on a set is found after the set is made, by ``classify``, and DVC keeps the set as it was made. So the card
+in the set says where the verdict is, and :func:`publish` writes the card again, verdict included, for who passes it on.
 """
 
 import json
@@ -101,7 +101,7 @@ def _front_matter(about: About, counts: Counts) -> dict[str, Any]:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "\N{EN DASH}" if value is None else f"{value:.3f}"
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``croissant.json``: the set for machines, in MLCommons' Croissant format 1.0 (Akhtar et al. 2024), a schema.org dataset.
+"""``croissant.json``: the set for machines, in MLCommons' Croissant format 1.0 (Akhtar et al. 2024).
 
 The manifest is one record set, and where Croissant can reach the images themselves (image folders of PNG or JPEG, and
 parquet shards) they are another. No date stands in it: the same set is the same bytes whenever it is made.
@@ -26,17 +26,42 @@ COLUMNS = {
     "index": ("sc:Integer", "Number of the image within its class; of a real one, its row in its split."),
     "synthetic": ("sc:Boolean", "Made by the generator, or real."),
 }
+# as the specification gives it
+TERMS = (
+    "citeAs",
+    "column",
+    "dataBiases",
+    "dataCollection",
+    "equivalentProperty",
+    "extract",
+    "field",
+    "fileProperty",
+    "fileObject",
+    "fileSet",
+    "format",
+    "includes",
+    "isLiveDataset",
+    "jsonPath",
+    "key",
+    "md5",
+    "parentField",
+    "path",
+    "personalSensitiveInformation",
+    "recordSet",
+    "references",
+    "regex",
+    "repeated",
+    "replace",
+    "samplingRate",
+    "separator",
+    "source",
+    "subField",
+    "transform",
+)
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
-    **{
-        name: f"cr:{name}"
-        for name in (
-            "citeAs column dataBiases dataCollection extract field fileProperty fileObject fileSet format includes "
-            "isLiveDataset jsonPath key md5 parentField path personalSensitiveInformation recordSet references regex "
-            "repeated replace separator source subField transform"
-        ).split()
-    },
+    **{term: f"cr:{term}" for term in TERMS},
     "conformsTo": "dct:conformsTo",
     "cr": "http://mlcommons.org/croissant/",
     "data": {"@id": "cr:data", "@type": "@json"},
