@@ -171,5 +171,13 @@ def results() -> None:
     print_results(Workspace())
 
 
+@main.command()
+def card() -> None:
+    """Print the dataset card of the exported set with the verdict in it, for who passes the set on."""
+    from pipeline.formats.card import publish
+
+    click.echo(publish(Workspace()), nl=False)
+
+
 if __name__ == "__main__":
     sys.exit(main())

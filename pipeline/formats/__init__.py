@@ -1,10 +1,10 @@
 """Formats of an exported set: writers and readers by name, the manifest, and what describes the set beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.formats.base import Reader, Writer
+from pipeline.formats.base import Reader, Stored, Writer
 from pipeline.formats.card import CARD, render_card
 from pipeline.formats.croissant import write_croissant
 from pipeline.formats.imagefolder import ImageFolderReader, ImageFolderWriter
@@ -12,7 +12,7 @@ from pipeline.formats.manifest import MANIFEST, About, count_images
 from pipeline.formats.parquet import ParquetReader, ParquetWriter
 from pipeline.formats.webdataset import WebDatasetReader, WebDatasetWriter
 
-__all__ = ["FORMATS", "describe", "open_reader", "open_writer"]
+__all__ = ["FORMATS", "describe", "open_reader", "open_writer", "read_file"]
 
 FORMATS: dict[str, tuple[Callable[[Path, About], Writer], Callable[[Path, About], Reader]]] = {
     "imagefolder": (
@@ -33,6 +33,17 @@ FORMATS: dict[str, tuple[Callable[[Path, About], Writer], Callable[[Path, About]
 def open_writer(root: Path, about: About) -> Writer:
     """What writes the set ``about`` below ``root``."""
     return FORMATS[about.format][0](root, about)
+
+
+def read_file(root: Path, file: Path) -> Iterator[Stored]:
+    """The images in one file of a set of any format; in a shard with their labels.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    readers = {".tar": WebDatasetReader, ".parquet": ParquetReader}
+    reader = readers[file.suffix](root) if file.suffix in readers else ImageFolderReader(root, (), ())
+    return reader.read(file)
 
 
 def describe(root: Path, about: About, quality: dict[str, Any] | None) -> None:

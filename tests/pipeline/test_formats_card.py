@@ -9,8 +9,10 @@ from pathlib import Path
 import mlcroissant
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.formats import FORMATS
 from pipeline.formats.card import publish, render_card
@@ -127,3 +129,18 @@ def test_croissant_lists_the_manifest_and_vouches_for_it(made: MadeSet) -> None:
     assert content["distribution"][0]["sha256"] == digest
     assert content["license"] == "cc-by-4.0"
     assert f"20 labelled images of {len(CLASSES)} classes" in content["description"]
+
+
+def test_the_command_prints_the_card_or_says_what_is_missing(
+    made: MadeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    shutil.copytree(made.root, workspace.synthetic)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["card"])
+    assert result.exit_code == 2 and "dvc repro" in result.output
+    workspace.metrics("quality").parent.mkdir()
+    workspace.metrics("quality").write_text(json.dumps(QUALITY))
+    workspace.metrics("utility").write_text(json.dumps(UTILITY))
+    result = CliRunner().invoke(main, ["card"])
+    assert result.exit_code == 0 and result.output == publish(workspace)
