@@ -3,10 +3,10 @@
     python benchmarks/filters.py [--kimg 150] [--generators 2] [--seeds 6] [--steps 200] [--params params.yaml]
 
 For each generator seed the pipeline of ``--params`` is run up to ``train`` in a temporary folder. Then a set is
-exported with each filter, with the same number of images of every class, and classifiers are trained on real and synthetic
-images, with the same seeds, batches and steps; only the images differ. The differences are paired, of balanced
-accuracy on the test split, with an interval over classifier seeds, generators and test images. What is on by default
-in params.yaml is chosen by this table.
+exported with each filter, with the same number of images of every class, and classifiers are trained on real and
+synthetic images, with the same seeds, batches and steps; only the images differ. The differences are paired, of
+balanced accuracy on the test split, with an interval over classifier seeds, generators and test images. What is on by
+default in params.yaml is chosen by this table.
 """
 
 import argparse

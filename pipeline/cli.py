@@ -131,14 +131,6 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
 
 
 @main.command()
-def card() -> None:
-    """Print the exported set's dataset card, with the verdict of `classify` in it."""
-    from pipeline.formats.card import publish
-
-    click.echo(publish(Workspace()), nl=False)
-
-
-@main.command()
 @click.option("--class", "class_name", required=True, help="Class to draw, by name.")
 @click.option("-n", "--count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many images.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Names the sequence of images.")
