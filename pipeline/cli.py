@@ -17,7 +17,6 @@ from pipeline.workspace import Workspace
 STAGES = {
     "ingest": "Decode, de-duplicate and split the source into data/store.",
     "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
-    "export": "Write the labelled synthetic set.",
     "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -97,6 +96,41 @@ def evaluate(real: Path | None, fake: Path | None, train: Path | None, target: P
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Print the plan, its size and its time; write nothing.")
+@click.option("--force", is_flag=True, help="Export although a quality gate failed; the set says so.")
+def export(dry_run: bool, force: bool) -> None:
+    """Write the labelled synthetic set. A stage of dvc.yaml."""
+    from pipeline.params import load_params
+    from pipeline.stages import export as stage
+
+    workspace = Workspace()
+    params = load_params(workspace.params)
+    if force:
+        params = params.model_copy(update={"export": params.export.model_copy(update={"force": True})})
+    (stage.dry_run if dry_run else stage.run)(params, workspace)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="Make every synthetic image again, not a sample of them.")
+@click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="How many to make again.")
+@click.option("--model", type=click.Path(path_type=Path), help="Where the generator is.  [default: models, if there]")
+def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> None:
+    """Check an exported set: every digest, every count, every mark, and images made again from the generator.
+
+    Ends with 0 and one line if the set in FOLDER is what `augmint export` wrote, with 1 and a line for each file that
+    is not.
+    """
+    from pipeline.export.verify import verify as check
+
+    found = check(folder, None if everything else sample, model)
+    for problem in found.problems:
+        click.echo(problem)
+    click.echo(f"{folder}: {found}")
+    sys.exit(1 if found.problems else 0)
+
+
+@main.command()
 @click.option("--class", "class_name", required=True, help="Class to draw, by name.")
 @click.option("-n", "--count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many images.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Names the sequence of images.")
@@ -127,6 +161,14 @@ def results() -> None:
     from pipeline.report.results import print_results
 
     print_results(Workspace())
+
+
+@main.command()
+def card() -> None:
+    """Print the dataset card of the exported set with the verdict in it, for who passes the set on."""
+    from pipeline.formats.card import publish
+
+    click.echo(publish(Workspace()), nl=False)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -18,7 +20,6 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from PIL import Image
 
 from gan.checkpoint import sha256
 from gan.seeds import derive, stream
@@ -26,6 +27,8 @@ from pipeline.atomic import remove
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, fit, logits, shuffled_rounds
 from pipeline.errors import UserError
+from pipeline.formats import read_file
+from pipeline.formats.encoding import decode
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
 from pipeline.runtime import usable_cores
@@ -89,12 +92,12 @@ def read_synthetic(folder: Path, store: Store, cache: Path) -> SyntheticSet:
     """
     images, labels = cache / "synthetic.npy", cache / "synthetic_labels.npy"
     if not labels.exists():  # written last
-        files, indices = _listed(folder, store.classes)
+        places, indices = _listed(folder, store.classes)
         part = cache / "synthetic.part.npy"
-        shape = (len(files), store.channels, store.image_size, store.image_size)
+        shape = (len(places), store.channels, store.image_size, store.image_size)
         out = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        for row, file in enumerate(files):
-            out[row] = _decode(folder / file, store)
+        for row, (path, content) in enumerate(_contents(folder, places)):
+            out[row] = _decode(path, content, store)
         out.flush()
         part.replace(images)
         np.save(cache / "labels.part.npy", indices)
@@ -102,10 +105,11 @@ def read_synthetic(folder: Path, store: Store, cache: Path) -> SyntheticSet:
     return SyntheticSet(np.load(images, mmap_mode="r"), np.load(labels))
 
 
-def _listed(folder: Path, classes: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def _listed(folder: Path, classes: Sequence[str]) -> tuple[list[tuple[str, str]], np.ndarray]:
+    """File and name of each synthetic image, and their labels."""
     manifest = folder / "manifest.parquet"
     try:
-        rows = pq.read_table(manifest, columns=["file", "label", "synthetic"]).to_pydict()
+        rows = pq.read_table(manifest, columns=["file", "name", "label", "synthetic"]).to_pydict()
     except (OSError, ValueError) as error:
         raise UserError(f"{manifest}: no readable exported set ({error}); run `dvc repro export` first") from None
     indices = {name: index for index, name in enumerate(classes)}
@@ -118,23 +122,30 @@ def _listed(folder: Path, classes: Sequence[str]) -> tuple[list[str], np.ndarray
             f"{manifest}: no synthetic image to judge; raise `export.balance` in params.yaml and run `dvc repro`"
         )
     labels = np.array([indices[rows["label"][i]] for i in kept], dtype=np.int64)
-    return [rows["file"][i] for i in kept], labels
+    return [(rows["file"][i], rows["name"][i]) for i in kept], labels
 
 
-def _decode(path: Path, store: Store) -> np.ndarray:
+def _contents(folder: Path, places: list[tuple[str, str]]) -> Iterator[tuple[Path, bytes]]:
+    """Path and encoded bytes of each image; a shard's are in memory while they are asked for."""
+    for file, images in groupby(places, key=itemgetter(0)):
+        found = {stored.name: stored.data for stored in read_file(folder, Path(file))}
+        for _, name in images:
+            yield folder / file, found.get(name, b"")
+
+
+def _decode(path: Path, content: bytes, store: Store) -> np.ndarray:
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if store.channels == 1 else "RGB"))
+        pixels = decode(content, store.channels)
     except OSError as error:
         raise UserError(
             f"{path}: listed in the manifest, but not readable ({error}); run `dvc repro --force export`"
         ) from None
-    if pixels.shape[:2] != (store.image_size, store.image_size):
+    if pixels.shape[1:] != (store.image_size, store.image_size):
         raise UserError(
-            f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels, but the ingested set has "
+            f"{path}: {pixels.shape[2]}x{pixels.shape[1]} pixels, but the ingested set has "
             f"{store.image_size}x{store.image_size}; run `dvc repro export`"
         )
-    return pixels.reshape(store.image_size, store.image_size, store.channels).transpose(2, 0, 1)
+    return pixels
 
 
 def copies(labels: np.ndarray, train_labels: np.ndarray, generator: torch.Generator) -> np.ndarray:

@@ -18,11 +18,13 @@ from gan.seeds import stream
 from pipeline.classifier.experiment import Arm, Runner, SyntheticSet, copies, open_cache, read_synthetic, train_arm
 from pipeline.classifier.training import Recipe
 from pipeline.errors import UserError
+from pipeline.formats import FORMATS
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
 from pipeline.stages import classify
 from pipeline.store import Store
 from pipeline.workspace import Workspace
+from tests.pipeline.made_set import make_set
 
 Digits = tuple[np.ndarray, np.ndarray]
 QUICK = Params(classify=ClassifyParams(seeds=5, steps=40, batch_size=32, width=8, bootstrap=500))
@@ -38,7 +40,8 @@ def _export(folder: Path, images: np.ndarray, labels: np.ndarray, synthetic: Ite
     folder.mkdir(exist_ok=True)
     flags = pa.array(list(synthetic) if synthetic is not None else [True] * len(files), pa.bool_())
     names = pa.array([str(label) for label in labels], pa.string())
-    table = pa.table({"file": pa.array(files, pa.string()), "label": names, "synthetic": flags})
+    stems = pa.array([Path(file).stem for file in files], pa.string())
+    table = pa.table({"file": pa.array(files, pa.string()), "name": stems, "label": names, "synthetic": flags})
     pq.write_table(table, folder / "manifest.parquet")
 
 
@@ -232,6 +235,17 @@ def test_the_synthetic_set_is_decoded_once_and_without_real_images(
     assert np.array_equal(read.labels, labels[:40:2])
     (workspace.synthetic / "manifest.parquet").unlink()
     assert np.array_equal(read_synthetic(workspace.synthetic, store, tmp_path).images, images[:40:2])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_set_of_any_format_is_decoded(tail: tuple[Workspace, Digits, Digits], tmp_path: Path, name: str) -> None:
+    store = Store.open(tail[0].store)
+    made = make_set(tmp_path / "set", channels=1, format=name)
+    relabelled = Store(store.folder, {**store.summary, "classes": made.about.classes})
+    read = read_synthetic(made.root, relabelled, tmp_path)
+    expected = [row for row in made.rows if row.synthetic]
+    assert read.labels.tolist() == [row.label_index for row in expected]
+    assert np.array_equal(read.images, [made.items[row.name].image for row in expected])
 
 
 def test_what_cannot_be_judged_is_said(tail: tuple[Workspace, Digits, Digits], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.runtime import SPINS
 
 def test_help_lists_the_stages_and_the_rest() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
-    for name in (*STAGES, "evaluate", "sample", "results"):
+    for name in (*STAGES, "evaluate", "export", "verify", "card", "sample", "results"):
         assert name in shown
 
 
