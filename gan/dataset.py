@@ -148,11 +148,11 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
 
 
 class _Unit(NamedTuple):
-    """Some images of one class: the first ``count`` of a block."""
+    """Some images of one class: the first ones of a block."""
 
     label: int
     block: int
-    count: int
+    images: int
 
 
 class SyntheticStream(IterableDataset[tuple[Any, int]]):
@@ -208,8 +208,8 @@ class SyntheticStream(IterableDataset[tuple[Any, int]]):
             block += 1
 
     def _shuffled(self, group: int, units: list[_Unit]) -> Iterator[tuple[Any, int]]:
-        images = torch.cat([self.source.block(unit.label, unit.block)[: unit.count] for unit in units])
-        labels = [unit.label for unit in units for _ in range(unit.count)]
+        images = torch.cat([self.source.block(unit.label, unit.block)[: unit.images] for unit in units])
+        labels = [unit.label for unit in units for _ in range(unit.images)]
         order = torch.randperm(len(images), generator=stream(self.source.sampler.seed, "stream.order", group))
         for place in order.tolist():
             yield self.source.sample(images[place], labels[place])

@@ -41,7 +41,7 @@ def read_file(root: Path, file: Path) -> Iterator[Stored]:
     Raises:
         UserError: the file cannot be read.
     """
-    readers = {".tar": WebDatasetReader, ".parquet": ParquetReader}
+    readers: dict[str, Callable[[Path], Reader]] = {".tar": WebDatasetReader, ".parquet": ParquetReader}
     reader = readers[file.suffix](root) if file.suffix in readers else ImageFolderReader(root, (), ())
     return reader.read(file)
 

@@ -85,7 +85,7 @@ def _front_matter(about: About, counts: Counts) -> dict[str, Any]:
     if len(about.splits) == 1:
         pattern = pattern.replace("images/{split}", "images")
     files = [{"split": SPLITS[split], "path": pattern.format(split=split)} for split in about.splits]
-    matter = {
+    matter: dict[str, Any] = {
         "license": about.licence,
         "task_categories": ["image-classification"],
         "size_categories": [next((name for limit, name in SIZES if counts.total() < limit), "n>10M")],
