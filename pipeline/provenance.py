@@ -111,12 +111,18 @@ def set_params(params: Params) -> dict[str, Any]:
 
 
 def revision(folder: Path) -> str | None:
-    """The Git commit that is checked out around ``folder``, with ``-dirty`` behind it when a tracked file differs.
+    """The last Git commit that changed an input around ``folder``, with ``-dirty`` behind it when a tracked one differs.
 
-    None outside a repository, before the first commit, or without Git.
+    What a run itself writes (``dvc.lock`` and ``metrics/``) is no input: the same parameters and data must give the
+    same bytes before and after its results are committed. None outside a repository, before the first commit, or
+    without Git.
     """
-    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    inputs = ["--", ".", ":(exclude)dvc.lock", ":(exclude)metrics"]
     try:
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        commit, changed = (
+            subprocess.run(["git", *command, *inputs], cwd=folder, capture_output=True, text=True, check=True).stdout
+            for command in (["log", "-1", "--format=%H"], ["status", "--porcelain", "--untracked-files=no"])
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{commit.strip()}{'-dirty' if changed else ''}" if commit else None

@@ -24,12 +24,11 @@ from pipeline.export.rows import describe, mark, rows
 from pipeline.export.seal import write_sums
 from pipeline.export.source import open_source
 from pipeline.export.writing import SetWriter
+from pipeline.formats import describe as describe_set
 from pipeline.formats import open_writer
 from pipeline.formats.base import Writer
-from pipeline.formats.card import CARD, render_card
-from pipeline.formats.croissant import write_croissant
 from pipeline.formats.encoding import Encoding
-from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, count_images
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
 from pipeline.gates import require
 from pipeline.params import Params
 from pipeline.progress import track
@@ -133,14 +132,11 @@ def _identity(params: Params, workspace: Workspace, store: Store) -> dict[str, A
 
 def _close(params: Params, work: Work, writer: SetWriter, layout: Writer, about: About, quality: dict[str, Any]) -> str:
     """Writes what describes the whole set; returns its seal."""
-    manifest = work.set / MANIFEST
-    with ManifestWriter(manifest, about) as out:
+    with ManifestWriter(work.set / MANIFEST, about) as out:
         for record in writer.records():
             out.extend(rows(about, params_hash(params), record))
     layout.close()
-    counts = count_images(manifest)
-    (work.set / CARD).write_text(render_card(about, counts, quality, None), encoding="utf-8")
-    write_croissant(work.set, about, counts.total())
+    describe_set(work.set, about, quality)
     return write_sums(work.set)
 
 

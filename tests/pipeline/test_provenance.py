@@ -90,19 +90,38 @@ def test_the_hash_of_params_follows_what_a_set_depends_on() -> None:
     assert len({base, params_hash(Params(seed=1)), params_hash(Params(export=ExportParams(quality=90)))}) == 3
 
 
-def test_the_revision_is_the_commit_and_says_when_files_differ(tmp_path: Path) -> None:
-    def git(*arguments: str) -> str:
-        identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
-        return subprocess.run(
-            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout.strip()
+def git(folder: Path, *arguments: str) -> str:
+    """What Git answers, as an author of its own."""
+    identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
+
+def commit_all(folder: Path) -> str:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "a change")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def test_the_revision_is_the_commit_and_says_when_files_differ(tmp_path: Path) -> None:
     assert revision(tmp_path) is None
-    git("init", "-q")
+    git(tmp_path, "init", "-q")
     assert revision(tmp_path) is None
     (tmp_path / "params.yaml").write_text("seed: 0\n")
-    git("add", "."), git("commit", "-qm", "one"), git("tag", "v1")
+    commit = commit_all(tmp_path)
     (tmp_path / "new").write_text("untracked\n")
-    assert revision(tmp_path) == git("rev-parse", "HEAD")
+    assert revision(tmp_path) == commit
     (tmp_path / "params.yaml").write_text("seed: 1\n")
-    assert revision(tmp_path) == git("rev-parse", "HEAD") + "-dirty"
+    assert revision(tmp_path) == commit + "-dirty"
+
+
+def test_what_a_run_writes_does_not_change_the_revision(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    commit = commit_all(tmp_path)
+    (tmp_path / "metrics").mkdir()
+    for name in ("dvc.lock", "metrics/quality.json"):
+        (tmp_path / name).write_text("1\n")
+    assert commit_all(tmp_path) != commit
+    (tmp_path / "dvc.lock").write_text("2\n")
+    assert revision(tmp_path) == commit
