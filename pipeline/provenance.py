@@ -111,7 +111,7 @@ def set_params(params: Params) -> dict[str, Any]:
 
 
 def revision(folder: Path) -> str | None:
-    """The last Git commit that changed an input around ``folder``, with ``-dirty`` behind it when a tracked one differs.
+    """The last Git commit that changed an input around ``folder``, and ``-dirty`` when a tracked one differs.
 
     What a run itself writes (``dvc.lock`` and ``metrics/``) is no input: the same parameters and data must give the
     same bytes before and after its results are committed. None outside a repository, before the first commit, or
