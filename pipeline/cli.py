@@ -18,8 +18,8 @@ STAGES = {
     "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
     "evaluate": "Measure synthetic against held-out real images.",
     "export": "Write the labelled synthetic set.",
-    "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
+UNMET = 1  # what was required is not so
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
@@ -69,6 +69,30 @@ def _stage_command(name: str, help_text: str) -> click.Command:
 
 for _name, _help in STAGES.items():
     main.add_command(_stage_command(_name, _help))
+
+
+@main.command()
+@click.option(
+    "--require",
+    type=click.Choice(["helps"]),
+    help="Exit with 1 unless the verdict is HELPS. A finished metrics/utility.json that belongs to params.yaml, the "
+    "ingested and the exported set is taken as it is.",
+)
+def classify(require: str | None) -> None:
+    """Train classifiers with and without synthetic images; give the verdict. A stage of dvc.yaml."""
+    from pipeline.params import load_params
+    from pipeline.report.results import print_utility
+    from pipeline.stages.classify import current, run, verdict
+
+    workspace = Workspace()
+    params = load_params(workspace.params)
+    utility = current(params, workspace) if require else None
+    if utility is None:
+        run(params, workspace)
+    else:
+        print_utility(utility)
+    if require and verdict(workspace) != require.upper():
+        click.get_current_context().exit(UNMET)
 
 
 @main.command()

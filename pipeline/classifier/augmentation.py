@@ -60,7 +60,7 @@ def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> 
 
 
 def _operate(images: torch.Tensor, chosen: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Operation ``chosen`` (N,) on each image, at ``level`` (N,) in [-1, 1]; its sign is the way, where there are two."""
+    """Operation ``chosen`` (N,) on each image; ``level`` (N,) in [-1, 1], its sign the way where there are two."""
     amounts = torch.zeros(len(images), 6)
     for column, (name, most) in enumerate(GEOMETRIC.items()):
         amounts[:, column] = level * most * (chosen == OPERATIONS.index(name))

@@ -94,13 +94,18 @@ def digest(params: Params, workspace: Workspace) -> str:
     return _digest(params, workspace, set())
 
 
-def is_current(params: Params, workspace: Workspace) -> dict[str, Any] | None:
+def current(params: Params, workspace: Workspace) -> dict[str, Any] | None:
     """The finished ``metrics/utility.json``, if it is there and belongs to these parameters and these images."""
     try:
         utility = json.loads(workspace.metrics("utility").read_text())
         return utility if utility["inputs"] == digest(params, workspace) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def verdict(workspace: Workspace) -> str:
+    """The finished verdict: HELPS, HURTS, EQUIVALENT or INCONCLUSIVE."""
+    return str(json.loads(workspace.metrics("utility").read_text())["verdict"])
 
 
 def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
