@@ -4,6 +4,7 @@ Image i of a class belongs to draw i mod R. Where the generator is an ensemble o
 is network (i mod M)'s: so with R = M each draw is one network's alone, and where R divides M each is an ensemble's.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,14 @@ def make_pool(
     return reason
 
 
+def networks(models: Path) -> int:
+    """How many generators take turns in ``models``; 0 if there is none."""
+    try:
+        return 1 + len(json.loads((models / "generator.json").read_text()).get("members", ()))
+    except OSError:
+        return 0
+
+
 def save(folder: Path, images: np.ndarray, labels: np.ndarray, draws: np.ndarray, unit: np.ndarray) -> None:
     """Writes a pool of any images: see :class:`Pool` for the arrays."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +153,7 @@ def _listed(manifest: Path, classes: Sequence[str], left_out: Sequence[int]) -> 
 def _why_not(exported: Exported, unit: np.ndarray, models: Path) -> str | None:
     if not exported.continues(unit):
         return "the exported set is a selection, which cannot be continued"
-    if not (models / "generator.json").exists():
+    if not networks(models):
         return f"there is no generator in {models.name}/ to draw more"
     return None
 

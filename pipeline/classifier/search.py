@@ -35,7 +35,8 @@ class Experiment:
         arms: by name, as they are tested, and what their classifiers answered.
         baseline: name of the best arm without synthetic images, on validation.
         tried: every candidate of the search, in order.
-        doses: the candidates for the dose, which is chosen last.
+        doses: the candidates for the dose, which is chosen last; the first is dose 0, the same recipe without a second
+            pass, which stands there to compare with.
     """
 
     arms: dict[str, tuple[Arm, Predictions]]
@@ -79,7 +80,8 @@ def experiment(runner: Runner, params: ClassifyParams, doses: Sequence[float], l
     plain = search.tuned(REAL, *BALANCED, *CLASSICAL)
     classical = _best(plain[len((REAL, *BALANCED)) :])
     mixed = _best(search.tuned(*(Arm("mixed", replace(classical.arm.recipe, mix=mix)) for mix in MIXES)))
-    base = _best([classical, mixed]).arm.recipe
+    without = _best([classical, mixed])
+    base = without.arm.recipe
     first = min(doses, key=lambda dose: abs(dose - 1))
     dosed = search.tuned(
         Arm("control", base, extra="copies", dose=first),
@@ -93,7 +95,7 @@ def experiment(runner: Runner, params: ClassifyParams, doses: Sequence[float], l
     found = runner.run(*arms, seeds=params.seeds, draws=params.draws)
     results = {arm.name: (arm, predictions) for arm, predictions in zip(arms, found, strict=True)}
     scores = {name: balanced_accuracy(results[name][1].val == labels, labels).mean() for name in WITHOUT_SYNTHETIC}
-    return Experiment(results, max(scores, key=lambda name: float(scores[name])), search.tried, by_dose)
+    return Experiment(results, max(scores, key=lambda name: float(scores[name])), search.tried, [without, *by_dose])
 
 
 class _Search:

@@ -60,6 +60,7 @@ def decide(effect: Effect, class_deltas: dict[str, float], baseline: str, bounds
             f"The synthetic images make no difference that matters: {figures}, all within {margin * 100:.1f} points.",
         )
     start = f"No verdict on the synthetic images: {figures}, "
+    seen = f"A difference of {effect.smallest * 100:.1f} points would have been seen in four cases of five"
     if effect.low > 0 and falls:
         change = f"but the recall of class {worst!r} changes by {_points(class_deltas[worst])}"
         return Verdict("INCONCLUSIVE", f"{start}{change}, more than is allowed.")
@@ -67,7 +68,9 @@ def decide(effect: Effect, class_deltas: dict[str, float], baseline: str, bounds
         least = f"{bounds.min_effect * 100:g} points asked for"
         return Verdict("INCONCLUSIVE", f"{start}but the gain is below the {least}.")
     needed = effect.seeds_to_settle(margin, bounds.min_effect)
-    return Verdict("INCONCLUSIVE", f"{start}which holds both gain and loss; {_settling(effect, needed)}.", needed)
+    return Verdict(
+        "INCONCLUSIVE", f"{start}which holds both gain and loss; {_settling(effect, needed)}. {seen}.", needed
+    )
 
 
 def _settling(effect: Effect, needed: int | None) -> str:

@@ -79,11 +79,11 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
 
 
 def draw_doses(path: Path, metrics: dict[str, Any]) -> None:
-    """A PNG: validation accuracy by dose, a dot a seed; lines for no synthetic images, and for the baseline."""
+    """A PNG: validation accuracy by dose, a dot a seed; lines for the control and the baseline."""
     doses, arms = metrics["doses"], metrics["arms"]
     figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
     axes = figure.subplots()
-    places = range(1, len(doses) + 1)
+    places = range(len(doses))
     for place, row in zip(places, doses, strict=True):
         values = np.array(row["seeds"]) * 100
         axes.plot([place] * len(values), values, "o", color=SYNTHETIC, alpha=0.35, markersize=4)
@@ -91,7 +91,7 @@ def draw_doses(path: Path, metrics: dict[str, Any]) -> None:
             axes.plot(place, row["validation"] * 100, "o", color=SYNTHETIC, markersize=11, fillstyle="none")
     means = [row["validation"] * 100 for row in doses]
     axes.plot(places, means, "D-", color=SYNTHETIC, markersize=5, label="+ synthetic (circle: picked)")
-    for name, style in {metrics["baseline"]: ":", "classical": "--"}.items():
+    for name, style in {"control": "--", metrics["baseline"]: ":"}.items():
         value, label = arms[name]["validation"] * 100, _label(name, metrics)
         axes.axhline(value, color=BASELINE, linewidth=1, linestyle=style, label=label)
     axes.set_xticks(places, [f"{row['dose']:g}\n{row['images']:,}" for row in doses])

@@ -10,7 +10,7 @@ import numpy as np
 from gan.checkpoint import sha256
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.classifier.architectures import build, fingerprint
-from pipeline.classifier.pool import Pool, make_pool
+from pipeline.classifier.pool import Pool, make_pool, networks
 from pipeline.classifier.runner import Runner
 from pipeline.classifier.search import available_doses, experiment, trials
 from pipeline.classifier.summary import summarise
@@ -82,6 +82,11 @@ def judge(
         found = experiment(runner, classify, doses, store.split("val").labels)
     left = ", ".join(f"{dose:g}" for dose in sorted(set(classify.doses) - set(doses)))
     notes = [f"doses left out, as {reason or 'its draws are uneven'}: {left}"] if left else []
+    if classify.draws == 1 or networks(workspace.models) % classify.draws or not networks(workspace.models):
+        notes.append(
+            "the draws differ by their latents, not by their generators: the interval does not hold what another "
+            "training of the generator would give; for a claim set train.seeds and classify.draws to 3"
+        )
     return summarise(params, store, pool, found), notes
 
 
