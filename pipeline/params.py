@@ -177,7 +177,7 @@ class ClassifyParams(Section):
     classifier: str = "small-resnet"
     weights: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    steps: Count = 200
+    steps: Count = 160
     batch_size: Annotated[int, Field(ge=2)] = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16
     synthetic_weight: Positive = 0.5

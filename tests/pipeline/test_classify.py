@@ -289,7 +289,7 @@ def test_what_cannot_be_judged_is_said(tail: tuple[Workspace, Digits, Digits]) -
     _export(workspace.synthetic, images[:0], labels[:0])
     with pytest.raises(UserError, match=r"export\.balance"):
         classify.run(QUICK, workspace)
-    _export(workspace.synthetic, images[:2], labels[:2])
+    _export(workspace.synthetic, images[:1], labels[:1])
     small = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"doses": (0.25,)})})
     with pytest.raises(UserError, match=r"too small for 1 draws of the least dose, 0\.25"):
         classify.run(small, workspace)
