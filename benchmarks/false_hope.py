@@ -34,7 +34,7 @@ HEAD, TAIL, VAL, TEST = 90, 4, 200, 540
 FIELDS = ("kind", "run", "verdict", "delta", "low", "high", "baseline", "dose")
 DRAWS = 2
 SHORT = {"seeds": 5, "draws": DRAWS, "tuning_seeds": 1, "steps": 40, "batch_size": 32, "width": 8, "bootstrap": 1000}
-SETTING = ClassifyParams(doses=(0.25, 0.5), tuning=((2e-2, 5e-2),), **SHORT)  # type: ignore[arg-type]
+SETTING = ClassifyParams(doses=(0.25,), tuning=((2e-2, 5e-2),), **SHORT)  # type: ignore[arg-type]
 
 Images = tuple[np.ndarray, np.ndarray]
 
