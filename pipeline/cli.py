@@ -17,9 +17,9 @@ from pipeline.workspace import Workspace
 STAGES = {
     "ingest": "Decode, de-duplicate and split the source into data/store.",
     "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
-    "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+UNMET = 1  # what was required is not so
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
@@ -128,6 +128,30 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
         click.echo(problem)
     click.echo(f"{folder}: {found}")
     sys.exit(1 if found.problems else 0)
+
+
+@main.command()
+@click.option(
+    "--require",
+    type=click.Choice(["helps"]),
+    help="Exit with 1 unless the verdict is HELPS. A finished metrics/utility.json that belongs to params.yaml, the "
+    "ingested and the exported set is taken as it is.",
+)
+def classify(require: str | None) -> None:
+    """Train classifiers with and without synthetic images; give the verdict. A stage of dvc.yaml."""
+    from pipeline.params import load_params
+    from pipeline.report.results import print_utility
+    from pipeline.stages.classify import current, run, verdict
+
+    workspace = Workspace()
+    params = load_params(workspace.params)
+    utility = current(params, workspace) if require else None
+    if utility is None:
+        run(params, workspace)
+    else:
+        print_utility(utility)
+    if require and verdict(workspace) != require.upper():
+        click.get_current_context().exit(UNMET)
 
 
 @main.command()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan.seeds import stream
+from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, augment
+from pipeline.classifier.batches import draw_batches
+from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 
 EVAL_BATCH = 256
@@ -27,27 +29,35 @@ class Recipe:
         balance: ``none``; ``weights`` weighs each image's loss by the inverse of its class's size; ``oversampling``
             draws every class equally often.
         augment: see :func:`pipeline.classifier.augmentation.augment`.
+        mix: see :func:`pipeline.classifier.mixing.mix`.
     """
 
     balance: Literal["none", "weights", "oversampling"] = "none"
     augment: Augment = "none"
+    mix: Mix = "none"
 
 
 @dataclass(frozen=True)
 class ExtraPass:
-    """Images that take a forward pass of their own at every step, so that batch normalisation never mixes them in.
+    """Images that take a forward pass of their own, so that batch normalisation never mixes them in.
 
     Attributes:
         images: uint8 (M, C, H, W), may be memory-mapped.
         rows: int64 (K,), the images used, as rows of ``images``; a row may stand there often.
         labels: int64 (K,).
         weight: of this pass's loss beside the main one.
+        batch_size: images of this pass at each step.
+        until: the share of the steps, from the first on, that have this pass.
+        alone: within that share there is no main pass: pretraining.
     """
 
     images: np.ndarray
     rows: np.ndarray
     labels: np.ndarray
     weight: float
+    batch_size: int
+    until: float = 1.0
+    alone: bool = False
 
 
 def fit(
@@ -76,62 +86,80 @@ def fit(
         steps: optimizer steps.
         lr: the peak of the cycle.
         recipe: plain sampling without augmentation if left out.
-        extra: images for a second pass at each step; they move no running statistics.
+        extra: images for a second pass; they move no running statistics.
     """
     recipe = recipe or Recipe()
-    device = next(network.parameters()).device
     optimizer, schedule = _optimizer(network, lr, weight_decay, steps)
-    weights = _class_weights(labels).to(device) if recipe.balance == "weights" else None
-    batches = draw_batches(
-        labels, steps, batch_size, recipe.balance == "oversampling", stream(seed, "classifier.batch")
-    )
-    changes = stream(seed, "classifier.augment")
-    if extra is not None:
-        extra_batches = draw_batches(extra.labels, steps, batch_size, False, stream(seed, "classifier.extra.batch"))
-        extra_changes = stream(seed, "classifier.extra.augment")
+    main = _Pass(network, lambda rows: images[rows], labels, steps, batch_size, recipe, seed, "classifier")
+    second = _second_pass(network, extra, steps, recipe, seed) if extra else None
     network.train()
     for step in range(steps):
-        rows = batches[step]
-        x = augment(_floats(images[rows], device), recipe.augment, changes)
-        loss = F.cross_entropy(network(x), torch.from_numpy(labels[rows]).to(device), weight=weights)
-        if extra is not None:
-            rows = extra_batches[step]
-            x = augment(_floats(extra.images[extra.rows[rows]], device), recipe.augment, extra_changes)
+        losses = []
+        if extra is None or not (extra.alone and step < second_steps(steps, extra.until)):
+            losses.append(main.loss(step))
+        if extra is not None and second is not None and step < second_steps(steps, extra.until):
             with _statistics_apart(network):
-                logits_ = network(x)
-            loss = loss + extra.weight * F.cross_entropy(logits_, torch.from_numpy(extra.labels[rows]).to(device))
+                losses.append(extra.weight * second.loss(step))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.stack(losses).sum().backward()
         optimizer.step()
         schedule.step()
     network.eval()
 
 
-def draw_batches(
-    labels: np.ndarray, steps: int, batch_size: int, balanced: bool, generator: torch.Generator
-) -> np.ndarray:
-    """The rows of every batch, int64 (steps, batch_size).
-
-    Rows come in shuffled rounds, so that none is drawn again before all have been; if ``balanced``, classes come in
-    such rounds, and the members of each class in rounds of their own.
-    """
-    total = steps * batch_size
-    if not balanced:
-        return shuffled_rounds(np.arange(len(labels)), total, generator).reshape(steps, batch_size)
-    order = shuffled_rounds(np.unique(labels), total, generator)
-    rows = np.empty(total, dtype=np.int64)
-    for label in np.unique(labels):
-        places = np.flatnonzero(order == label)
-        rows[places] = shuffled_rounds(np.flatnonzero(labels == label), len(places), generator)
-    return rows.reshape(steps, batch_size)
+def second_steps(steps: int, until: float) -> int:
+    """How many of ``steps`` have a second pass."""
+    return round(until * steps)
 
 
-def shuffled_rounds(items: np.ndarray, total: int, generator: torch.Generator) -> np.ndarray:
-    """``total`` of ``items`` (K,): shuffled anew in each round, the last one cut."""
-    rounds = -(-total // len(items))
-    return np.concatenate(
-        [items[torch.randperm(len(items), generator=generator).numpy()] for _ in range(rounds)] or [items]
-    )[:total]
+class _Pass:
+    """One forward pass a step: its batches, changes and loss, each from a stream named after the pass."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        look_up: Callable[[np.ndarray], np.ndarray],
+        labels: np.ndarray,
+        steps: int,
+        batch_size: int,
+        recipe: Recipe,
+        seed: int,
+        name: str,
+    ) -> None:
+        self._network, self._look_up, self._labels, self._recipe = network, look_up, labels, recipe
+        self._device = next(network.parameters()).device
+        self._weights = _image_weights(labels) if recipe.balance == "weights" else np.ones(len(labels), np.float32)
+        balanced = recipe.balance == "oversampling"
+        self._batches = draw_batches(labels, steps, batch_size, balanced, stream(seed, f"{name}.batch"))
+        self._changes = stream(seed, f"{name}.augment")
+        self._rng = np.random.default_rng(derive(seed, f"{name}.mix"))
+
+    def loss(self, step: int) -> torch.Tensor:
+        """The weighted mean cross-entropy of the step's batch."""
+        rows = self._batches[step]
+        x = augment(_floats(self._look_up(rows), self._device), self._recipe.augment, self._changes)
+        x, share = mix(x, self._recipe.mix, self._rng)
+        labels = torch.from_numpy(self._labels[rows]).to(self._device)
+        weights = torch.from_numpy(self._weights[rows]).to(self._device)
+        logits_ = self._network(x)
+        loss = share * _weighted(logits_, labels, weights)
+        if share < 1:
+            loss = loss + (1 - share) * _weighted(logits_, labels.roll(1), weights.roll(1))
+        return loss
+
+
+def _second_pass(network: nn.Module, extra: ExtraPass, steps: int, recipe: Recipe, seed: int) -> _Pass:
+    """Changed and mixed like the main pass, but drawn as it is: its classes are balanced by the dose already."""
+    plain = replace(recipe, balance="none")
+
+    def look_up(rows: np.ndarray) -> np.ndarray:
+        return extra.images[extra.rows[rows]]
+
+    return _Pass(network, look_up, extra.labels, steps, extra.batch_size, plain, seed, "classifier.extra")
+
+
+def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return (F.cross_entropy(logits_, labels, reduction="none") * weights).sum() / weights.sum()
 
 
 def _optimizer(
@@ -151,10 +179,10 @@ def _cycle(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def _class_weights(labels: np.ndarray) -> torch.Tensor:
+def _image_weights(labels: np.ndarray) -> np.ndarray:
+    """The inverse of each image's class's size, 1 on average over the images: float32 (N,)."""
     counts = np.bincount(labels)
-    present = np.maximum(counts, 1)
-    return torch.from_numpy(len(labels) / (np.count_nonzero(counts) * present)).float()
+    return (len(labels) / (np.count_nonzero(counts) * counts[labels])).astype(np.float32)
 
 
 def _floats(images: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -165,7 +193,7 @@ def _floats(images: np.ndarray, device: torch.device) -> torch.Tensor:
 @contextmanager
 def _statistics_apart(network: nn.Module) -> Iterator[None]:
     """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -13,13 +13,14 @@ REAL, SYNTHETIC, BASELINE = "#4c72b0", "#c44e52", "#1f3b66"
 
 
 def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
-    """One row an arm and seed; ``arms`` as in ``metrics/utility.json``."""
+    """One row an arm, seed and draw; ``arms`` as in ``metrics/utility.json``."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"])
+        writer.writerow(["arm", "seed", "draw", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"])
         for name, arm in in_order(arms):
             for row in arm["seeds"]:
-                writer.writerow([name, row["seed"], row["balanced_accuracy"], row["macro_f1"], row["validation"]])
+                figures = [row["balanced_accuracy"], row["macro_f1"], row["validation"]]
+                writer.writerow([name, row["seed"], row["draw"], *figures])
 
 
 def write_classes(path: Path, per_class: list[dict[str, Any]]) -> None:
@@ -35,6 +36,15 @@ def write_classes(path: Path, per_class: list[dict[str, Any]]) -> None:
             writer.writerow(
                 [row["class"], row["train"], row["synthetic"], row["test"], row["recall_difference"], *recalls]
             )
+
+
+def write_doses(path: Path, doses: list[dict[str, Any]]) -> None:
+    """One row a dose; ``doses`` as in ``metrics/utility.json``."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["dose", "images", "validation_balanced_accuracy", "picked"])
+        for row in doses:
+            writer.writerow([row["dose"], row["images"], row["validation"], row["picked"]])
 
 
 def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
@@ -66,3 +76,33 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
     title = f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points; best classical: {metrics['recipe']}"
     axes.set_title(title, loc="left", fontsize=10)
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def draw_doses(path: Path, metrics: dict[str, Any]) -> None:
+    """A PNG: validation accuracy by dose, a dot a seed; lines for the control and the baseline."""
+    doses, arms = metrics["doses"], metrics["arms"]
+    figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    places = range(len(doses))
+    for place, row in zip(places, doses, strict=True):
+        values = np.array(row["seeds"]) * 100
+        axes.plot([place] * len(values), values, "o", color=SYNTHETIC, alpha=0.35, markersize=4)
+        if row["picked"]:
+            axes.plot(place, row["validation"] * 100, "o", color=SYNTHETIC, markersize=11, fillstyle="none")
+    means = [row["validation"] * 100 for row in doses]
+    axes.plot(places, means, "D-", color=SYNTHETIC, markersize=5, label="+ synthetic (circle: picked)")
+    for name, style in {"control": "--", metrics["baseline"]: ":"}.items():
+        value, label = arms[name]["validation"] * 100, _label(name, metrics)
+        axes.axhline(value, color=BASELINE, linewidth=1, linestyle=style, label=label)
+    axes.set_xticks(places, [f"{row['dose']:g}\n{row['images']:,}" for row in doses])
+    axes.set_xlabel("dose: synthetic images as multiples of the exported set, and how many that are")
+    axes.set_ylabel("balanced accuracy on validation, %")
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title("Dose of synthetic images, chosen on the validation split", loc="left", fontsize=10)
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _label(name: str, metrics: dict[str, Any]) -> str:
+    return metrics["arms"][name]["title"] + (" (baseline)" if name == metrics["baseline"] else "")

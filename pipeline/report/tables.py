@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-ORDER = ("real", "class_weights", "oversampling", "classical", "control", "synthetic", "synthetic_only")
+ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")
 
 
 def in_order(arms: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

@@ -34,18 +34,7 @@ class MadeSet:
 def make_set(root: Path, splits: tuple[str, ...] = ("train",), channels: int = 3, **export: Any) -> MadeSet:
     """Two parts of every split: all of ``val`` and ``test`` real, and of ``train`` the first part."""
     params = Params(seed=3, export=ExportParams(**export))
-    about = About(
-        classes=CLASSES,
-        channels=channels,
-        image_size=8,
-        splits=splits,
-        seed=2**62,
-        generator=GENERATOR,
-        params=set_params(params),
-        revision="c" * 40,
-        overridden=("kid",),
-        augmint="1",
-    )
+    about = made_about(params, splits, channels)
     writer, made = open_writer(root, about), MadeSet(root, about, {}, [])
     parts = [(split, part) for split in splits for part in range(2)]
     with ManifestWriter(root / MANIFEST, about) as manifest:
@@ -60,6 +49,22 @@ def make_set(root: Path, splits: tuple[str, ...] = ("train",), channels: int = 3
     writer.close()
     describe(root, about, QUALITY)
     return made
+
+
+def made_about(params: Params, splits: tuple[str, ...] = ("train",), channels: int = 1) -> About:
+    """What is true of such a set."""
+    return About(
+        classes=CLASSES,
+        channels=channels,
+        image_size=8,
+        splits=splits,
+        seed=2**62,
+        generator=GENERATOR,
+        params=set_params(params),
+        revision="c" * 40,
+        overridden=("kid",),
+        augmint="1",
+    )
 
 
 def _items(split: str, part: int, synthetic: bool, channels: int) -> list[Item]:

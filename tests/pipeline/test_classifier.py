@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,10 +8,12 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from gan.seeds import stream
+from gan.seeds import derive, stream
 from pipeline.classifier import training
+from pipeline.classifier.batches import draw_batches
+from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
-from pipeline.classifier.training import ExtraPass, Recipe, draw_batches, features, fit, logits
+from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -43,7 +47,7 @@ def _fitted(digits: Digits, *, seed: int = 0, steps: int = 5, **options: object)
     return network
 
 
-@pytest.mark.parametrize("kind", ["none", "affine", "trivial"])
+@pytest.mark.parametrize("kind", ["none", "affine", "trivial", "rand"])
 def test_same_seed_same_bits(digits: Digits, kind: training.Augment) -> None:
     recipe = Recipe("oversampling", kind)
     first, second, third = (logits(_fitted(digits, seed=s, recipe=recipe), digits[0][:50]) for s in (3, 3, 4))
@@ -103,9 +107,14 @@ def test_batches_use_everything_equally_often(labels: list[int], steps: int, bat
 
 def test_class_weights_are_scikit_learns() -> None:
     labels = np.array([0, 0, 0, 0, 2, 2, 3])
-    weights = training._class_weights(labels).numpy()
-    present = np.array([0, 2, 3])
-    np.testing.assert_allclose(weights[present], compute_class_weight("balanced", classes=present, y=labels), rtol=1e-6)
+    expected = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
+    found = training._image_weights(labels)
+    np.testing.assert_allclose(found, expected[np.searchsorted(np.unique(labels), labels)], rtol=1e-6)
+    answers, targets = torch.randn(7, 4, generator=stream(0, "x")), torch.from_numpy(labels)
+    by_class = torch.zeros(4)
+    by_class[np.unique(labels)] = torch.from_numpy(expected).float()
+    reference = nn.functional.cross_entropy(answers, targets, weight=by_class)
+    torch.testing.assert_close(training._weighted(answers, targets, torch.from_numpy(found)), reference)
 
 
 def _norms(network: nn.Module) -> list[torch.Tensor]:
@@ -114,7 +123,7 @@ def _norms(network: nn.Module) -> list[torch.Tensor]:
 
 def _extra(digits: Digits, weight: float) -> ExtraPass:
     inverted = 255 - digits[0][200:260]
-    return ExtraPass(inverted, np.arange(60), digits[1][200:260], weight)
+    return ExtraPass(inverted, np.arange(60), digits[1][200:260], weight, 32)
 
 
 def test_the_extra_pass_moves_weights_but_no_running_statistics(digits: Digits) -> None:
@@ -146,7 +155,50 @@ def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
         return original(self, *args, **options)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", record)
-    for extra in (None, ExtraPass(images, np.zeros(1, np.int64), labels, 0.5)):
+    for extra in (None, ExtraPass(images, np.zeros(1, np.int64), labels, 0.5, 4)):
         network = SmallResNet(10, 1, 8, width=4, seed=0)
         fit(network, images, labels, seed=0, steps=1, batch_size=4, extra=extra)
     torch.testing.assert_close(gradients[1], 1.5 * gradients[0], atol=1e-6, rtol=1e-4)
+
+
+def test_the_second_pass_can_end_early_or_come_alone_first(digits: Digits) -> None:
+    extra = _extra(digits, 1.0)
+    weights = {
+        until: _fitted(digits, steps=4, extra=replace(extra, until=until)).head.weight for until in (0.0, 0.5, 1.0)
+    }
+    assert torch.equal(weights[0.0], _fitted(digits, steps=4).head.weight)
+    assert not torch.equal(weights[0.5], weights[1.0])
+    alone = _fitted(digits, steps=4, extra=replace(extra, until=1.0, alone=True))
+    fresh = SmallResNet(10, 1, 8, width=4, seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(_norms(alone), _norms(fresh), strict=True))  # no main pass at all
+    assert not torch.equal(alone.head.weight, fresh.head.weight)
+    finished = _fitted(digits, steps=4, extra=replace(extra, until=0.5, alone=True))
+    assert not torch.equal(_norms(finished)[0], _norms(fresh)[0])
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_a_mixed_batch_holds_as_much_of_each_image_as_it_says(kind: Mix) -> None:
+    images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 8, 8)  # image i is i everywhere
+    shares = []
+    for draw in range(20):
+        mixed, share = mix(images, kind, np.random.default_rng(draw))
+        torch.testing.assert_close(
+            mixed.mean(dim=(1, 2, 3)), share * torch.arange(4.0) + (1 - share) * torch.tensor([3.0, 0, 1, 2])
+        )
+        assert 0 <= share <= 1
+        shares.append(share)
+    assert len(set(shares)) > 10
+
+
+def test_the_loss_of_a_mixed_batch_is_that_of_its_parts(digits: Digits) -> None:
+    network, labels = SmallResNet(10, 1, 8, width=4, seed=0).train(), digits[1][:8]
+    part = training._Pass(network, lambda rows: digits[0][rows], labels, 1, 8, Recipe(mix="cutmix"), 3, "x")
+    loss = part.loss(0)
+    rows = draw_batches(labels, 1, 8, False, stream(3, "x.batch"))[0]
+    x, share = mix(
+        training._floats(digits[0][rows], torch.device("cpu")), "cutmix", np.random.default_rng(derive(3, "x.mix"))
+    )
+    own = torch.from_numpy(labels[rows])
+    entropy = nn.functional.cross_entropy
+    expected = share * entropy(network(x), own) + (1 - share) * entropy(network(x), own.roll(1))
+    torch.testing.assert_close(loss, expected)

@@ -1,10 +1,12 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +14,30 @@ import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from gan.seeds import stream
-from pipeline.classifier.experiment import Arm, Runner, SyntheticSet, copies, open_cache, read_synthetic, train_arm
+from pipeline.classifier.arms import REAL, WITHOUT_SYNTHETIC, Arm
+from pipeline.classifier.batches import copies
+from pipeline.classifier.pool import save
+from pipeline.classifier.runner import Runner
 from pipeline.classifier.training import Recipe
+from pipeline.classifier.trial import Setting, train_arm
+from pipeline.cli import main
 from pipeline.errors import UserError
-from pipeline.formats import FORMATS
+from pipeline.formats.manifest import ABOUT
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
 from pipeline.stages import classify
 from pipeline.store import Store
 from pipeline.workspace import Workspace
-from tests.pipeline.made_set import make_set
+from tests.pipeline.made_set import made_about
 
 Digits = tuple[np.ndarray, np.ndarray]
-QUICK = Params(classify=ClassifyParams(seeds=5, steps=40, batch_size=32, width=8, bootstrap=500))
+SHORT = {"seeds": 5, "draws": 1, "doses": (0.5, 1.0, 2.0), "tuning": ((2e-2, 5e-2),), "tuning_seeds": 1, "force": True}
+QUICK = Params(classify=ClassifyParams(**SHORT, steps=40, batch_size=32, width=8, bootstrap=500))  # type: ignore[arg-type]
+TINY = Params(classify=ClassifyParams(**SHORT, steps=4, batch_size=8, width=4, bootstrap=200))  # type: ignore[arg-type]
 TAIL = np.round(60 * (4 / 60) ** (np.arange(10) / 9)).astype(int)
 
 
@@ -41,7 +51,10 @@ def _export(folder: Path, images: np.ndarray, labels: np.ndarray, synthetic: Ite
     flags = pa.array(list(synthetic) if synthetic is not None else [True] * len(files), pa.bool_())
     names = pa.array([str(label) for label in labels], pa.string())
     stems = pa.array([Path(file).stem for file in files], pa.string())
-    table = pa.table({"file": pa.array(files, pa.string()), "name": stems, "label": names, "synthetic": flags})
+    index = pa.array([int((labels[:row] == label).sum()) for row, label in enumerate(labels)], pa.int64())
+    origin = {"seed": pa.array([0] * len(files), pa.int64()), "generator": pa.array(["x"] * len(files), pa.string())}
+    columns = {"file": pa.array(files, pa.string()), "name": stems, "label": names, "synthetic": flags, "index": index}
+    table = pa.table(columns | origin).replace_schema_metadata({ABOUT: made_about(Params()).dump()})
     pq.write_table(table, folder / "manifest.parquet")
 
 
@@ -71,7 +84,7 @@ def _outputs(workspace: Workspace) -> dict[str, bytes]:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the start of a pool, which costs more than the work of a test."""
-    monkeypatch.setattr("pipeline.classifier.experiment.usable_cores", lambda: 1)
+    monkeypatch.setattr("pipeline.classifier.runner.usable_cores", lambda: 1)
 
 
 def _held_out_fewer(workspace: Workspace) -> None:
@@ -92,117 +105,138 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     assert utility["verdict"] == "HELPS"
     assert utility["delta"] > 0.01
     assert utility["ci95"][0] > 0
-    assert set(utility["arms"]) == {*classify.WITHOUT_SYNTHETIC, "synthetic", "synthetic_only"}
-    assert all(len(arm["seeds"]) == 5 for arm in utility["arms"].values())
+    assert set(utility["arms"]) == {*WITHOUT_SYNTHETIC, "synthetic", "synthetic_only"}
+    assert all(len(arm["seeds"]) == 5 and arm["optimizer_steps"] == 40 for arm in utility["arms"].values())
     assert utility["arms"]["control"]["images_seen"] == utility["arms"]["synthetic"]["images_seen"] == 2 * 40 * 32
-    best = max(classify.WITHOUT_SYNTHETIC, key=lambda name: utility["arms"][name]["validation"])
+    best = max(WITHOUT_SYNTHETIC, key=lambda name: utility["arms"][name]["validation"])
     assert utility["baseline"] == best
     gap = utility["arms"]["synthetic"]["balanced_accuracy"] - utility["arms"][best]["balanced_accuracy"]
     assert utility["delta"] == pytest.approx(gap, abs=2e-6)
-    assert len(utility["candidates"]) == 4
-    assert utility["per_class"][9]["train"] == 4
-    assert any("fewer than 20 train images" in text and "9" in text for text in utility["warnings"])
-    assert set(_outputs(workspace)) == {"utility.json", "arms.csv", "arms.png", "per_class.csv"}
+    assert 0 < utility["smallest_effect"] < 0.1
+    assert len(utility["candidates"]) == 12
+    assert [row["dose"] for row in utility["doses"]] == [0, 0.5, 1.0]
+    assert utility["dose"] == max(utility["doses"][1:], key=lambda row: row["validation"])["dose"]
+    assert utility["train_real_test_synthetic"]["balanced_accuracy"] > 0.6  # these are real ones
+    ninth = utility["per_class"][9]
+    assert ninth["train"] == 4
+    low, high = ninth["recall_ci95"]["synthetic"]
+    assert low <= ninth["recall"]["synthetic"] <= high
+    said = " ".join(utility["warnings"])
+    assert "fewer than 20 train images" in said and "used all the same" in said
+    assert "doses left out, as there is no generator in models/ to draw more: 2" in said
+    assert set(_outputs(workspace)) == {"utility.json", "arms.csv", "arms.png", "per_class.csv", "dose.csv", "dose.png"}
     assert not (workspace.scratch / "classify").exists()
     shown = capsys.readouterr().out
     assert "HELPS" in shown
     assert "control" in shown
+    assert classify.current(QUICK, workspace) == utility
+    changed = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"min_effect": 0.01})})
+    assert classify.current(changed, workspace) is None
+
+
+def _pool_of(workspace: Workspace, images: np.ndarray, labels: np.ndarray, draws: int = 1) -> Setting:
+    """The setting of an experiment on any images, drawn in turns."""
+    folder = workspace.root / "pool"
+    order = np.argsort(labels, kind="stable")
+    unit = np.bincount(labels, minlength=10)
+    save(folder, images[order], labels[order], np.concatenate([np.arange(n) % draws for n in unit]), unit)
+    return Setting(workspace.root, workspace.store, folder, TINY.classify)
 
 
 def test_the_control_is_matched_image_for_image(tail: tuple[Workspace, Digits, Digits]) -> None:
     """Were the synthetic images the very copies that the control draws, then both arms would be one."""
     workspace, (images, labels), (_, wanted) = tail
     _held_out_fewer(workspace)
-    params = QUICK.classify.model_copy(update={"steps": 10})
-    same = images[copies(wanted, labels, stream(7, "classify.copies"))]
+    wanted = np.sort(wanted)
+    setting = _pool_of(workspace, images[copies(wanted, labels, stream(7, "classify.copies"))], wanted)
+    recipe = Recipe("oversampling", "trivial", "cutmix")
     synthetic, control = (
-        train_arm(
-            Arm("x", Recipe("oversampling", "trivial"), extra=extra),
-            7,
-            Store.open(workspace.store),
-            SyntheticSet(same, wanted),
-            params,
-        )
-        for extra in ("synthetic", "copies")
+        train_arm(Arm("x", recipe, extra=extra, dose=1.0, lr=1e-2), 7, 0, setting) for extra in ("synthetic", "copies")
     )
-    assert np.array_equal(synthetic.test, control.test)
+    assert np.array_equal(synthetic.confidence, control.confidence)
     assert np.array_equal(synthetic.val, control.val)
 
 
-def _runner(params: Params, workspace: Workspace, workers: int) -> Runner:
-    store = Store.open(workspace.store)
-    cache = open_cache(params, workspace, store)
-    read_synthetic(workspace.synthetic, store, cache)
-    return Runner(params, workspace, cache, Progress(1, "test", "runs"), workers=workers)
+def test_equal_trials_share_their_name_and_others_do_not() -> None:
+    arm = Arm("classical", Recipe("oversampling"), lr=1e-2)
+    assert replace(arm, name="other").key() == arm.key()
+    others = [replace(arm, dose=1.0), replace(arm, lr=2e-2), replace(arm, recipe=Recipe("oversampling", mix="mixup"))]
+    assert len({one.key() for one in (arm, *others)}) == 4
 
 
-ARMS = (Arm("real", Recipe()), Arm("synthetic", Recipe("oversampling", "trivial"), extra="synthetic"))
+def _runner(setting: Setting, workspace: Workspace, workers: int, seed: int = 0) -> Runner:
+    cache = workspace.root / "cache"
+    cache.mkdir(exist_ok=True)
+    return Runner(seed, setting, cache, Progress(1, "test", "runs"), workers=workers)
+
+
+ARMS = (REAL, Arm("synthetic", Recipe("oversampling", "trivial"), extra="synthetic", dose=0.5, lr=1e-2))
 
 
 def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     tail: tuple[Workspace, Digits, Digits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace, _, spare = tail
-    _export(workspace.synthetic, *spare)
     _held_out_fewer(workspace)
-    params = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"steps": 4})})
-    with _runner(params, workspace, workers=1) as runner:
-        alone = runner.run(*ARMS)
-    monkeypatch.setattr("pipeline.classifier.experiment.train_arm", None)  # a second training would fail
-    with _runner(params, workspace, workers=1) as runner:
-        again = runner.run(*ARMS)
-    with _runner(params.model_copy(update={"seed": 1}), workspace, workers=1):  # other parameters: what is there goes
-        pass
-    assert len(list((workspace.scratch / "classify").iterdir())) == 1
-    with _runner(params, workspace, workers=2) as runner:
-        pooled = runner.run(*ARMS)
+    setting = _pool_of(workspace, *spare, draws=2)
+    with _runner(setting, workspace, workers=1) as runner:
+        alone = runner.run(*ARMS, seeds=3, draws=2)
+    monkeypatch.setattr("pipeline.classifier.runner.train_arm", None)  # a second training would fail
+    with _runner(setting, workspace, workers=1) as runner:
+        again = runner.run(*ARMS, seeds=3, draws=2)
+        uncrossed = runner.run(ARMS[1], seeds=2, draws=2, crossed=False)[0]
+    shutil.rmtree(workspace.root / "cache")
+    with _runner(setting, workspace, workers=2) as runner:
+        pooled = runner.run(*ARMS, seeds=3, draws=2)
+    assert [result.test.shape for result in alone] == [(3, 1, 100), (3, 2, 100)]
+    assert alone[0].synthetic.shape == (3, 1, len(spare[1]))
+    assert np.array_equal(uncrossed.confidence[:, 0], alone[1].confidence[[0, 1], [0, 1]])
     for first, second, third in zip(alone, again, pooled, strict=True):
-        assert first.test.shape == (5, 100)
-        assert first.val.shape == (5, 100)
         assert np.array_equal(first.test, second.test)
-        assert np.array_equal(first.test, third.test)
+        assert np.array_equal(first.confidence, third.confidence)
         assert np.array_equal(first.val, third.val)
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from pipeline.params import ClassifyParams, Params
+from pipeline.params import load_params
 from pipeline.stages.classify import run
 from pipeline.workspace import Workspace
+from tests.pipeline.made_set import made_about
 if __name__ == "__main__":
-    params = Params(classify=ClassifyParams(seeds=5, steps=8, batch_size=8, width=4, bootstrap=200))
+    params = load_params(Path(sys.argv[1]) / "params.yaml")
     run(params, Workspace(Path(sys.argv[1])))
 """
 
 
 @pytest.mark.usefixtures("one_process")
 def test_a_killed_run_goes_on_where_it_was_leaves_no_orphan_and_ends_the_same(
-    tail: tuple[Workspace, Digits, Digits], tmp_path: Path
+    tail: tuple[Workspace, Digits, Digits], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace, _, spare = tail
     _export(workspace.synthetic, *spare)
     _held_out_fewer(workspace)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
+    workspace.params.write_text(json.dumps(TINY.model_dump(mode="json", include={"classify"})))
     command = [sys.executable, str(script), str(workspace.root)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        finished = _wait_for(lambda: sorted((workspace.scratch / "classify").glob("*/*[0-9].npz")))
+        finished = _wait_for(lambda: sorted((workspace.scratch / "classify").glob("*/*-[0-9]-0.npz")))
         children = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not psutil.wait_procs(children, timeout=120)[1]
-    params = Params(classify=ClassifyParams(seeds=5, steps=8, batch_size=8, width=4, bootstrap=200))
     stamps = {file: file.stat().st_mtime_ns for file in finished}
-    with _runner(params, workspace, workers=1) as runner:
-        runner.run(classify.CANDIDATES[0])
+    monkeypatch.setattr(classify, "remove", lambda path: None)  # leaves the finished trials where they are
+    classify.run(TINY, workspace)
     assert stamps == {file: file.stat().st_mtime_ns for file in finished}
-    classify.run(params, workspace)
     resumed = _outputs(workspace)
-    classify.run(params, workspace)
+    shutil.rmtree(workspace.scratch)
+    classify.run(TINY, workspace)
     assert _outputs(workspace) == resumed
 
 
@@ -224,47 +258,46 @@ def test_copies_have_the_classes_asked_for_and_use_all_images_equally_often() ->
         copies(np.array([3]), train, stream(0, "x"))
 
 
-def test_the_synthetic_set_is_decoded_once_and_without_real_images(
-    tail: tuple[Workspace, Digits, Digits], tmp_path: Path
+def test_classes_below_twenty_train_images_get_no_synthetic_ones_unless_forced(
+    tail: tuple[Workspace, Digits, Digits],
+) -> None:
+    workspace, (_, labels), _ = tail
+    refused = classify._small(Store.open(workspace.store))
+    assert refused == np.flatnonzero(np.bincount(labels) < 20).tolist()
+    said = classify._warnings(Store.open(workspace.store), refused)
+    assert "none of their synthetic images is used (classify.force: true uses them): " in said[0]
+    assert said[1].startswith("fewer than 50 train images")
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("HELPS", 0), ("INCONCLUSIVE", 1)])
+def test_what_is_required_is_an_exit_code_without_another_training(
+    verdict: str, code: int, tail: tuple[Workspace, Digits, Digits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace, _, (images, labels) = tail
-    _export(workspace.synthetic, images[:40], labels[:40], [row % 2 == 0 for row in range(40)])
-    store = Store.open(workspace.store)
-    read = read_synthetic(workspace.synthetic, store, tmp_path)
-    assert np.array_equal(read.images, images[:40:2])
-    assert np.array_equal(read.labels, labels[:40:2])
-    (workspace.synthetic / "manifest.parquet").unlink()
-    assert np.array_equal(read_synthetic(workspace.synthetic, store, tmp_path).images, images[:40:2])
+    _export(workspace.synthetic, images[:1], labels[:1])
+    workspace.params.write_text("seed: 0\n")
+    finished = {"verdict": verdict, "sentence": "So.", "inputs": classify.digest(Params(), workspace)}
+    empty = {"warnings": [], "arms": {}, "baseline": "real", "recipe": ""}
+    workspace.metrics("utility").parent.mkdir()
+    workspace.metrics("utility").write_text(json.dumps(finished | empty))
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.setattr(classify, "run", None)  # a training would fail
+    result = CliRunner().invoke(main, ["classify", "--require", "helps"])
+    assert result.exit_code == code, result.output
+    assert f"{verdict}: So." in result.output
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_set_of_any_format_is_decoded(tail: tuple[Workspace, Digits, Digits], tmp_path: Path, name: str) -> None:
-    store = Store.open(tail[0].store)
-    made = make_set(tmp_path / "set", channels=1, format=name)
-    relabelled = Store(store.folder, {**store.summary, "classes": made.about.classes})
-    read = read_synthetic(made.root, relabelled, tmp_path)
-    expected = [row for row in made.rows if row.synthetic]
-    assert read.labels.tolist() == [row.label_index for row in expected]
-    assert np.array_equal(read.images, [made.items[row.name].image for row in expected])
-
-
-def test_what_cannot_be_judged_is_said(tail: tuple[Workspace, Digits, Digits], tmp_path: Path) -> None:
+def test_what_cannot_be_judged_is_said(tail: tuple[Workspace, Digits, Digits]) -> None:
     workspace, _, (images, labels) = tail
-    store = Store.open(workspace.store)
     with pytest.raises(UserError, match=r"manifest\.parquet"):
         classify.run(QUICK, workspace)
     _export(workspace.synthetic, images[:0], labels[:0])
     with pytest.raises(UserError, match=r"export\.balance"):
         classify.run(QUICK, workspace)
-    _export(workspace.synthetic, images[:2], np.array([3, 17]))
-    with pytest.raises(UserError, match="'17'"):
-        read_synthetic(workspace.synthetic, store, tmp_path)
-    _export(workspace.synthetic, np.zeros((1, 1, 9, 9), np.uint8), np.array([3]))
-    with pytest.raises(UserError, match="9x9"):
-        read_synthetic(workspace.synthetic, store, tmp_path)
-    next(workspace.synthetic.rglob("*.png")).write_bytes(b"no image")
-    with pytest.raises(UserError, match="not readable"):
-        read_synthetic(workspace.synthetic, store, tmp_path)
+    _export(workspace.synthetic, images[:1], labels[:1])
+    small = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"doses": (0.25,)})})
+    with pytest.raises(UserError, match=r"too small for 1 draws of the least dose, 0\.25"):
+        classify.run(small, workspace)
 
 
 def test_a_class_without_train_images_or_an_empty_split_is_refused(tail: tuple[Workspace, Digits, Digits]) -> None:
