@@ -57,14 +57,17 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
 
 
 def _stage_command(name: str, help_text: str) -> click.Command:
-    def run() -> None:
+    def run(dry_run: bool = False) -> None:
         from pipeline.params import load_params
 
         workspace = Workspace()
         params = load_params(workspace.params)
-        importlib.import_module(f"pipeline.stages.{name}").run(params, workspace)
+        stage = importlib.import_module(f"pipeline.stages.{name}")
+        (stage.dry_run if dry_run else stage.run)(params, workspace)
 
-    return click.Command(name, callback=run, help=f"{help_text} A stage of dvc.yaml; takes no options.")
+    plan = click.Option(["--dry-run"], is_flag=True, help="Print memory, iterations and time it would take; no more.")
+    help_text += " A stage of dvc.yaml; no option changes its result."
+    return click.Command(name, callback=run, params=[plan] if name == "train" else [], help=help_text)
 
 
 for _name, _help in STAGES.items():
