@@ -1,8 +1,8 @@
 """Differentiable augmentation of what the critic sees, real and fake alike (DiffAugment, Zhao et al. 2020).
 
 Its strength p is the chance that an operation touches an image; it may follow how far the critic overfits (ADA, Karras
-et al. 2020). The amounts are small and continuous, so that the distribution before augmentation can be told from the one after it. A
-mirror at even odds cannot (the generator would draw mirrored images), hence there is none.
+et al. 2020). The amounts are small and continuous, so that the distribution before augmentation can be told from the
+one after it. A mirror at even odds cannot (the generator would draw mirrored images), hence there is none.
 """
 
 import math

@@ -126,6 +126,7 @@ class Run:
         share, images = self.share, self.images
         figures = self.trainer.iteration(share).cpu()
         if not figures.isfinite().all():
+            self.monitor.diverged(self.kimg)
             self._roll_back(figures)
             return
         self._sum += figures
@@ -134,6 +135,8 @@ class Run:
         ended = self.share >= 1
         if ended or int(self.share * POINTS) > int(share * POINTS):
             self._add_point()
+            if self.images <= images:  # it rolled back
+                return
         if ended or self._passed(self.setting.params.grid_kimg, images):
             self.samples().save(self._grid_file(self.images))
         if ended or self._passed(self.setting.params.snapshot_kimg, images):
@@ -178,9 +181,8 @@ class Run:
                 "train.critic_lr and train.generator_lr, or raise train.penalty_weight"
             )
         rollbacks, scale, monitor = self.rollbacks + 1, self.trainer.lr_scale * ROLLBACK_FACTOR, self.monitor
-        self._take_up({name: tensor.clone() for name, tensor in self._good.items()})
+        self._take_up(self._good)
         self.rollbacks, self.trainer.lr_scale, self.monitor = rollbacks, scale, monitor
-        self.monitor.diverged(at)
         self.say(
             f"train: diverged at {at:.1f} kimg; back to {self.kimg:.1f} kimg with learning rates times {scale:.3g} "
             f"(rollback {rollbacks} of {allowed})"
@@ -224,7 +226,8 @@ class Run:
         }
 
     def _take_up(self, tensors: dict[str, Tensor]) -> bool:
-        """Goes back to a state; False if a snapshot that belongs to it is lost."""
+        """Goes back to a state, which stays as it is; False if a snapshot that belongs to it is lost."""
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         own = {name: tensors.pop(f"run/{name}") for name in ("sum", "count", "curve", "probe", "monitor")}
         snapshots, self.rollbacks = tensors.pop("run/snapshots"), int(tensors.pop("run/rollbacks"))
         tensors.pop("run/seconds")
@@ -249,7 +252,7 @@ class Run:
                 self.say(f"train: goes on from {self.kimg:.1f} kimg")
                 return
             self.say(f"{self.folder}: snapshots are lost; beginning anew")
-            self._take_up(dict(self._good))
+            self._take_up(self._good)
         remove(self.folder)
         self.folder.mkdir(parents=True)
 
