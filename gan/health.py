@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 PATIENCE = 3  # readings
-SETTLED = 0.1  # share of the budget before which a run is not judged, but for divergence
+SETTLED = 0.1  # share of the budget before which most signs are not judged
 CONTRAST_LEAST = 0.02  # of the variance within classes: what real class means must differ by to tell anything
 EXPLOSION_HISTORY = 5  # readings that a usual size is taken from, at least
 
@@ -27,7 +27,7 @@ class Sign:
         limit: where health ends.
         above: whether larger is worse.
         remedy: what to do, in one line.
-        early: judged from the first reading on.
+        after: share of the budget from which on it is judged.
     """
 
     name: str
@@ -35,23 +35,25 @@ class Sign:
     limit: float
     above: bool
     remedy: str
-    early: bool = False
+    after: float = SETTLED
 
     def shows(self, value: float) -> bool:
         """Whether ``value`` lies beyond the limit; what is not finite always does."""
         return not math.isfinite(value) or (value > self.limit if self.above else value < self.limit)
 
 
+# sizes that grow a hundredfold are on their way to infinity; healthy runs on the digits stayed below 10
+DIVERGENCE = Sign(
+    "divergence",
+    "explosion",
+    100.0,
+    above=True,
+    remedy="lower train.critic_lr and train.generator_lr, or raise train.penalty_weight",
+    after=0.0,
+)
+
 SIGNS = (
-    # sizes that grow a hundredfold are on their way to infinity; healthy runs here stayed below 10
-    Sign(
-        "divergence",
-        "explosion",
-        100.0,
-        above=True,
-        remedy="lower train.critic_lr and train.generator_lr, or raise train.penalty_weight",
-        early=True,
-    ),
+    DIVERGENCE,
     # d' = 0 is a coin's toss (Green & Swets 1966); a critic below it scores what it learns to reject higher than real
     Sign(
         "under-trained critic",
@@ -60,12 +62,13 @@ SIGNS = (
         above=False,
         remedy="raise train.n_critic, or train.critic_lr against train.generator_lr",
     ),
-    # at d' = 4 one fake image in 44 scores above the middle between the two: next to none is ever taken for real
+    # at d' = 5 one fake image in 160 scores above the middle between the two; young generators are that bad
     Sign(
         "over-strong critic",
         "separation",
-        4.0,
+        5.0,
         above=True,
+        after=0.3,
         remedy="lower train.n_critic, or train.critic_lr against train.generator_lr; or raise train.penalty_weight",
     ),
     # less than a third of the real standard deviation in the worst class
@@ -193,17 +196,17 @@ class Monitor:
         changed = []
         for sign in SIGNS:
             value = signals.get(sign.signal)
-            if value is not None and (sign.early or share >= SETTLED):
+            if value is not None and share >= sign.after:
                 changed += self._judge(sign, kimg, value)
         return changed
 
     def diverged(self, kimg: float) -> None:
         """Writes down a divergence that ends the run or is mended at once."""
-        self.alarms.append(Alarm(SIGNS[0], kimg, math.inf, kimg))
+        self.alarms.append(Alarm(DIVERGENCE, kimg, math.inf, kimg))
 
     def sound(self, signals: Mapping[str, float]) -> bool:
         """Whether nothing in a reading points to divergence."""
-        return not any(sign.early and sign.signal in signals and sign.shows(signals[sign.signal]) for sign in SIGNS)
+        return not DIVERGENCE.shows(signals.get(DIVERGENCE.signal, 0.0))
 
     def rows(self) -> list[list[float]]:
         """All that a resumed run needs: readings in a row for each sign, then one row an alarm (NaN: goes on)."""

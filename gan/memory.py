@@ -36,8 +36,8 @@ def peak_bytes(config: Config, shape: Shape, device: torch.device) -> int:
 
 def _counted(config: Config, shape: Shape, device: torch.device) -> int:
     with _Living() as living:
-        networks = [fresh_network(config, part, shape, 0).to(device) for part in ("generator", "critic")]
-        trainer = Trainer(replace(config, compiled=False), *networks, _Blank(shape, device), 0)
+        generator, critic = (fresh_network(config, part, shape, 0).to(device) for part in ("generator", "critic"))
+        trainer = Trainer(replace(config, compiled=False), generator, critic, _Blank(shape, device), 0)
         for _ in range(2):  # the second finds the optimisers' state in place
             trainer.iteration(0.0)
     return living.peak

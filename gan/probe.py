@@ -98,7 +98,7 @@ class Probe:
         draws = stream(trainer.seed, "train.spread", trainer.done)
         z = torch.randn(len(labels), trainer.config.latent_dim, generator=draws)
         images = trainer.fakes(z.to(trainer.device), labels.to(trainer.device)).cpu().numpy()
-        return Classes.of(images.reshape(len(self._labels), IMAGES, -1))
+        return Classes.of(list(images.reshape(len(self._labels), IMAGES, -1)))
 
 
 def _some_of_each(train: Labelled) -> tuple[np.ndarray, Classes | None]:

@@ -93,7 +93,7 @@ def _train(work: Run, name: str) -> None:
     """Runs to the end of the budget; when stopped, leaves the state and a generator to look at."""
     setting, budget = work.setting, work.budget
     print(plan.describe(work.trainer, setting.store, setting.params.minutes))
-    with deferred() as stop, track(budget.total, name, budget.unit, budget.units(work.trainer.done)) as progress:
+    with deferred() as stop, track(budget.total, name, budget.unit, budget.units(work.share)) as progress:
         work.say = progress.say
         try:
             work.train(progress, stop)

@@ -17,33 +17,32 @@ class Budget:
 
     def __init__(self, config: Config, minutes: float | None) -> None:
         self.config, self.minutes = config, minutes
-        self._before, self._began = 0.0, time.monotonic()
+        self._before, self._began = 0.0, time.monotonic()  # seconds
 
-    @property
-    def seconds(self) -> float:
-        """Spent so far; 0 where time is not counted, so that a state of the same run is the same bytes."""
-        return 0.0 if self.minutes is None else self._before + time.monotonic() - self._began
-
-    def resume(self, seconds: float) -> None:
-        """Counts on from what earlier sittings spent."""
-        self._before, self._began = seconds, time.monotonic()
+    def resume(self, share: float) -> None:
+        """Counts time on from the share that earlier sittings spent."""
+        self._before, self._began = share * self._seconds, time.monotonic()
 
     def share(self, done: int) -> float:
         """Of the budget, spent after so many iterations, in [0, 1]."""
         if self.minutes is None:
             return min(1.0, done / self.config.iterations)
-        return min(1.0, self.seconds / (60 * self.minutes))
+        return min(1.0, (self._before + time.monotonic() - self._began) / self._seconds)
 
-    def units(self, done: int) -> int:
-        """The same in whole images, or seconds."""
-        return done * self.config.images_per_iteration if self.minutes is None else int(self.seconds)
+    def units(self, share: float) -> int:
+        """A share in whole images, or seconds."""
+        return round(share * self.total)
 
     @property
     def total(self) -> int:
         """All of it, in the same unit."""
         if self.minutes is None:
             return self.config.iterations * self.config.images_per_iteration
-        return max(1, int(60 * self.minutes))
+        return max(1, round(self._seconds))
+
+    @property
+    def _seconds(self) -> float:
+        return 60 * (self.minutes or 0.0)
 
     @property
     def unit(self) -> str:

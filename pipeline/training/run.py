@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan.checkpoint import load_state, save_network, save_state
 from gan.config import Config
-from gan.health import Monitor, explosion
+from gan.health import DIVERGENCE, Monitor, explosion
 from gan.probe import Probe
 from gan.sampler import Sampler
 from gan.seeds import derive
@@ -77,6 +77,7 @@ class Run:
         self.monitor = Monitor()
         self.budget = Budget(config, setting.params.minutes)
         self.rollbacks = 0
+        self.share = 0.0  # of the budget, spent by the end of the last iteration
         self.curve: list[Tensor] = []  # rows of COLUMNS
         self._sum, self._count = torch.zeros(len(FIGURES)), 0
         self._key = self._identity()
@@ -94,11 +95,6 @@ class Run:
         """The same in thousands."""
         return self.images / IMAGES_PER_KIMG
 
-    @property
-    def share(self) -> float:
-        """Of the budget, spent."""
-        return self.budget.share(self.trainer.done)
-
     # The loop ------------------------------------------------------------------------------------------------------
 
     def train(self, progress: Progress, stop: Callable[[], bool]) -> None:
@@ -115,7 +111,7 @@ class Run:
         saved = time.monotonic()
         while self.share < 1:
             self._step()
-            progress.advance(self.budget.units(self.trainer.done) - progress.done, self._note())
+            progress.advance(self.budget.units(self.share) - progress.done, self._note())
             if stop():
                 raise KeyboardInterrupt
             if time.monotonic() - saved >= self.setting.params.checkpoint_seconds:
@@ -125,6 +121,7 @@ class Run:
     def _step(self) -> None:
         share, images = self.share, self.images
         figures = self.trainer.iteration(share).cpu()
+        self.share = self.budget.share(self.trainer.done)
         if not figures.isfinite().all():
             self.monitor.diverged(self.kimg)
             self._roll_back(figures)
@@ -157,7 +154,7 @@ class Run:
         self.curve.append(torch.cat([torch.tensor([self.kimg]), figures, torch.tensor(watched)]))
         for alarm in self.monitor.read(self.kimg, self.share, signals):
             self.say(f"train: {alarm}")
-            if alarm.sign.early and alarm.until is None and self.rollbacks < self.setting.params.rollbacks:
+            if alarm.sign is DIVERGENCE and alarm.until is None and self.rollbacks < self.setting.params.rollbacks:
                 alarm.until = self.kimg
                 self._roll_back(figures)
                 return
@@ -222,7 +219,7 @@ class Run:
             "run/monitor": torch.tensor(self.monitor.rows(), dtype=torch.float64),
             "run/snapshots": self.album.rows(),
             "run/rollbacks": torch.tensor(self.rollbacks),
-            "run/seconds": torch.tensor(self.budget.seconds, dtype=torch.float64),
+            "run/share": torch.tensor(self.share, dtype=torch.float64),
         }
 
     def _take_up(self, tensors: dict[str, Tensor]) -> bool:
@@ -230,12 +227,13 @@ class Run:
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         own = {name: tensors.pop(f"run/{name}") for name in ("sum", "count", "curve", "probe", "monitor")}
         snapshots, self.rollbacks = tensors.pop("run/snapshots"), int(tensors.pop("run/rollbacks"))
-        tensors.pop("run/seconds")
+        tensors.pop("run/share")
         self._sum, self._count, self.curve = own["sum"], int(own["count"]), list(own["curve"])
         self.probe.mean = own["probe"]
         self.monitor = Monitor()
         self.monitor.load_rows(own["monitor"].tolist())
         self.trainer.load_state(tensors)
+        self.share = self.budget.share(self.trainer.done)
         for picture in self.grids():  # drawn later than the state that is taken up
             if picture > self._grid_file(self.images):
                 picture.unlink()
@@ -245,13 +243,13 @@ class Run:
         tensors = load_state(self.folder / "state.safetensors", self._key, self.say)
         if tensors is not None:
             good = {name.removeprefix("good/"): tensors.pop(name) for name in list(tensors) if name.startswith("good/")}
-            seconds = float(tensors["run/seconds"])
+            self.budget.resume(float(tensors["run/share"]))
             if self._take_up(tensors):
                 self._good = good
-                self.budget.resume(seconds)
                 self.say(f"train: goes on from {self.kimg:.1f} kimg")
                 return
             self.say(f"{self.folder}: snapshots are lost; beginning anew")
+            self.budget.resume(0.0)
             self._take_up(self._good)
         remove(self.folder)
         self.folder.mkdir(parents=True)

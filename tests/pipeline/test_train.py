@@ -11,8 +11,14 @@ from pipeline.errors import UserError
 from pipeline.params import Params, TrainParams
 from pipeline.progress import Progress
 from pipeline.stages import train
+from pipeline.training import snapshots
 from pipeline.training.settings import gan_config
 from pipeline.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _quick_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "EMBEDDER_STEPS", 5)
 
 
 def tiny(**fields: object) -> TrainParams:
