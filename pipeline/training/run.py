@@ -121,11 +121,11 @@ class Run:
     def _step(self) -> None:
         share, images = self.share, self.images
         figures = self.trainer.iteration(share).cpu()
-        self.share = self.budget.share(self.trainer.done)
         if not figures.isfinite().all():
             self.monitor.diverged(self.kimg)
             self._roll_back(figures)
             return
+        self.share = self.budget.share(self.trainer.done)
         self._sum += figures
         self._count += 1
         self.probe.after_iteration()
@@ -177,9 +177,11 @@ class Run:
                 f"train: diverged before {at:.1f} kimg ({_note(figures)}), after {allowed} rollbacks; lower "
                 "train.critic_lr and train.generator_lr, or raise train.penalty_weight"
             )
+        share = self.share
         rollbacks, scale, monitor = self.rollbacks + 1, self.trainer.lr_scale * ROLLBACK_FACTOR, self.monitor
         self._take_up(self._good)
         self.rollbacks, self.trainer.lr_scale, self.monitor = rollbacks, scale, monitor
+        self.share = min(share, self.share)  # time goes on, but the last iteration is still to come
         self.say(
             f"train: diverged at {at:.1f} kimg; back to {self.kimg:.1f} kimg with learning rates times {scale:.3g} "
             f"(rollback {rollbacks} of {allowed})"

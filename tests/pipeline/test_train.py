@@ -41,7 +41,7 @@ def test_it_ships_a_generator_with_its_card_and_leaves_no_state(digits_workspace
     assert figures["iterations"] == 20
     assert figures["generator"] == card["sha256"]
     assert not (digits_workspace.scratch / "train").exists()
-    assert len(list((digits_workspace.plots("train") / "grids").glob("*.png"))) == 4  # at 192, 384, 576 and 640 images
+    assert len(list((digits_workspace.plots("train") / "grids").glob("*.png"))) == 4  # at 224, 416, 608 and 640 images
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
