@@ -22,6 +22,8 @@ LEAST = 50  # held-out images; the KID of fewer cannot tell two snapshots of a r
 MOST = 500  # held-out images looked at, and as many synthetic ones
 EMBEDDER_STEPS = 100  # enough to rank snapshots of one run; the figures of ``evaluate`` have an embedder of their own
 NEIGHBOURS = 5
+# of a standard error: snapshots of a run share latents and held-out images, so that chance parts their KIDs by far less
+CLOSE = 0.25
 AT_ONCE = 64
 
 
@@ -47,9 +49,9 @@ class Snapshot:
 
 
 def best(snapshots: list[Snapshot]) -> Snapshot:
-    """The one with the highest coverage among those within a standard error of the lowest KID; of equals, the last."""
+    """The one of the highest coverage among those about as low in KID as the lowest; of equals, the last."""
     lowest = min(snapshots, key=lambda one: one.kid)
-    close = [one for one in snapshots if one.kid <= lowest.kid + lowest.standard_error]
+    close = [one for one in snapshots if one.kid <= lowest.kid + CLOSE * lowest.standard_error]
     return max(close, key=lambda one: (one.coverage, one.images))
 
 
