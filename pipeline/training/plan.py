@@ -27,7 +27,7 @@ def describe(trainer: Trainer, store: Store, minutes: float | None) -> str:
     if minutes is None:
         budget = f"{config.kimg:g} kimg in {config.iterations:,} iterations of {config.images_per_iteration} images"
     else:
-        budget = f"{minutes:g} minutes, which no other run will spend on the same bytes"
+        budget = f"{minutes:g} minutes; what comes out hangs on the speed of this machine"
     memory = peak_bytes(config, shape, device) * (1.0 if device.type == "cuda" else CPU_OVERHEAD)
     operations = ", ".join(config.augment) or "none"
     return "\n".join(
@@ -35,7 +35,7 @@ def describe(trainer: Trainer, store: Store, minutes: float | None) -> str:
             f"train: {config.family}, {config.loss} with penalty {config.penalty}, {config.precision} on {device.type}",
             f"train: {sizes['generator']:,} parameters of the generator, {sizes['critic']:,} of the critic",
             f"train: {budget}; augmentation {operations}{' at adaptive strength' if config.adaptive else ''}",
-            f"train: about {memory / MIB:,.0f} MiB at the peak, beside the program itself and a set that is held in memory",
+            f"train: about {memory / MIB:,.0f} MiB at the peak, beside the program itself and a set held in memory",
         ]
     )
 
