@@ -12,6 +12,7 @@ from gan.batches import to_pixels
 from gan.checkpoint import WeightsError, read_state, save_state
 from gan.networks import Network
 from gan.seeds import derive, stream
+from pipeline.errors import UserError
 from pipeline.metrics.embedder import DomainEmbedder, train_domain_embedder
 from pipeline.metrics.kid import kid
 from pipeline.metrics.manifold import coverage
@@ -119,13 +120,20 @@ class Album:
             self.taken.append(self.judge.look(ema, images))
 
     def load_best(self, ema: Network) -> Snapshot | None:
-        """Puts the best snapshot's weights into ``ema``; without snapshots leaves the last ones there."""
+        """Puts the best snapshot's weights into ``ema``; without snapshots leaves the last ones there.
+
+        Raises:
+            UserError: its file was damaged or removed while the run was in work.
+        """
         if not self.taken:
             return None
         chosen = best(self.taken)
-        weights = read_state(self._file(chosen.images), self.key)
+        try:
+            weights = read_state(self._file(chosen.images), self.key)
+        except WeightsError as error:
+            raise UserError(f"{error}; run `dvc repro train`, which begins anew") from None
         if weights is None:
-            raise WeightsError(f"{self._file(chosen.images)}: is gone")
+            raise UserError(f"{self._file(chosen.images)}: is gone; run `dvc repro train`, which begins anew")
         ema.load_state_dict(weights)
         return chosen
 
