@@ -123,7 +123,7 @@ class TrainParams(Section):
     width: Annotated[int, Field(ge=4, le=512)] = 32
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
     ema_kimg: NotNegative = 5.0
-    augment: Literal["auto"] | tuple[Operation, ...] = ("translate", "scale", "rotate", "shear")
+    augment: tuple[Operation, ...] | Literal["auto"] = ("translate", "scale", "rotate", "shear")
     balance: Fraction = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
