@@ -1,7 +1,8 @@
 """Differentiable augmentation of what the critic sees, real and fake alike (DiffAugment, Zhao et al. 2020).
 
-The amounts are small and continuous, so that the distribution before augmentation can be told from the one after it. A
-mirror at even odds cannot (the generator would draw mirrored images), hence there is none.
+Its strength p is the chance that an operation touches an image; it may follow how far the critic overfits (ADA, Karras
+et al. 2020). The amounts are small and continuous, so that the distribution before augmentation can be told from the
+one after it. A mirror at even odds cannot (the generator would draw mirrored images), hence there is none.
 """
 
 import math
@@ -23,29 +24,77 @@ MAX_BRIGHTNESS = 0.2  # of the range [-1, 1], on either side
 MAX_LOG2_CONTRAST = 0.3
 CUTOUT_SIDE = 0.4  # of the image's side
 
+# ADA's target is 0.6 for its r_t and its ramp takes 500 kimg, of runs of 25,000; ours are short
+OVERFITTING_TARGET = 0.6
+RAMP_KIMG = 20.0  # from strength 0 to 1
+# Karras et al. 2020 (figure 1) see overfitting fade between 10,000 and 100,000 images; conditional sets count by class
+ADAPTIVE_BELOW = 5000  # train images of the median class
 
-def augment(images: Tensor, operations: Sequence[str], generator: torch.Generator) -> Tensor:
-    """Applies ``operations`` with amounts of its own to every image.
+
+def choose(images_per_class: Sequence[int]) -> tuple[str, ...]:
+    """``augment: auto``: the geometric operations, to adapt, for a median class below :data:`ADAPTIVE_BELOW` images.
+
+    A larger set gets none: there augmentation only slows the learning.
+    """
+    middle = sorted(images_per_class)[len(images_per_class) // 2]
+    return GEOMETRIC if middle < ADAPTIVE_BELOW else ()
+
+
+def adapted(strength: float, overfitting: float, images: int) -> float:
+    """The strength after ``images`` more real images: up where the critic overfits more than the target, else down."""
+    step = images / (1000 * RAMP_KIMG)
+    return min(1.0, max(0.0, strength + (step if overfitting > OVERFITTING_TARGET else -step)))
+
+
+def augment(images: Tensor, operations: Sequence[str], generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Applies each of ``operations`` to an image with the chance ``strength``, with amounts of its own.
 
     Args:
         images: float (N, C, H, W) in [-1, 1]; gradients flow through.
         operations: names out of :data:`OPERATIONS`; none returns ``images`` as they are.
         generator: a CPU generator: the draws are the same on every device.
+        strength: in [0, 1].
 
     Returns:
         (N, C, H, W). What a geometric operation brings in from outside mirrors the image.
     """
+    if strength == 0 or not operations:
+        return images
+    amounts = _Amounts(len(images), operations, strength, generator)
     if any(name in GEOMETRIC for name in operations):
-        images = _warp(images, operations, generator)
-    count = (len(images), 1, 1, 1)
+        images = _warp(images, amounts)
     if "brightness" in operations:
-        images = images + _symmetric(count, MAX_BRIGHTNESS, generator).to(images)
+        images = images + amounts.symmetric("brightness", MAX_BRIGHTNESS).view(-1, 1, 1, 1).to(images)
     if "contrast" in operations:
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = (images - mean) * 2 ** _symmetric(count, MAX_LOG2_CONTRAST, generator).to(images) + mean
+        factor = 2 ** amounts.symmetric("contrast", MAX_LOG2_CONTRAST).view(-1, 1, 1, 1).to(images)
+        images = (images - mean) * factor + mean
     if "cutout" in operations:
-        images = images * _cutout(images, generator)
+        images = images * _cutout(images, amounts)
     return images
+
+
+class _Amounts:
+    """How much of each operation each image gets."""
+
+    def __init__(self, count: int, operations: Sequence[str], strength: float, generator: torch.Generator) -> None:
+        self.count, self.operations, self.strength, self.generator = count, operations, strength, generator
+
+    def touched(self) -> Tensor:
+        """1 for images that an operation touches, 0 for the others: float (count,)."""
+        if self.strength == 1:
+            return torch.ones(self.count)
+        return (torch.rand(self.count, generator=self.generator) < self.strength).float()
+
+    def uniform(self, columns: int) -> Tensor:
+        """In [0, 1], (count, columns)."""
+        return torch.rand((self.count, columns), generator=self.generator)
+
+    def symmetric(self, name: str, most: float, columns: int = 1) -> Tensor:
+        """In [-most, most], (count, columns); 0 where the operation is not asked for or does not touch the image."""
+        if name not in self.operations:
+            return torch.zeros(self.count, columns)
+        return (self.uniform(columns) * 2 - 1) * most * self.touched()[:, None]
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
@@ -62,31 +111,26 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _symmetric(size: tuple[int, ...], most: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(size, generator=generator) * 2 - 1) * most
-
-
-def _warp(images: Tensor, operations: Sequence[str], generator: torch.Generator) -> Tensor:
+def _warp(images: Tensor, amounts: _Amounts) -> Tensor:
     """All geometric operations of an image as one map."""
-    n = len(images)
-    amounts = {
-        name: _symmetric((n,), most, generator) if name in operations else torch.zeros(n)
-        for name, most in (("scale", MAX_LOG2_SCALE), ("rotate", MAX_ROTATION), ("shear", MAX_SHEAR))
-    }
-    shift = _symmetric((n, 2), 2 * MAX_SHIFT, generator) if "translate" in operations else torch.zeros(n, 2)
-    scale, cos, sin = 2 ** amounts["scale"], amounts["rotate"].cos(), amounts["rotate"].sin()
-    row_x = torch.stack([cos, amounts["shear"] * cos - sin], dim=1) * scale[:, None]
-    row_y = torch.stack([sin, amounts["shear"] * sin + cos], dim=1) * scale[:, None]
+    scale = 2 ** amounts.symmetric("scale", MAX_LOG2_SCALE)
+    angle = amounts.symmetric("rotate", MAX_ROTATION)[:, 0]
+    shear = amounts.symmetric("shear", MAX_SHEAR)[:, 0]
+    shift = amounts.symmetric("translate", 2 * MAX_SHIFT, columns=2)  # a side is 2 long
+    cos, sin = angle.cos(), angle.sin()
+    row_x = torch.stack([cos, shear * cos - sin], dim=1) * scale
+    row_y = torch.stack([sin, shear * sin + cos], dim=1) * scale
     matrix = torch.cat([torch.stack([row_x, row_y], dim=1), shift[:, :, None]], dim=2)
     return warp(images, matrix)
 
 
-def _cutout(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A mask (N, 1, H, W) with one square of zeros, mid-grey in [-1, 1], somewhere on each image."""
-    n, _, height, width = images.shape
-    centre = torch.rand((n, 2), generator=generator)
+def _cutout(images: Tensor, amounts: _Amounts) -> Tensor:
+    """A mask (N, 1, H, W) with one square of zeros, mid-grey in [-1, 1], somewhere on each image that is touched."""
+    _, _, height, width = images.shape
+    centre = amounts.uniform(2)
     rows = (torch.arange(height) + 0.5) / height
     columns = (torch.arange(width) + 0.5) / width
     off_y = (rows[None, :] - centre[:, :1]).abs() < CUTOUT_SIDE / 2
     off_x = (columns[None, :] - centre[:, 1:]).abs() < CUTOUT_SIDE / 2
-    return (~(off_y[:, :, None] & off_x[:, None, :]))[:, None].to(images)
+    hole = off_y[:, :, None] & off_x[:, None, :] & (amounts.touched() > 0)[:, None, None]
+    return (~hole)[:, None].to(images)

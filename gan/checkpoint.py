@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gan.ensemble import Ensemble
 from gan.networks import Network, Shape, build
 
 
@@ -18,28 +21,75 @@ class WeightsError(Exception):
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], key: str) -> None:
-    """Writes a run's state in one step: the file is the old one or the new one, never half of either.
+    """Writes a run's state; a kill at any moment leaves this one or the one before, never half of either.
+
+    The state before stays beside the new one, for :func:`load_state` to fall back to.
 
     Args:
         path: the file.
-        tensors: what :meth:`gan.trainer.Trainer.state` gave.
+        tensors: what :meth:`gan.trainer.Trainer.state` gave, and what else a caller keeps.
         key: names the data and parameters that the state belongs to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, {"key": key})
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, part, {"key": key, "sha256": _digest(plain)})
+    if path.exists():
+        path.replace(_before(path))
     part.replace(path)
 
 
-def load_state(path: Path, key: str) -> dict[str, Tensor] | None:
-    """The state in ``path``, or ``None`` when there is none that is whole and belongs to ``key``."""
+def load_state(path: Path, key: str, say: Callable[[str], None]) -> dict[str, Tensor] | None:
+    """The newest whole state in ``path`` or beside it; ``None`` when none is whole and belongs to ``key``.
+
+    Args:
+        path: the file.
+        key: see :func:`save_state`.
+        say: is told of a state that is damaged.
+    """
+    for file in (path, _before(path)):
+        try:
+            tensors = read_state(file, key)
+        except WeightsError as error:
+            say(f"{error}; taking the one before")
+            continue
+        if tensors is not None:
+            return tensors
+    return None
+
+
+def read_state(path: Path, key: str) -> dict[str, Tensor] | None:
+    """The state in one file, or ``None`` when there is no such file or it belongs to another key.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
     try:
         with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("key") != key:
-                return None
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError):
+            facts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
         return None
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: damaged ({error})") from error
+    if facts.get("key") != key:
+        return None
+    if facts.get("sha256") != _digest(tensors):
+        raise WeightsError(f"{path}: damaged (its content is not what was written)")
+    return tensors
+
+
+def _before(path: Path) -> Path:
+    return path.with_stem(f"{path.stem}.before")
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def save_network(folder: Path, part: str, network: Network, card: dict[str, Any]) -> str:
@@ -84,8 +134,34 @@ def load_network(folder: Path, part: str) -> tuple[Network, dict[str, Any]]:
 
 
 def load_generator(folder: Path) -> tuple[Network, dict[str, Any]]:
-    """The generator in ``folder`` and its card; see :func:`load_network`."""
-    return load_network(folder, "generator")
+    """The generator in ``folder`` and its card; see :func:`load_network`.
+
+    A card whose ``members`` lists the SHA-256 of further generators makes it an :class:`gan.ensemble.Ensemble` with
+    those in the folders that :func:`member_folder` names; the card's ``sha256`` is then that of all together.
+
+    Raises:
+        WeightsError: as there, or a member is not the one that the card lists.
+    """
+    first, card = load_network(folder, "generator")
+    if not card.get("members"):
+        return first, card
+    members = [first]
+    for index, digest in enumerate(card["members"], start=1):
+        member, of_member = load_network(member_folder(folder, index), "generator")
+        if of_member["sha256"] != digest:
+            raise WeightsError(f"{member_folder(folder, index)}: not the member that {folder} lists")
+        members.append(member)
+    return Ensemble(members), card | {"sha256": joined([card["sha256"], *card["members"]])}
+
+
+def member_folder(folder: Path, index: int) -> Path:
+    """Where member ``index`` of an ensemble lies; the first one is in the folder itself."""
+    return folder / f"member_{index}" if index else folder
+
+
+def joined(digests: list[str]) -> str:
+    """One name for several weights, as 64 hex digits; of one it is its own."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def load_critic(folder: Path) -> tuple[Network, dict[str, Any]]:

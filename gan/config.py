@@ -11,7 +11,7 @@ class Config:
     """Hyper-parameters of one conditional GAN; the defaults are those of the recipe ``wgan-gp``.
 
     Attributes:
-        kimg: budget, in thousands of real images shown to the critic.
+        kimg: budget, in thousands of real images shown to the critic; infinite where the caller counts otherwise.
         batch_size: real images a critic step; as many fake ones.
         n_critic: critic steps a generator step.
         critic_lr, generator_lr: learning rates of Adam.
@@ -30,6 +30,7 @@ class Config:
         family, width, latent_dim: the networks (see ``gan.networks``).
         ema_kimg: half-life of the averaged generator; 0 ships the last one.
         augment: operations of ``gan.augment`` on real and fake images.
+        adaptive: their strength follows the critic's overfitting (Karras et al. 2020); else it is 1.
         balance: 0 draws the classes as they come, 1 all equally often, between: in between.
         precision: ``float32`` or ``bfloat16`` for scores and images; the penalty is float32 always.
         compiled: one compiled graph a critic step; pays on a GPU alone.
@@ -58,6 +59,7 @@ class Config:
     latent_dim: int = 64
     ema_kimg: float = 5.0
     augment: tuple[str, ...] = ("translate", "scale", "rotate", "shear")
+    adaptive: bool = False
     balance: float = 0.5
     precision: str = "float32"
     compiled: bool = False

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from gan.checkpoint import load_generator
-from gan.sampler import BLOCK, Sampler
+from gan.sampler import Sampler
 from gan.seeds import stream
 
 MIXED = 16  # blocks that a stream draws, shuffles and hands out at a time
@@ -77,8 +77,8 @@ class Source:
         return [wanted.get(name, 0) for name in self.drawn]
 
     def block(self, label: int, block: int) -> Tensor:
-        """Images ``block * BLOCK`` and on of the generator's class ``label``, uint8 (BLOCK, C, H, W)."""
-        return self.sampler.draw(label, block * BLOCK, BLOCK)
+        """Block number ``block`` of the generator's class ``label``, uint8 (N, C, H, W)."""
+        return self.sampler.draw(label, block * self.sampler.block, self.sampler.block)
 
     def sample(self, image: Tensor, label: int) -> tuple[Any, int]:
         """What an ``ImageFolder`` would give for the image, uint8 (C, H, W): RGB whatever the generator draws."""
@@ -93,7 +93,7 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
     """A fixed number of synthetic images a class, drawn when they are first asked for.
 
     Item i is the same image whatever the order, the batches and the worker processes: the first ones are those of the
-    generator's first class. Drawing goes by blocks of :data:`gan.sampler.BLOCK`; what the cache does not hold is drawn
+    generator's first class. Drawing goes by blocks of :class:`gan.sampler.Sampler`; what the cache does not hold is drawn
     again, so let it hold the set, or use :class:`SyntheticStream` for a set that is too large for that.
 
     Args:
@@ -135,7 +135,8 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
         item %= len(self)
         label = int(np.searchsorted(self._stops, item, side="right"))
         index = item - (self._stops[label - 1] if label else 0)
-        return self.source.sample(self._block(label, index // BLOCK)[index % BLOCK], label)
+        block, place = divmod(index, self.source.sampler.block)
+        return self.source.sample(self._block(label, block)[place], label)
 
     def _block(self, label: int, block: int) -> Tensor:
         images = self._cache.pop((label, block), None)
@@ -198,13 +199,13 @@ class SyntheticStream(IterableDataset[tuple[Any, int]]):
 
     def _units(self) -> Iterator[_Unit]:
         """Block after block of every class, as long as one has any left."""
-        classes, seed = len(self.source.drawn), self.source.sampler.seed
+        classes, seed, size = len(self.source.drawn), self.source.sampler.seed, self.source.sampler.block
         block = 0
-        while self._counts is None or block * BLOCK < max(self._counts):
+        while self._counts is None or block * size < max(self._counts):
             for label in torch.randperm(classes, generator=stream(seed, "stream.classes", block)).tolist():
-                left = BLOCK if self._counts is None else self._counts[label] - block * BLOCK
+                left = size if self._counts is None else self._counts[label] - block * size
                 if left > 0:
-                    yield _Unit(label, block, min(left, BLOCK))
+                    yield _Unit(label, block, min(left, size))
             block += 1
 
     def _shuffled(self, group: int, units: list[_Unit]) -> Iterator[tuple[Any, int]]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gan.batches import to_pixels
+from gan.ensemble import Ensemble
 from gan.networks import Network
 from gan.seeds import stream
 
@@ -19,7 +20,8 @@ class Sampler:
     """Draws labelled images.
 
     Args:
-        generator: (z, labels) to images in [-1, 1]; put into eval mode and channels-last layout.
+        generator: (z, labels) to images in [-1, 1]; put into eval mode and channels-last layout. Of an ensemble of M,
+            image i comes from member i mod M.
         seed: names the sequence of images; the same seed gives the same images.
         device: where to run. On a CPU as many blocks are drawn at once as torch has threads.
     """
@@ -27,6 +29,7 @@ class Sampler:
     def __init__(self, generator: Network, seed: int, device: torch.device | str = "cpu") -> None:
         self.generator = generator.to(device).to(memory_format=torch.channels_last).eval()
         self.seed = seed
+        self.block = BLOCK * (len(generator.members) if isinstance(generator, Ensemble) else 1)
         self.device = torch.device(device)
 
     def draw(self, label: int, start: int, count: int) -> Tensor:
@@ -43,9 +46,9 @@ class Sampler:
         if count == 0:
             shape = self.generator.shape
             return torch.empty(0, shape.channels, shape.image_size, shape.image_size, dtype=torch.uint8)
-        first, last = start // BLOCK, (start + count - 1) // BLOCK
+        first, last = start // self.block, (start + count - 1) // self.block
         blocks = self._blocks(label, range(first, last + 1))
-        return torch.cat(blocks)[start - first * BLOCK :][:count]
+        return torch.cat(blocks)[start - first * self.block :][:count]
 
     def _blocks(self, label: int, blocks: range) -> list[Tensor]:
         threads = torch.get_num_threads()
@@ -61,7 +64,8 @@ class Sampler:
 
     @torch.inference_mode()
     def _block(self, label: int, block: int) -> Tensor:
-        z = torch.randn(BLOCK, self.generator.shape.latent_dim, generator=stream(self.seed, "latent", label, block))
-        labels = torch.full((BLOCK,), label, dtype=torch.int64)
+        draws = stream(self.seed, "latent", label, block)
+        z = torch.randn(self.block, self.generator.shape.latent_dim, generator=draws)
+        labels = torch.full((self.block,), label, dtype=torch.int64)
         images = self.generator(z.to(self.device), labels.to(self.device)).float()
         return to_pixels(images).contiguous().cpu()

@@ -67,6 +67,8 @@ class Trainer:
         self.objective = Objective(config)
         self._gradients = _compiled(self.objective, critic) if config.compiled else self._eager_gradients
         self.done = 0  # iterations
+        self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
+        self.lr_scale = 1.0  # on both learning rates, lowered after a divergence
 
     @classmethod
     def on_images(cls, config: Config, data: Labelled, seed: int, device: torch.device) -> "Trainer":
@@ -79,14 +81,17 @@ class Trainer:
 
     # One iteration -----------------------------------------------------------------------------------------------
 
-    def iteration(self) -> Tensor:
+    def iteration(self, share: float | None = None) -> Tensor:
         """``n_critic`` critic steps and a generator step.
+
+        Args:
+            share: of the budget that is spent, in [0, 1], for a budget that is not counted in images.
 
         Returns:
             float32, the figures of :data:`FIGURES`, the critic's averaged over its steps; on the device, so that
             reading them is what waits for it. The gradients are the norms over all parameters.
         """
-        self._set_learning_rates()
+        self._set_learning_rates(self.done / self.config.iterations if share is None else share)
         critic_figures = [self._critic_step(step) for step in range(self.config.n_critic)]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step()
@@ -99,8 +104,8 @@ class Trainer:
         draws = stream(self.seed, "train.critic", self.done, step)
         labels, real = self._real(draws)
         with torch.no_grad(), self.objective.autocast(real):
-            fake = self.generator(self._latents(draws), labels)
-        real, fake = (self._seen(images, draws) for images in (real, fake))
+            fake = self.generator(self.latents(draws), labels)
+        real, fake = (self.seen(images, draws) for images in (real, fake))
         labels = labels[:: config.packing]
         alpha = None
         if self.objective.penalised(self.done * config.n_critic + step):
@@ -123,9 +128,9 @@ class Trainer:
         labels = self._labels(draws).to(self.device)
         self.critic.requires_grad_(False)
         with self.objective.autocast(labels):
-            fake = self.generator(self._latents(draws), labels)
-        fake = self._seen(fake, draws)
-        real = self._seen(self.source.draw(labels.cpu(), draws), draws) if self.objective.loss.paired else None
+            fake = self.generator(self.latents(draws), labels)
+        fake = self.seen(fake, draws)
+        real = self.seen(self.source.draw(labels.cpu(), draws), draws) if self.objective.loss.paired else None
         loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -145,6 +150,15 @@ class Trainer:
             decay = 0.5 ** (config.images_per_iteration / half_life)
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
 
+    @torch.no_grad()
+    def fakes(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """What the generator, not its average, draws by now; leaves its state alone. (N, C, H, W) in [-1, 1]."""
+        self.generator.eval()
+        with self.objective.autocast(latents):
+            images = self.generator(latents, labels)
+        self.generator.train()
+        return images.float()
+
     # Parts ---------------------------------------------------------------------------------------------------------
 
     def _labels(self, draws: torch.Generator) -> Tensor:
@@ -156,12 +170,13 @@ class Trainer:
         labels = self._labels(draws)
         return labels.to(self.device), self.source.draw(labels, draws)
 
-    def _latents(self, draws: torch.Generator) -> Tensor:
+    def latents(self, draws: torch.Generator) -> Tensor:
+        """Random vectors for a batch, float32 (batch_size, latent_dim), on the device."""
         return torch.randn(self.config.batch_size, self.config.latent_dim, generator=draws).to(self.device)
 
-    def _seen(self, images: Tensor, draws: torch.Generator) -> Tensor:
+    def seen(self, images: Tensor, draws: torch.Generator) -> Tensor:
         """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
-        images = augment(images.float(), self.config.augment, draws)
+        images = augment(images.float(), self.config.augment, draws, self.strength)
         packed = images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
         return packed.contiguous(memory_format=torch.channels_last)
 
@@ -170,10 +185,11 @@ class Trainer:
         group = max(1, self.config.minibatch_std)
         return max(1, round(self.config.penalty_fraction * judged / group)) * group
 
-    def _set_learning_rates(self) -> None:
+    def _set_learning_rates(self, share: float) -> None:
         config = self.config
-        left = 1 - self.done / config.iterations
-        factor = min(1.0, left / config.lr_decay) if config.lr_decay else 1.0
+        factor = self.lr_scale
+        if config.lr_decay:
+            factor *= min(1.0, (1 - share) / config.lr_decay)
         if config.lr_warmup:
             factor *= min(1.0, (self.done + 1) * config.images_per_iteration / (1000 * config.lr_warmup))
         self.critic_optimizer.param_groups[0]["lr"] = config.critic_lr * factor
@@ -184,12 +200,12 @@ class Trainer:
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, as named tensors."""
         tensors = {"done": torch.tensor(self.done)}
+        tensors |= {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in ("strength", "lr_scale")}
         for name in ("generator", "critic", "ema"):
-            weights = getattr(self, name).state_dict()
-            tensors |= {f"{name}/{key}": value.contiguous() for key, value in weights.items()}
+            tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()}
         for name in ("generator_optimizer", "critic_optimizer"):
             for index, slots in getattr(self, name).state_dict()["state"].items():
-                tensors |= {f"{name}/{index}/{slot}": value.contiguous() for slot, value in slots.items()}
+                tensors |= {f"{name}/{index}/{slot}": value for slot, value in slots.items()}
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -212,6 +228,7 @@ class Trainer:
                 slots.setdefault(int(index), {})[slot] = _channels_last(value)
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
         self.done = int(tensors["done"])
+        self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
 
 
 def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network:

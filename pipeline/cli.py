@@ -14,10 +14,6 @@ from pipeline.errors import UserError
 from pipeline.runtime import prepare
 from pipeline.workspace import Workspace
 
-STAGES = {
-    "ingest": "Decode, de-duplicate and split the source into data/store.",
-    "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
-}
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 UNMET = 1  # what was required is not so
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
@@ -56,22 +52,26 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
     raise KeyboardInterrupt
 
 
-def _stage_command(name: str, help_text: str) -> click.Command:
-    return click.Command(
-        name, callback=partial(_run_stage, name), help=f"{help_text} A stage of dvc.yaml; takes no options."
-    )
-
-
-def _run_stage(name: str) -> None:
+def _run_stage(name: str, dry_run: bool = False) -> None:
     from pipeline.params import load_params
 
     workspace = Workspace()
     params = load_params(workspace.params)
-    importlib.import_module(f"pipeline.stages.{name}").run(params, workspace)
+    stage = importlib.import_module(f"pipeline.stages.{name}")
+    (stage.dry_run if dry_run else stage.run)(params, workspace)
 
 
-for _name, _help in STAGES.items():
-    main.add_command(_stage_command(_name, _help))
+@main.command()
+def ingest() -> None:
+    """Decode, de-duplicate and split the source into data/store. A stage of dvc.yaml."""
+    _run_stage("ingest")
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Print memory, iterations and time it would take; no more.")
+def train(dry_run: bool) -> None:
+    """Train the conditional GAN; resumes where a killed run left off. A stage of dvc.yaml."""
+    _run_stage("train", dry_run)
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """``params.yaml`` as frozen typed models: the one place for defaults, bounds and messages."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-LOOP = {"grid_kimg", "checkpoint_seconds"}  # choices of the train stage, not of the GAN
+Operation = Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
+# choices of the train stage, not of the GAN
+LOOP = {"minutes", "seeds", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
 
 
 class Section(BaseModel):
@@ -92,10 +95,18 @@ class DataParams(Section):
 
 
 class TrainParams(Section):
-    """The conditional GAN and its budget. What may be null is then as the recipe says (``gan.recipes``)."""
+    """The conditional GAN and its budget, ``kimg`` or ``minutes``. What else may be null is then as the recipe says.
+
+    Attributes:
+        augment: operations at full strength; ``auto`` chooses by the set's size, see :func:`gan.augment.choose`.
+        seeds: generators, each from a seed of its own, that sampling draws from in turn.
+        rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
+    """
 
     recipe: Literal["wgan-gp", "wgan-lp", "wgan", "gan", "dcgan", "r3"] = "wgan-gp"
-    kimg: Positive = 100.0
+    kimg: Positive | None = 100.0
+    minutes: Positive | None = None
+    seeds: Annotated[int, Field(ge=1, le=16)] = 1
     batch_size: Annotated[int, Field(ge=2)] = 64
     loss: Literal["wasserstein", "logistic", "hinge", "least_squares", "relativistic"] | None = None
     n_critic: Count | None = None
@@ -117,27 +128,28 @@ class TrainParams(Section):
     width: Annotated[int, Field(ge=4, le=512)] = 32
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
     ema_kimg: NotNegative = 5.0
-    augment: tuple[Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"], ...] = (
-        "translate",
-        "scale",
-        "rotate",
-        "shear",
-    )
+    augment: tuple[Operation, ...] | Literal["auto"] = ("translate", "scale", "rotate", "shear")
     balance: Fraction = 0.5
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compiled: Literal["auto"] | bool = "auto"
+    rollbacks: Annotated[int, Field(ge=0, le=10)] = 3
+    snapshot_kimg: Positive = 20.0
     grid_kimg: Positive = 20.0
     checkpoint_seconds: NotNegative = 20.0
 
     @property
     def config(self) -> Config:
-        """The GAN's own configuration; what is ``auto`` is still to be settled by the device."""
+        """The GAN's own configuration; what is ``auto`` is still to be settled by the device and the set."""
         fields = self.model_dump(exclude={"recipe", "device", "precision", "compiled", *LOOP})
+        fields["kimg"] = math.inf if self.kimg is None else self.kimg
+        fields["augment"] = () if self.augment == "auto" else self.augment
         return Config.of(self.recipe, **fields)
 
     @model_validator(mode="after")
     def _possible(self) -> "TrainParams":
+        if (self.kimg is None) == (self.minutes is None):
+            raise ValueError("give the budget as kimg or as minutes, and null for the other one")
         config = self.config
         if config.kimg * 1000 < config.images_per_iteration:
             raise ValueError(

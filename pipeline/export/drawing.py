@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.sampler import BLOCK
 from pipeline.errors import UserError
 from pipeline.export.filters import Verdict
 from pipeline.export.source import Source
@@ -83,6 +82,7 @@ class Drawing:
         self.tallies = tallies
         self.drawing_seconds = self.judging_seconds = 0.0
         self._source, self._pool, self._ahead = source, pool, ahead
+        self._size = source.sampler.block
 
     def __iter__(self) -> Iterator[Kept]:
         for block in in_order(self._pool, self._work, self._jobs(), self._ahead):
@@ -91,8 +91,8 @@ class Drawing:
     def _jobs(self) -> Iterator[tuple[int, int]]:
         """Classes and blocks to draw; with filters on, a class goes on until it is seen to be full."""
         for label, wanted in enumerate(self._source.plan.wanted):
-            block = self.tallies[label].drawn // BLOCK
-            while self._missing(label) and (self._source.filters.on or block * BLOCK < wanted):
+            block = self.tallies[label].drawn // self._size
+            while self._missing(label) and (self._source.filters.on or block * self._size < wanted):
                 yield label, block
                 block += 1
 
@@ -102,7 +102,7 @@ class Drawing:
     def _work(self, job: tuple[int, int]) -> _Block:
         label, block = job
         began = time.perf_counter()
-        images = self._source.sampler.draw(label, block * BLOCK, BLOCK).numpy()
+        images = self._source.sampler.draw(label, block * self._size, self._size).numpy()
         drawn = time.perf_counter()
         verdict = self._source.filters.judge(label, images)
         return _Block(label, block, images, verdict, drawn - began, time.perf_counter() - drawn)
@@ -110,8 +110,8 @@ class Drawing:
     def _kept(self, block: _Block) -> Iterator[Kept]:
         self.drawing_seconds += block.drawing_seconds
         self.judging_seconds += block.judging_seconds
-        tally, first = self.tallies[block.label], block.number * BLOCK
-        accepted = np.logical_and.reduce([np.ones(BLOCK, dtype=bool), *block.verdict.passed.values()])
+        tally, first = self.tallies[block.label], block.number * self._size
+        accepted = np.logical_and.reduce([np.ones(self._size, dtype=bool), *block.verdict.passed.values()])
         start = tally.drawn - first
         for place in (np.flatnonzero(accepted[start:]) + start)[: self._missing(block.label)].tolist():
             tally.add(accepted, block.verdict, slice(start, place + 1))
@@ -119,7 +119,7 @@ class Drawing:
             scores = {name: float(values[place]) for name, values in block.verdict.scores.items()}
             yield Kept(block.label, first + place, block.images[place], scores)
         if self._missing(block.label):
-            tally.add(accepted, block.verdict, slice(start, BLOCK))
+            tally.add(accepted, block.verdict, slice(start, self._size))
             self._check(block.label)
 
     def _check(self, label: int) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan.sampler import BLOCK
 from pipeline.export.source import Source
 from pipeline.formats.encoding import Encoding, encode
 from pipeline.runtime import one_thread, usable_cores
@@ -38,19 +37,19 @@ def estimate(source: Source, encoding: Encoding) -> Estimate:
     Raises:
         UserError: no image of these draws passes the filters.
     """
-    labels = np.flatnonzero(source.plan.wanted)
+    labels, block = np.flatnonzero(source.plan.wanted), source.sampler.block
     tried = labels[np.linspace(0, len(labels) - 1, min(BLOCKS, len(labels))).round().astype(int)].tolist()
     with one_thread():
         began = time.perf_counter()
         blocks = [_kept(source, label) for label in tried]
         drawn = time.perf_counter()
         images = [image for block in blocks for image in block]
-        samples = images or [image for split in source.real.values() for image in split.images[:BLOCK]]
+        samples = images or [image for split in source.real.values() for image in split.images[:block]]
         size = sum(len(encode(image, encoding)) for image in samples)
         encoded = time.perf_counter()
-    acceptance = len(images) / (BLOCK * len(tried)) if tried else 1.0
+    acceptance = len(images) / (block * len(tried)) if tried else 1.0
     draws = sum(source.plan.wanted) / max(acceptance, source.min_acceptance)
-    seconds = draws * (drawn - began) / max(1, BLOCK * len(tried))
+    seconds = draws * (drawn - began) / max(1, block * len(tried))
     each = max(1, len(samples))
     seconds += source.plan.total * (encoded - drawn) / each
     return Estimate(source.plan.total * size / each, seconds / usable_cores(), acceptance)
@@ -58,6 +57,6 @@ def estimate(source: Source, encoding: Encoding) -> Estimate:
 
 def _kept(source: Source, label: int) -> np.ndarray:
     """The images of the first block of a class that every filter passes, uint8 (N, C, H, W)."""
-    images = source.sampler.draw(label, 0, BLOCK).numpy()
+    images = source.sampler.draw(label, 0, source.sampler.block).numpy()
     passed = source.filters.judge(label, images).passed.values()
     return images[np.logical_and.reduce([np.ones(len(images), dtype=bool), *passed])]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from gan.networks import Network
-from gan.sampler import BLOCK, Sampler
+from gan.sampler import Sampler
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import features
 from pipeline.errors import UserError
@@ -162,7 +162,7 @@ class CriticRank:
     def __init__(self, critic: Network, sampler: Sampler, labels: Sequence[int], share: float) -> None:
         self._critic, self._lines = critic, {}
         for label in labels:
-            pilot = (sampler.draw(label, start, BLOCK).numpy() for start in range(0, PILOT, BLOCK))
+            pilot = (sampler.draw(label, start, sampler.block).numpy() for start in range(0, PILOT, sampler.block))
             scores = np.concatenate([self.score(Draws(label, images, None)) for images in pilot])
             self._lines[label] = float(np.quantile(scores, share))
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.networks import Network
-from gan.sampler import BLOCK, Sampler
+from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.export.inventory import place
 from pipeline.export.rows import mark
@@ -42,7 +42,7 @@ def remake(folder: Path, about: About, generator: Network, sample: int | None, s
     """
     sampler = Sampler(generator, about.seed)
     images, problems = 0, []
-    blocks = _blocks(_chosen(folder / MANIFEST, sample, seal))
+    blocks = _blocks(_chosen(folder / MANIFEST, sample, seal), sampler.block)
     with one_thread(), ThreadPoolExecutor(usable_cores()) as pool:
         for found in in_order(pool, lambda rows: _compare(sampler, about, rows), blocks, 2 * usable_cores()):
             images += found.images
@@ -62,16 +62,16 @@ def _chosen(manifest: Path, sample: int | None, seal: str) -> Iterator[Row]:
     return (row for number, row in enumerate(synthetic) if number in places)
 
 
-def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _blocks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     """Rows that the sampler makes at once."""
-    return (list(block) for _, block in groupby(rows, lambda row: (row.label_index, row.index // BLOCK)))
+    return (list(block) for _, block in groupby(rows, lambda row: (row.label_index, row.index // size)))
 
 
 def _compare(sampler: Sampler, about: About, rows: list[Row]) -> Compared:
-    label, start = rows[0].label_index, rows[0].index // BLOCK * BLOCK
+    label, start = rows[0].label_index, rows[0].index // sampler.block * sampler.block
     if start < 0 or not 0 <= label < len(about.classes):
         return Compared(len(rows), [f"{place(row.file, row.name)}: no such class or index" for row in rows])
-    images = sampler.draw(label, start, BLOCK).numpy()
+    images = sampler.draw(label, start, sampler.block).numpy()
     problems = []
     for row in rows:
         data = encode(images[row.index - start], about.encoding, mark(about, label, row.index))

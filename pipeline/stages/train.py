@@ -4,224 +4,118 @@ A run's state lies in ``.augmint/train`` while it is in work: DVC may remove a s
 state must outlive that. It is keyed by everything that the result depends on, and goes when the stage ends.
 """
 
-import csv
-import hashlib
-import json
-import time
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
-from gan.checkpoint import load_state, save_network, save_state, sha256
-from gan.config import Config
-from gan.networks import Network
-from gan.sampler import Sampler
+from gan.checkpoint import member_folder, sha256
 from gan.seeds import derive
-from gan.trainer import FIGURES, Labelled, Trainer
+from gan.trainer import Labelled, Trainer
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import UserError
-from pipeline.params import Params, TrainParams
+from pipeline.params import Params
 from pipeline.progress import Progress, track
-from pipeline.report.pictures import grid
 from pipeline.store import Store
+from pipeline.training import plan
+from pipeline.training.interrupt import deferred
+from pipeline.training.output import draw, ship
+from pipeline.training.run import Run, Setting
+from pipeline.training.settings import choose_device, gan_config
+from pipeline.training.snapshots import Judge
 from pipeline.workspace import Workspace
 
-GRID_COLUMNS = 12
-CURVE_POINTS = 100
+STORE_FILES = ("images.npy", "labels.npy", "summary.json")
 
 
 def run(params: Params, workspace: Workspace) -> None:
     """Trains and writes ``models/``, ``plots/train/`` and ``metrics/train.json``.
 
+    Of an ensemble the first member lies there as a single generator would, the others in ``member_<i>`` below.
+
     Raises:
         UserError: no ingested set, a class without a train image, no such device, or a run that diverged.
     """
-    store = Store.open(workspace.store)
-    device = choose_device(params.train.device)
-    config = gan_config(params.train, device)
-    work = Run(config, store, params.seed, device, workspace.scratch / "train")
-    if work.trainer.done:
-        print(f"train: goes on from {work.kimg:.1f} kimg")
-    with track(config.iterations * config.images_per_iteration, "train", "images", work.images) as progress:
-        try:
-            work.train(progress, params.train)
-        except KeyboardInterrupt:
-            work.save()
-            progress.say(f"train: stopped at {work.kimg:.1f} kimg; `dvc repro` goes on from there")
-            raise
+    setting = _setting(params, workspace)
+    count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):
-        figures = work.ship(models)
-        work.draw(plots)
-        write_json(metrics, figures)
-    remove(work.folder)
+        figures: list[dict[str, Any]] = []  # of the members so far, the last one first
+        for index in reversed(range(count)):  # the first one's card lists the others
+            work = _member(setting, params.seed, index, workspace)
+            _train(work, _name(index))
+            others = [one["generator"] for one in reversed(figures)] if index == 0 else []
+            figures.append(ship(work, member_folder(models, index), others))
+            draw(work, member_folder(plots, index))
+        first, *others = reversed(figures)
+        write_json(metrics, first | ({"members": others} if others else {}))
+    for index in range(count):
+        remove(_scratch(workspace, index))
 
 
-def choose_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu`` or ``cuda`` stands for.
+def dry_run(params: Params, workspace: Workspace) -> None:
+    """Prints what a run would take; writes nothing.
 
     Raises:
-        UserError: ``cuda`` where there is none.
+        UserError: as :func:`run`, but for divergence.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("train.device: cuda is asked for, but torch sees no CUDA device; use auto or cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    setting = _setting(params, workspace)
+    trainer = _trainer(setting, params.seed)
+    print(plan.describe(trainer, setting.store, params.train.minutes))
+    seconds = plan.seconds_per_iteration(trainer)
+    total = 60 * params.train.minutes if params.train.minutes else seconds * setting.config.iterations
+    print(
+        f"train: {seconds:.3f} s an iteration, {total / 60:.1f} minutes in all, times {params.train.seeds} generators"
+    )
+    print(f"train: recipe {params.train.recipe}, resolved:\n{plan.settings(setting.config)}")
 
 
-def gan_config(params: TrainParams, device: torch.device) -> Config:
-    """The GAN's own configuration; ``auto`` takes bfloat16 where the hardware has it, and compiles on a GPU."""
-    precision, compiled = params.precision, params.compiled
-    if precision == "auto":
-        fast = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-        precision = "bfloat16" if fast else "float32"
-    if compiled == "auto":
-        compiled = device.type == "cuda"
-    return replace(params.config, precision=precision, compiled=compiled)
+def _setting(params: Params, workspace: Workspace) -> Setting:
+    store = Store.open(workspace.store)
+    device = choose_device(params.train.device)
+    counts = store.split("train").counts(len(store.classes)).tolist()
+    if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
+        raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")
+    config = gan_config(params.train, device, counts)
+    data = {name: sha256(store.folder / name) for name in STORE_FILES}
+    return Setting(params.train, config, store, data, device, Judge(store, params.seed))
 
 
-class Run:
-    """One training run: the trainer, its curves, and the state on disk."""
-
-    def __init__(self, config: Config, store: Store, seed: int, device: torch.device, folder: Path) -> None:
-        split = store.split("train")
-        empty = [name for name, n in zip(store.classes, split.counts(len(store.classes)), strict=True) if n == 0]
-        if empty:
-            raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")
-        self.config, self.store, self.seed, self.folder = config, store, seed, folder
-        self.trainer = Trainer.on_images(config, Labelled(split.images, split.labels, len(store.classes)), seed, device)
-        self.curve: list[Tensor] = []  # rows of kimg and FIGURES
-        self._sum, self._count = torch.zeros(len(FIGURES)), 0
-        self._key = self._identity()
-        self._resume()
-
-    @property
-    def images(self) -> int:
-        """Real images shown to the critic so far."""
-        return self.trainer.done * self.config.images_per_iteration
-
-    @property
-    def kimg(self) -> float:
-        """The same in thousands."""
-        return self.images / 1000
-
-    def train(self, progress: Progress, params: TrainParams) -> None:
-        """Runs to the end of the budget.
-
-        Raises:
-            UserError: a figure is not finite any more.
-        """
-        saved = time.monotonic()
-        every = max(1, self.config.iterations // CURVE_POINTS)
-        grid_every = max(1, round(params.grid_kimg * 1000 / self.config.images_per_iteration))
-        while self.trainer.done < self.config.iterations:
-            self._sum += self.trainer.iteration().cpu()
-            self._count += 1
-            done = self.trainer.done
-            if done % every == 0 or done == self.config.iterations:
-                self._add_point()
-            if done % grid_every == 0 or done == self.config.iterations:
-                self._grid().save(self._grid_file())
-            progress.advance(self.config.images_per_iteration, self._note())
-            if time.monotonic() - saved >= params.checkpoint_seconds:
-                self.save()
-                saved = time.monotonic()
-
-    def ship(self, folder: Path) -> dict[str, object]:
-        """Writes the averaged generator and the critic with their cards; returns the figures for DVC."""
-        card = {
-            "family": self.config.family,
-            "classes": list(self.store.classes),
-            "channels": self.store.channels,
-            "image_size": self.store.image_size,
-            "kimg": self.kimg,
-            "seed": self.seed,
-        }
-        trainer = self.trainer
-        digest = save_network(folder, "generator", trainer.ema, card | {"part": "generator"})
-        save_network(folder, "critic", trainer.critic, card | {"part": "critic"})
-        last = dict(zip(FIGURES, self.curve[-1][1:].tolist(), strict=True))
-        return {
-            "kimg": self.kimg,
-            "iterations": trainer.done,
-            "precision": self.config.precision,
-            "generator": digest,
-            "generator_parameters": _size(trainer.ema),
-            "critic_parameters": _size(trainer.critic),
-            **{name: float(f"{value:.6g}") for name, value in last.items()},
-        }
-
-    def draw(self, folder: Path) -> None:
-        """Writes the curves and the sample grids, the last one as ``samples.png``."""
-        grids = folder / "grids"
-        grids.mkdir(parents=True)
-        with (folder / "curves.csv").open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["kimg", *FIGURES])
-            writer.writerows([f"{value:.6g}" for value in row.tolist()] for row in self.curve)
-        for picture in sorted(self.folder.glob("grid_*.png")):
-            (grids / picture.name).write_bytes(picture.read_bytes())
-        self._grid().save(folder / "samples.png")
-
-    def save(self) -> None:
-        """Writes the resumable state."""
-        tensors = self.trainer.state() | {"run/sum": self._sum, "run/count": torch.tensor(self._count)}
-        if self.curve:
-            tensors["run/curve"] = torch.stack(self.curve)
-        save_state(self.folder / "state.safetensors", tensors, self._key)
-
-    def _resume(self) -> None:
-        tensors = load_state(self.folder / "state.safetensors", self._key)
-        if tensors is None:
-            remove(self.folder)
-            self.folder.mkdir(parents=True)
-            return
-        self._sum, self._count = tensors.pop("run/sum"), int(tensors.pop("run/count"))
-        self.curve = list(tensors.pop("run/curve", torch.empty(0)))
-        self.trainer.load_state(tensors)
-
-    def _identity(self) -> str:
-        """A hash of all that the result depends on: a state of anything else must not be taken up."""
-        parts = {
-            "config": repr(self.config),
-            "seed": self.seed,
-            "data": [sha256(self.store.folder / name) for name in ("images.npy", "labels.npy", "summary.json")],
-            "device": self.trainer.device.type,
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-    def _add_point(self) -> None:
-        figures = self._sum / self._count
-        if not figures.isfinite().all():
-            raise UserError(
-                f"train: diverged before {self.kimg:.1f} kimg ({self._note()}); lower train.critic_lr and "
-                "train.generator_lr, or raise train.penalty_weight"
-            )
-        self.curve.append(torch.cat([torch.tensor([self.kimg]), figures]))
-        self._sum, self._count = torch.zeros(len(FIGURES)), 0
-
-    def _note(self) -> str:
-        row = self._sum / self._count if self._count else self.curve[-1][1:]
-        named = dict(zip(FIGURES, row.tolist(), strict=True))
-        return (
-            f"critic {named['critic_loss']:.3f}, generator {named['generator_loss']:.3f}, "
-            f"score gap {named['score_gap']:.3f}, penalty {named['penalty']:.4f}"
-        )
-
-    def _grid_file(self) -> Path:
-        return self.folder / f"grid_{self.images:09d}_images.png"
-
-    def _grid(self) -> Image.Image:
-        sampler = Sampler(self.trainer.ema, derive(self.seed, "train.grid"), self.trainer.device)
-        rows = [sampler.draw(label, 0, GRID_COLUMNS).numpy() for label in range(len(self.store.classes))]
-        return grid(np.stack(rows), self.store.classes)
+def _trainer(setting: Setting, seed: int) -> Trainer:
+    split = setting.store.split("train")
+    data = Labelled(split.images, split.labels, len(setting.store.classes))
+    return Trainer.on_images(setting.config, data, seed, setting.device)
 
 
-def _size(network: Network) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def _member(setting: Setting, seed: int, index: int, workspace: Workspace) -> Run:
+    own = derive(seed, "train.member", index) if index else seed
+    return Run(setting, own, _scratch(workspace, index), print)
+
+
+def _train(work: Run, name: str) -> None:
+    """Runs to the end of the budget; when stopped, leaves the state and a generator to look at."""
+    setting, budget = work.setting, work.budget
+    print(plan.describe(work.trainer, setting.store, setting.params.minutes))
+    with deferred() as stop, track(budget.total, name, budget.unit, budget.units(work.share)) as progress:
+        work.say = progress.say
+        try:
+            work.train(progress, stop)
+        except KeyboardInterrupt:
+            _leave(work, progress)
+            raise
+        work.save()
+        plan.tell_peak(progress, setting.device)
+
+
+def _leave(work: Run, progress: Progress) -> None:
+    work.save()
+    work.save_generator()
+    progress.say(
+        f"train: stopped at {work.kimg:.1f} kimg; `dvc repro` goes on from there, and "
+        f"`augmint sample --model {work.folder}` draws from the generator as it is"
+    )
+
+
+def _scratch(workspace: Workspace, index: int) -> Path:
+    return workspace.scratch / (f"train_{index}" if index else "train")
+
+
+def _name(index: int) -> str:
+    return f"train: member {index}" if index else "train"

@@ -1,9 +1,15 @@
-"""Differentiable augmentation: what it leaves alone, and that gradients pass."""
+"""Differentiable augmentation: what it leaves alone, that gradients pass, and when it grows stronger."""
 
+import numpy as np
 import pytest
 import torch
 
-from gan.augment import OPERATIONS, augment
+from gan.augment import ADAPTIVE_BELOW, GEOMETRIC, OPERATIONS, OVERFITTING_TARGET, RAMP_KIMG, adapted, augment, choose
+from gan.batches import Batches
+from gan.config import Config
+from gan.networks import Network, Shape
+from gan.probe import EVERY, Probe
+from gan.trainer import Labelled, Trainer, fresh_network
 
 
 def draws(seed: int = 0) -> torch.Generator:
@@ -54,3 +60,60 @@ def test_cutout_blanks_about_its_share() -> None:
     holes = (augment(torch.ones(256, 1, 20, 20), ("cutout",), draws()) == 0).float().mean()
     # a square of 0.4 x 0.4 whose centre may lie at the border: 0.16 at most, a part of it outside
     assert 0.08 < holes < 0.16
+
+
+def test_strength_is_the_chance_that_an_operation_touches_an_image() -> None:
+    images = torch.rand(2000, 1, 8, 8, generator=draws(3))
+    untouched = (augment(images, ("brightness",), draws(), 0.3) == images).flatten(1).all(1).float().mean()
+    assert untouched == pytest.approx(0.7, abs=0.05)
+    assert augment(images, OPERATIONS, draws(), 0.0) is images
+
+
+def test_operations_touch_independently_of_each_other() -> None:
+    flat = torch.full((4000, 1, 8, 8), 0.5)
+    seen = augment(flat, ("brightness", "cutout"), draws(), 0.5).flatten(1)
+    brightened, cut = seen.max(1).values != 0.5, seen.min(1).values == 0
+    assert (brightened & cut).float().mean() == pytest.approx(0.25, abs=0.04)
+
+
+def test_strength_rises_with_overfitting_and_stays_in_its_bounds() -> None:
+    images = round(1000 * RAMP_KIMG / 4)
+    assert adapted(0.5, OVERFITTING_TARGET + 0.1, images) == pytest.approx(0.75)
+    assert adapted(0.5, OVERFITTING_TARGET - 0.1, images) == pytest.approx(0.25)
+    assert adapted(0.9, 1.0, images) == 1.0
+    assert adapted(0.1, 0.0, images) == 0.0
+
+
+def test_auto_augments_small_sets_by_their_median_class() -> None:
+    assert choose([10, 100_000, 20]) == GEOMETRIC
+    assert choose([ADAPTIVE_BELOW] * 3) == ()
+
+
+class ByHeart(Network):
+    """A critic that gives 1 to the images it was shown, as they are, and -1 to all others."""
+
+    def __init__(self, shape: Shape, images: torch.Tensor) -> None:
+        super().__init__(shape)
+        self.known, self.bias = images.flatten(1), torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        nearest = torch.cdist(images.flatten(1), self.known).min(dim=1).values
+        return torch.where(nearest < 1e-3, 1.0, -1.0) + self.bias
+
+
+def test_an_adaptive_run_augments_as_long_as_its_critic_knows_the_images_by_heart() -> None:
+    rng = np.random.default_rng(0)
+    few, unseen = (Labelled(rng.integers(0, 255, (n, 1, 8, 8), dtype=np.uint8), np.arange(n) % 2, 2) for n in (8, 64))
+    config = Config(kimg=6, batch_size=64, width=4, latent_dim=4, adaptive=True)
+    shape, cpu = Shape(8, 1, 2, latent_dim=4, width=4), torch.device("cpu")
+    critic = ByHeart(shape, torch.from_numpy(few.images) / 127.5 - 1)
+    source = Batches(few.images, few.labels, 2, 0.0, cpu)
+    trainer = Trainer(config, fresh_network(config, "generator", shape, 0), critic, source, 0)
+    probe, strengths = Probe(trainer, few, unseen), []
+    for look in range(10):
+        trainer.done = look * EVERY
+        probe.after_iteration()
+        strengths.append(trainer.strength)
+    step = EVERY * config.images_per_iteration / (1000 * RAMP_KIMG)
+    assert strengths == pytest.approx([step * (look + 1) for look in range(10)])
+    assert trainer.state()["strength"] == trainer.strength

@@ -5,9 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gan.batches import to_pixels
+from gan.ensemble import Ensemble
 from gan.networks import Shape, build
 from gan.sampler import BLOCK, Sampler
-from gan.seeds import derive
+from gan.seeds import derive, stream
 
 torch.manual_seed(0)
 GENERATOR = build("resnet", "generator", Shape(8, 1, classes=3, latent_dim=4, width=8))
@@ -23,6 +25,18 @@ def test_any_request_is_a_slice_of_the_one_sequence(start: int, count: int) -> N
 def test_seed_and_label_name_other_sequences() -> None:
     assert not torch.equal(Sampler(GENERATOR, seed=6).draw(1, 0, 8), WHOLE[:8])
     assert not torch.equal(Sampler(GENERATOR, seed=5).draw(2, 0, 8), WHOLE[:8])
+
+
+def test_members_of_an_ensemble_take_turns() -> None:
+    members = [build("resnet", "generator", GENERATOR.shape) for _ in range(3)]
+    sampler = Sampler(Ensemble(members), seed=5)
+    whole = sampler.draw(1, 0, 3 * BLOCK)
+    assert torch.equal(sampler.draw(1, 50, 100), whole[50:150])
+    z = torch.randn(3 * BLOCK, 4, generator=stream(5, "latent", 1, 0))
+    labels = torch.ones(BLOCK, dtype=torch.int64)
+    with torch.inference_mode():
+        for turn, member in enumerate(members):
+            assert torch.equal(whole[turn::3], to_pixels(member(z[turn::3], labels)))
 
 
 def test_images_of_a_sequence_differ() -> None:

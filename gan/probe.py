@@ -1,0 +1,112 @@
+"""What a run in work is asked about itself: how its critic judges images it has and has not seen, and what it draws.
+
+Nothing here moves a weight; all draws come from streams named after the iteration.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan.augment import adapted
+from gan.batches import Batches
+from gan.health import Classes, overfitting, separation, sign_overfitting
+from gan.seeds import stream
+from gan.trainer import Labelled, Trainer
+
+EVERY = 8  # iterations between two looks at the scores: some 2 % of the time
+MEMORY = 0.9  # weight of the past in the averages: about 10 looks of one batch each
+LEAST_HELD_OUT = 50  # images; the mean score of fewer says too little
+CLASSES, IMAGES, LEAST = 16, 16, 8  # whose pixels are looked at: classes, images of each, real ones of each at least
+SCORES = ("train", "fake", "held_out", "train_sign", "difference_variance")
+CENTRED = {"logistic", "hinge"}  # losses by which the sign of a score says real or fake
+
+
+class Probe:
+    """Running averages of the critic's scores on real, held-out and fake images of the same labels.
+
+    Args:
+        trainer: the run.
+        train: the images that it learns from.
+        held_out: images of the same classes that nothing learns from; a few do not count.
+    """
+
+    def __init__(self, trainer: Trainer, train: Labelled, held_out: Labelled) -> None:
+        self.trainer = trainer
+        self.known = len(held_out.labels) >= LEAST_HELD_OUT
+        self.mean = torch.full((len(SCORES),), torch.nan)
+        labels = held_out.labels if self.known else train.labels
+        self._present = torch.from_numpy(np.unique(labels))  # a small held-out set may lack a class
+        images = held_out.images if self.known else train.images
+        places = np.searchsorted(self._present.numpy(), labels)
+        self._held_out = Batches(images, places, len(self._present), 0.0, trainer.device)
+        self._labels, self._real = _some_of_each(train)
+
+    def after_iteration(self) -> None:
+        """Looks at the scores when their time has come, and moves an adaptive augmentation."""
+        if self.trainer.done % EVERY:
+            return
+        scores = self._scores()
+        self.mean = scores if self.mean.isnan().any() else torch.lerp(scores, self.mean, MEMORY)
+        if self.trainer.config.adaptive and self.overfitting is not None:
+            images = EVERY * self.trainer.config.images_per_iteration
+            self.trainer.strength = adapted(self.trainer.strength, self.overfitting, images)
+
+    @property
+    def overfitting(self) -> float | None:
+        """ADA's r_v, or r_t where there are too few held-out images and the loss gives the scores a zero."""
+        scores = self._named()
+        if not scores:
+            return None
+        if self.known:
+            return overfitting(scores["train"], scores["held_out"], scores["fake"])
+        return sign_overfitting(scores["train_sign"]) if self.trainer.config.loss in CENTRED else None
+
+    def signals(self) -> dict[str, float]:
+        """What ``gan.health`` judges, by name, as far as it is known by now."""
+        found: dict[str, float | None] = {"overfitting": self.overfitting}
+        if scores := self._named():
+            found["separation"] = separation(scores["train"], scores["fake"], scores["difference_variance"])
+        if self._real is not None:
+            drawn = self._drawn()
+            found |= {"diversity": drawn.diversity(self._real), "label_contrast": drawn.contrast(self._real)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _named(self) -> dict[str, float]:
+        return {} if self.mean.isnan().any() else dict(zip(SCORES, self.mean.tolist(), strict=True))
+
+    @torch.no_grad()
+    def _scores(self) -> Tensor:
+        """Of one batch of each kind, all of the same labels; float32 as in ``SCORES``."""
+        trainer, config = self.trainer, self.trainer.config
+        draws = stream(trainer.seed, "train.probe", trainer.done)
+        places = self._held_out.draw_labels(config.batch_size // config.packing, draws)
+        places = places.repeat_interleave(config.packing)
+        labels = self._present[places]
+        held_out = self._held_out.draw(places, draws)
+        train = trainer.source.draw(labels, draws)
+        labels = labels.to(trainer.device)
+        fake = trainer.fakes(trainer.latents(draws), labels)
+        seen = [trainer.seen(images, draws) for images in (train, fake, held_out)]
+        with trainer.objective.autocast(train):
+            of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
+        means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
+        return torch.stack([*means, (of_train - of_fake).var()]).cpu()
+
+    def _drawn(self) -> Classes:
+        trainer = self.trainer
+        labels = torch.from_numpy(self._labels).repeat_interleave(IMAGES)
+        draws = stream(trainer.seed, "train.spread", trainer.done)
+        z = torch.randn(len(labels), trainer.config.latent_dim, generator=draws)
+        images = trainer.fakes(z.to(trainer.device), labels.to(trainer.device)).cpu().numpy()
+        return Classes.of(list(images.reshape(len(self._labels), IMAGES, -1)))
+
+
+def _some_of_each(train: Labelled) -> tuple[np.ndarray, Classes | None]:
+    """Labels of some classes with enough real images, evenly chosen, and their images' statistics."""
+    counts = np.bincount(train.labels, minlength=train.classes)
+    enough = np.flatnonzero(counts >= LEAST)
+    if len(enough) == 0:
+        return enough, None
+    labels = enough[np.unique(np.linspace(0, len(enough) - 1, min(CLASSES, len(enough))).astype(int))]
+    rows = [np.flatnonzero(train.labels == label)[: 16 * IMAGES] for label in labels]
+    return labels, Classes.of([train.images[some].reshape(len(some), -1) / 127.5 - 1 for some in rows])

@@ -1,0 +1,1 @@
+"""What turns the GAN's loop into a run: its plan, its budget, its state on disk, its health and what it ships."""

@@ -1,0 +1,43 @@
+"""The GAN's configuration, once device and data are known."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from gan.augment import choose
+from gan.config import Config
+from pipeline.errors import UserError
+from pipeline.params import TrainParams
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu`` or ``cuda`` stands for.
+
+    Raises:
+        UserError: ``cuda`` where there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device: cuda is asked for, but torch sees no CUDA device; use auto or cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int]) -> Config:
+    """What ``auto`` stands for: bfloat16 where the hardware has it, compiled on a GPU, augmented by the set's size.
+
+    Args:
+        params: the choices.
+        device: where the run will be.
+        counts: train images a class.
+    """
+    precision, compiled, config = params.precision, params.compiled, params.config
+    if precision == "auto":
+        fast = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+        precision = "bfloat16" if fast else "float32"
+    if compiled == "auto":
+        compiled = device.type == "cuda"
+    if params.augment == "auto":
+        config = replace(config, augment=choose(counts), adaptive=True)
+    return replace(config, precision=precision, compiled=compiled)
