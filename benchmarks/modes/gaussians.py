@@ -14,8 +14,6 @@ from gan.trainer import Trainer
 SCALE = 5.0  # the paper's grid runs from -4 to 4; images from -1 to 1
 DEVIATION = 0.05 / SCALE
 SAMPLES = 2500  # as in PacGAN (Lin et al. 2018)
-LATENT = 2
-HIDDEN = 128
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Points:
 
 
 class Generator(Network):
-    """z (N, 2) to points (N, 2, 1, 1)."""
+    """z (N, latent_dim) to points (N, 2, 1, 1)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
@@ -79,9 +77,8 @@ class Critic(Network):
 
 
 def trainer(config: Config, seed: int) -> Trainer:
-    """Fresh networks on fresh points."""
-    shape = Shape(1, 2, classes=1, latent_dim=LATENT, width=HIDDEN)
-    config = replace(config, latent_dim=LATENT, augment=())
+    """Fresh networks of ``config.width`` units a layer on fresh points."""
+    shape = Shape(1, 2, classes=1, latent_dim=config.latent_dim, width=config.width)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "gaussians.init"))
         generator = Generator(shape)
@@ -92,7 +89,7 @@ def trainer(config: Config, seed: int) -> Trainer:
 @torch.no_grad()
 def sample(network: Network, seed: int, count: int = SAMPLES) -> Tensor:
     """Points (count, 2) of a trained generator."""
-    z = torch.randn(count, LATENT, generator=stream(seed, "gaussians.latent"))
+    z = torch.randn(count, network.shape.latent_dim, generator=stream(seed, "gaussians.latent"))
     return network(z, torch.zeros(count, dtype=torch.int64)).flatten(1)
 
 
