@@ -17,6 +17,7 @@ from gan.trainer import Trainer, fresh_network
 
 SAMPLES = 26_000  # as in VEEGAN (Srivastava et al. 2017) and PacGAN
 CHUNK = 1000
+SETTINGS = {"kimg": 200, "batch_size": 64, "width": 16, "latent_dim": 64, "augment": ()}
 
 
 @dataclass(frozen=True)
