@@ -245,7 +245,7 @@ def _adam(network: nn.Module, lr: float, config: Config) -> torch.optim.Adam:
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
-    """The layout of the networks' own weights, which the fused optimiser takes for granted of its moments."""
+    """The layout of the networks' own weights, which the fused optimiser takes for granted of gradients and moments."""
     return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
@@ -264,7 +264,7 @@ def _compiled(objective: Objective, critic: nn.Module) -> Callable[..., Tensor]:
         parameters = {name: parameter.detach() for name, parameter in critic.named_parameters()}
         found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
         for name, parameter in critic.named_parameters():
-            parameter.grad = found[name]
+            parameter.grad = _channels_last(found[name])
         return figures
 
     return gradients

@@ -20,7 +20,7 @@ class MinibatchStd(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C + 1, H, W)."""
         n, _, height, width = x.shape
-        groups = x.float().view(n // self.group, self.group, -1)
+        groups = x.float().reshape(n // self.group, self.group, -1)
         # the epsilon keeps the derivative of the root finite where all images are the same
         spread = (groups.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=1)
         channel = spread.repeat_interleave(self.group).view(n, 1, 1, 1).expand(n, 1, height, width)

@@ -10,22 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan.networks.conditioning import Modulation, Projection, Style
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
-
-
-class Modulation(nn.Module):
-    """Normalises each image over channels and space, then scales and shifts its channels by the style."""
-
-    def __init__(self, channels: int, style_dim: int) -> None:
-        super().__init__()
-        self.affine = nn.Linear(style_dim, 2 * channels)
-        nn.init.zeros_(self.affine.bias)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """x (N, C, H, W), style (N, S) to (N, C, H, W)."""
-        scale, shift = self.affine(style)[:, :, None, None].chunk(2, dim=1)
-        return F.group_norm(x, 1) * (1 + scale) + shift
 
 
 class UpBlock(nn.Module):
@@ -56,7 +43,7 @@ class Generator(Network):
         super().__init__(shape)
         widths = [shape.width_at(level) for level in range(shape.levels, -1, -1)]
         style_dim = 2 * shape.latent_dim
-        self.embed = nn.Embedding(shape.classes, shape.latent_dim)
+        self.style = Style(shape.classes, shape.latent_dim)
         self.stem = nn.Linear(style_dim, widths[0] * shape.base**2)
         self.blocks = nn.ModuleList(UpBlock(i, o, style_dim) for i, o in pairwise(widths))
         self.last_norm = Modulation(widths[-1], style_dim)
@@ -65,7 +52,7 @@ class Generator(Network):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
         shape = self.shape
-        style = torch.cat([z, self.embed(labels)], dim=1)
+        style = self.style(z, labels)
         x = self.stem(style).view(len(z), -1, shape.base, shape.base)
         for block in self.blocks:
             x = block(x, style)
@@ -102,14 +89,11 @@ class Critic(Network):
         statistics = [MinibatchStd(shape.minibatch_std)] if shape.minibatch_std else []
         last = DownBlock(widths[-1] + len(statistics), widths[-1], down=False)
         self.blocks = nn.ModuleList([*blocks, *statistics, last])
-        self.score = nn.Linear(widths[-1], 1)
-        self.embed = nn.Embedding(shape.classes, widths[-1])
-        nn.init.normal_(self.embed.weight, std=widths[-1] ** -0.5)
+        self.head = Projection(shape.classes, widths[-1])
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
         x = self.from_image(images)
         for block in self.blocks:
             x = block(x)
-        h = F.relu(x).mean(dim=(2, 3))
-        return self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1)
+        return self.head(F.relu(x).mean(dim=(2, 3)), labels)

@@ -1,0 +1,1 @@
+"""Mode coverage on sets whose modes are known: 25 Gaussians in the plane, and stacked digits."""

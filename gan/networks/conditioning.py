@@ -1,0 +1,45 @@
+"""How the label enters a network: a style that modulates the generator, a projection in the critic's score."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Modulation(nn.Module):
+    """Normalises each image over channels and space, then scales and shifts its channels by the style."""
+
+    def __init__(self, channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(style_dim, 2 * channels)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """x (N, C, H, W), style (N, S) to (N, C, H, W)."""
+        scale, shift = self.affine(style)[:, :, None, None].chunk(2, dim=1)
+        return F.group_norm(x, 1) * (1 + scale) + shift
+
+
+class Style(nn.Module):
+    """The latent vector and an embedding of the label, side by side."""
+
+    def __init__(self, classes: int, latent_dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(classes, latent_dim)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """z (N, latent_dim), labels int64 (N,) to (N, 2 latent_dim)."""
+        return torch.cat([z, self.embed(labels)], dim=1)
+
+
+class Projection(nn.Module):
+    """The score of Miyato & Koyama 2018: a linear function of the features, plus their product with the label's own."""
+
+    def __init__(self, classes: int, features: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+        self.embed = nn.Embedding(classes, features)
+        nn.init.normal_(self.embed.weight, std=features**-0.5)
+
+    def forward(self, h: Tensor, labels: Tensor) -> Tensor:
+        """h (N, features), labels int64 (N,) to scores (N,)."""
+        return self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1)

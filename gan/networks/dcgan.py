@@ -1,0 +1,87 @@
+"""Plain convolutional generator and critic: DCGAN (Radford et al. 2016) for any size, with labels, without batch norm.
+
+Kept from the paper: strided 4x4 convolutions instead of pooling, ReLU in the generator, leaky ReLU of slope 0.2 in the
+critic, tanh at the end. What differs:
+
+- No batch norm, so that an image never depends on its batch: the generator is normalised per image and modulated by
+  (z, label), the critic is not normalised.
+- The label enters the critic by projection (Miyato & Koyama 2018).
+- A 3x3 convolution at full resolution in either network and one at the critic's coarsest level (as in Miyato et al.
+  2018, table 3), so that 8x8 images too get some depth.
+- Weights start at He's scale instead of 0.02, which fades out where nothing renormalises.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan.networks.conditioning import Modulation, Projection, Style
+from gan.networks.minibatch import MinibatchStd
+from gan.networks.shape import Network, Shape
+
+SLOPE = 0.2
+
+
+class UpBlock(nn.Module):
+    """Normalises, modulates, rectifies, and doubles the resolution by a transposed convolution."""
+
+    def __init__(self, inputs: int, outputs: int, style_dim: int) -> None:
+        super().__init__()
+        self.norm = Modulation(inputs, style_dim)
+        self.up = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """x (N, inputs, H, W), style (N, S) to (N, outputs, 2H, 2W)."""
+        return self.up(F.relu(self.norm(x, style)))
+
+
+class Generator(Network):
+    """z (N, latent_dim) and labels (N,) to images (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        widths = [shape.width_at(level) for level in range(shape.levels, -1, -1)]
+        style_dim = 2 * shape.latent_dim
+        self.style = Style(shape.classes, shape.latent_dim)
+        self.stem = nn.Linear(style_dim, widths[0] * shape.base**2)
+        self.blocks = nn.ModuleList(UpBlock(i, o, style_dim) for i, o in pairwise(widths))
+        self.last_norm = Modulation(widths[-1], style_dim)
+        self.to_image = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
+        shape = self.shape
+        style = self.style(z, labels)
+        x = self.stem(style).view(len(z), -1, shape.base, shape.base)
+        for block in self.blocks:
+            x = block(x, style)
+        x = torch.tanh(self.to_image(F.relu(self.last_norm(x, style))))
+        return x[:, :, : shape.image_size, : shape.image_size]
+
+
+class Critic(Network):
+    """Images (N, C, H, W) and labels (N,) to scores (N,); no layer sees more than one image, but for minibatch_std."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        widths = [shape.width_at(level) for level in range(shape.levels + 1)]
+        layers: list[nn.Module] = [_rectified(nn.Conv2d(shape.channels, widths[0], 3, padding=1))]
+        layers += [_rectified(nn.Conv2d(i, o, 4, stride=2, padding=1)) for i, o in pairwise(widths)]
+        if shape.minibatch_std:
+            layers.append(MinibatchStd(shape.minibatch_std))
+        layers.append(_rectified(nn.Conv2d(widths[-1] + bool(shape.minibatch_std), widths[-1], 3, padding=1)))
+        self.layers = nn.Sequential(*layers)
+        side = shape.image_size >> shape.levels  # a strided convolution rounds down, and yet looks at every pixel
+        self.head = Projection(shape.classes, widths[-1] * side**2)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
+        return self.head(self.layers(images).flatten(1), labels)
+
+
+def _rectified(layer: nn.Conv2d) -> nn.Sequential:
+    nn.init.kaiming_normal_(layer.weight, SLOPE)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return nn.Sequential(layer, nn.LeakyReLU(SLOPE))
