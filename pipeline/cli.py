@@ -3,7 +3,6 @@
 import importlib
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn

@@ -12,7 +12,6 @@ from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.runtime import SPINS
 
-
 STAGES = ("ingest", "train", "evaluate", "export", "classify")
 
 
