@@ -93,8 +93,8 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
     """A fixed number of synthetic images a class, drawn when they are first asked for.
 
     Item i is the same image whatever the order, the batches and the worker processes: the first ones are those of the
-    generator's first class. Drawing goes by the sampler's blocks; what the cache does not hold is drawn again, so let it
-    hold the set, or use :class:`SyntheticStream` for a set that is too large for that.
+    generator's first class. Drawing goes by the sampler's blocks; what the cache does not hold is drawn again, so let
+    it hold the set, or use :class:`SyntheticStream` for a set that is too large for that.
 
     Args:
         model_dir: holds ``generator.safetensors`` and its card.
