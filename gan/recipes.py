@@ -7,8 +7,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "wgan-gp": {"loss": "wasserstein", "penalty": "two_sided", "penalty_weight": 5.0, "n_critic": 2},
     # Petzka et al. 2018: only gradients above 1 are punished
     "wgan-lp": {"loss": "wasserstein", "penalty": "one_sided", "penalty_weight": 5.0, "n_critic": 2},
-    # Arjovsky et al. 2017: clipped weights, many critic steps, DCGAN's networks; without momentum Adam is their
-    # RMSProp. The bound is wider than their 0.01, with which scores fade out where no batch norm rescales them.
+    # Arjovsky et al. 2017: clipped weights, many critic steps, DCGAN's networks; without momentum Adam is their RMSProp
+    # (nearly). The bound is wider than their 0.01, with which scores fade out where no batch norm rescales them.
     "wgan": {
         "family": "dcgan",
         "loss": "wasserstein",

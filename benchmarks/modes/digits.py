@@ -61,7 +61,7 @@ def sample(network: Network, seed: int, count: int = SAMPLES) -> Tensor:
 
 @cache
 def classifier() -> tuple[KNeighborsClassifier, float]:
-    """Three nearest neighbours among three quarters of the digits, and the accuracy on the quarter that is left."""
+    """Three nearest neighbours among three quarters of the single digits; its accuracy on the others."""
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images, labels, test_size=0.25, random_state=0, stratify=labels)
     train_images, test_images, train_labels, test_labels = parts
