@@ -24,7 +24,7 @@ INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
 class Commands(click.Group):
-    """Turns what a user can mend into one message and exit code 2."""
+    """Turns what a user can mend into one message and exit code 2, or 75 if it may pass by itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; see the class."""
@@ -34,7 +34,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             click.echo(f"augmint: {error}", err=True)
-            ctx.exit(2)
+            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
             ctx.exit(INTERRUPTED)

@@ -22,7 +22,8 @@ from gan.sampler import Sampler
 from gan.seeds import derive
 from gan.trainer import FIGURES, Labelled, Trainer
 from pipeline.atomic import remove, replacing, write_json
-from pipeline.errors import UserError
+from pipeline.errors import BusyError, UserError
+from pipeline.locks import alone
 from pipeline.params import Params, TrainParams
 from pipeline.progress import Progress, track
 from pipeline.report.pictures import grid
@@ -38,7 +39,19 @@ def run(params: Params, workspace: Workspace) -> None:
 
     Raises:
         UserError: no ingested set, a class without a train image, no such device, or a run that diverged.
+        BusyError: another training is in work in this folder, or the GPU has no room.
     """
+    with alone(workspace.scratch / "train.lock", "a training"):
+        try:
+            _train(params, workspace)
+        except torch.OutOfMemoryError as error:
+            raise BusyError(
+                f"train: the GPU has no room ({error}); wait for what else is on it, or lower train.batch_size or "
+                "train.width"
+            ) from None
+
+
+def _train(params: Params, workspace: Workspace) -> None:
     store = Store.open(workspace.store)
     device = choose_device(params.train.device)
     config = gan_config(params.train, device)
