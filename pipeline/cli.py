@@ -104,5 +104,22 @@ def results() -> None:
     print_results(Workspace())
 
 
+@main.command()
+@click.option("--cron", help='When to refresh by itself, such as "0 3 * * *"; without it, by hand alone.')
+@click.option("--timezone", default="UTC", show_default=True, help="Of --cron, such as Europe/Berlin.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the server listens.")
+@click.option("--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="The same.")
+@click.option("--worker", is_flag=True, help="Deploy prefect.yaml and start a worker.")
+def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -> None:
+    """Run the pipeline by Prefect: on a schedule, and on request in its UI.
+
+    Starts a Prefect server unless one runs there already, or PREFECT_API_URL names one, and the flows' deployments.
+    Everything that was started ends with this command.
+    """
+    from pipeline.flows import serving
+
+    serving.serve(cron, timezone, host, port, worker)
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 
-from prefect.automations import Automation
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from prefect.events import EventTrigger, ResourceSpecification
 from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import Posture
+from prefect.events.schemas.automations import AutomationCore, Posture
 
 from pipeline.flows.names import TAG
 from pipeline.flows.runs import TRAINER_TAG
@@ -29,11 +28,11 @@ def prepare() -> None:
             client.create_automation(dead_runs())
 
 
-def dead_runs() -> Automation:
+def dead_runs() -> AutomationCore:
     """Ends a run as Crashed when it has sent no heartbeat for :data:`SILENCE`."""
     ends = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
     heartbeat = "prefect.flow-run.heartbeat"
-    return Automation(
+    return AutomationCore(
         name=DEAD_RUNS,
         description=f"No heartbeat for {SILENCE.seconds} seconds: the process of the run, or its machine, is gone.",
         trigger=EventTrigger(
@@ -47,13 +46,12 @@ def dead_runs() -> Automation:
             posture=Posture.Proactive,
             within=SILENCE,
         ),
-        actions=[
-            ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: the process of this run is gone")
-        ],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: the process of this run is gone")],
     )
 
 
-def ensure_pool(client: SyncPrefectClient, name: str) -> None:
+def ensure_pool(name: str) -> None:
     """Makes a process work pool called ``name`` unless there is a pool of that name."""
-    if name not in {pool.name for pool in client.read_work_pools(limit=200)}:
-        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+    with get_client(sync_client=True) as client:
+        if name not in {pool.name for pool in client.read_work_pools(limit=200)}:
+            client.create_work_pool(WorkPoolCreate(name=name, type="process"))

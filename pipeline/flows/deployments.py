@@ -1,0 +1,30 @@
+"""The deployments of ``augmint serve``; those of a worker stand in prefect.yaml, under the same names."""
+
+from prefect import serve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.schedules import Cron
+
+from pipeline.flows.augment import augment
+from pipeline.flows.names import TAG
+from pipeline.flows.refresh import refresh
+from pipeline.flows.server import prepare
+
+ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
+
+
+def deployments(cron: str | None, timezone: str) -> list[RunnerDeployment]:
+    """All flows, to be started by hand; ``refresh`` by the clock too if ``cron`` says when."""
+    schedule = Cron(cron, timezone) if cron else None
+    module = EntrypointType.MODULE_PATH
+    made = [
+        refresh.to_deployment("nightly", schedule=schedule, concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
+        augment.to_deployment("manual", concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
+    ]
+    return [deployment for deployment in made if isinstance(deployment, RunnerDeployment)]
+
+
+def serve_all(cron: str | None, timezone: str) -> None:
+    """Runs the flows in the folder that this is called in, as their server says, until it is interrupted."""
+    prepare()
+    serve(*deployments(cron, timezone), print_starting_message=False)
