@@ -2,13 +2,14 @@
 
     python guard.py COMMAND...
 
-Standard input is the pipe by which the holder holds it: when the pipe ends (the holder closed it, or was killed), and on
-SIGTERM and SIGINT, the command's whole process group gets SIGINT, then SIGTERM, then SIGKILL. SIGTERM to ``dvc`` alone
-would leave its stage running, and a signal to the holder's group does not reach a guard in a session of its own.
+Standard input is the pipe by which the holder holds it: when the pipe ends (the holder closed it, or was killed), and
+on SIGTERM and SIGINT, the command's whole process group gets SIGINT, then SIGTERM, then SIGKILL. SIGTERM to ``dvc``
+alone would leave its stage running, and a signal to the holder's group does not reach a guard in a session of its own.
 
 Imports the standard library alone, so that it starts at once.
 """
 
+import contextlib
 import os
 import selectors
 import signal
@@ -90,20 +91,17 @@ class Guard:
         return os.waitid(os.P_PID, self.process.pid, flags) is not None
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def _relay(source: int) -> bool:
-    """Passes on what is there; a holder that is gone must not block or break the command. False at the end."""
+    """Passes on what is there; False at the end. A holder that is gone must neither block nor break the command."""
     data = os.read(source, CHUNK)
-    try:
-        while data:
-            data = data[os.write(sys.stdout.fileno(), data) :]
-    except BrokenPipeError:
-        return True
+    left = data
+    with contextlib.suppress(BrokenPipeError):
+        while left:
+            left = left[os.write(sys.stdout.fileno(), left) :]
     return bool(data)
 
 

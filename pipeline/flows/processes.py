@@ -34,7 +34,8 @@ def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -
         errors="replace",
         start_new_session=True,  # out of reach of what is sent to the flow's group: it ends by its pipe
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         for line in process.stdout:
             take(line.rstrip("\n"))
