@@ -17,7 +17,6 @@ STAGES = {
     "ingest": "Decode, de-duplicate and split the source into data/store.",
     "train": "Train the conditional WGAN-GP; resumes where a killed run left off.",
     "evaluate": "Measure synthetic against held-out real images.",
-    "export": "Write the labelled synthetic set.",
     "classify": "Train classifiers with and without synthetic images; give the verdict.",
 }
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
@@ -69,6 +68,41 @@ def _stage_command(name: str, help_text: str) -> click.Command:
 
 for _name, _help in STAGES.items():
     main.add_command(_stage_command(_name, _help))
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Print the plan, its size and its time; write nothing.")
+@click.option("--force", is_flag=True, help="Export although a quality gate failed; the set says so.")
+def export(dry_run: bool, force: bool) -> None:
+    """Write the labelled synthetic set. A stage of dvc.yaml."""
+    from pipeline.params import load_params
+    from pipeline.stages import export as stage
+
+    workspace = Workspace()
+    params = load_params(workspace.params)
+    if force:
+        params = params.model_copy(update={"export": params.export.model_copy(update={"force": True})})
+    (stage.dry_run if dry_run else stage.run)(params, workspace)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="Make every synthetic image again, not a sample of them.")
+@click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="How many to make again.")
+@click.option("--model", type=click.Path(path_type=Path), help="Where the generator is.  [default: models, if there]")
+def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> None:
+    """Check an exported set: every digest, every count, every mark, and images made again from the generator.
+
+    Ends with 0 and one line if the set in FOLDER is what `augmint export` wrote, with 1 and a line for each file that
+    is not.
+    """
+    from pipeline.export.verify import verify as check
+
+    found = check(folder, None if everything else sample, model)
+    for problem in found.problems:
+        click.echo(problem)
+    click.echo(f"{folder}: {found}")
+    sys.exit(1 if found.problems else 0)
 
 
 @main.command()

@@ -122,18 +122,72 @@ class EvaluateParams(Section):
     embedder_steps: Count = 300
 
 
+Balance = Literal["max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]
+Band = tuple[Fraction, Fraction]
+
+
+class FilterParams(Section):
+    """Which draws are kept; each filter can be off. They know the train split alone; see ``pipeline.export.filters``.
+
+    Attributes:
+        confidence: the least and the most probability that a classifier may give the class asked for; null is off.
+        manifold: k: an image must lie within the distance to the k-th nearest neighbour of a train image of its class;
+            0 is off.
+        copies: an image must not be nearer to a train image than this quantile of train images are to each other;
+            0 is off.
+        critic: the share of each class that the critic scores lowest, which is dropped; 0 is off.
+        steps: training of the classifier, whose features the manifold is measured in.
+    """
+
+    confidence: Band | None = None
+    manifold: Annotated[int, Field(ge=0)] = 0
+    copies: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    critic: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    steps: Count = 300
+
+    @field_validator("confidence")
+    @classmethod
+    def _rises(cls, band: Band | None) -> Band | None:
+        if band is not None and band[0] >= band[1]:
+            raise ValueError(f"the band's low end ({band[0]}) must be below its high end ({band[1]})")
+        return band
+
+
 class ExportParams(Section):
     """Which synthetic set is written.
 
     Attributes:
-        balance: how many synthetic images a class gets; see :func:`pipeline.stages.export.plan`. ``max`` fills it to
+        balance: how many synthetic images a class gets; see :func:`pipeline.export.plan.wanted`. ``max`` fills it to
             the largest class, a whole number (500) to that many, a number with a point (2.0) makes that many for each
             real image.
-        include_real: the train split's images are part of the set, marked as real in the manifest.
+        classes: the same for single classes, by name.
+        include_real: which real images are part of the set, marked as real in the manifest.
+        min_acceptance: a class of which the filters pass less than this share stops the stage.
+        format: see :data:`pipeline.formats.FORMATS`.
+        encoding, quality: see :class:`pipeline.formats.encoding.Encoding`.
+        shard_images: images a shard of webdataset and parquet; some of them are in memory at once.
+        licence: of the set, as its card and metadata state it.
+        mark: each synthetic image file says that it is one.
+        force: exports although a gate of ``evaluate.gates`` failed; the set says so.
     """
 
-    balance: Literal["max"] | Count | Annotated[float, Field(gt=0, le=100)] = "max"
-    include_real: bool = False
+    balance: Balance = "max"
+    classes: dict[str, Balance] = {}
+    include_real: Literal["none", "train", "all"] = "none"
+    filters: FilterParams = FilterParams()
+    min_acceptance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    format: Literal["imagefolder", "webdataset", "parquet"] = "imagefolder"
+    encoding: Literal["png", "jpeg", "webp", "webp-lossless"] = "png"
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    shard_images: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]+$")] = "unknown"
+    mark: bool = True
+    force: bool = False
+
+    @field_validator("include_real", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> Any:
+        return {True: "train", False: "none"}[value] if isinstance(value, bool) else value
 
 
 class ClassifyParams(Section):
@@ -188,6 +242,17 @@ def load_params(path: Path) -> Params:
     except ValidationError as error:
         problems = [f"{path}:{line}: {text}" for line, text in sorted(_problems(error, content))]
         raise UserError("\n".join(problems)) from None
+
+
+def locate(path: Path, *keys: str) -> str:
+    """``params.yaml:12``, the line of one key: for values that only a stage can judge. Needs a valid file."""
+    line, node = 1, YAML(typ="rt").load(path.read_text())
+    for key in keys:
+        found = next((written for written in node if str(written) == key), None)
+        if found is None:
+            break
+        line, node = node.lc.key(found)[0] + 1, node[found]
+    return f"{path}:{line}"
 
 
 def _plain(node: Any) -> Any:

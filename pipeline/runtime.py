@@ -3,6 +3,8 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Waiting threads of OpenMP spin for milliseconds; with another program on the same cores that costs a training many
 # times its time. This many turns are microseconds: enough on idle cores, harmless on busy ones.
@@ -27,3 +29,16 @@ def prepare() -> None:
 def usable_cores() -> int:
     """The cores that this process may run on, one at least."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, torch computes each operation with one thread, so that results do not depend on the number of cores."""
+    import torch  # not before :func:`prepare`
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -41,7 +41,8 @@ class Workspace:
         return self.root / ".augmint"
 
     def metrics(self, name: str) -> Path:
-        """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality`` or ``utility``."""
+        """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality``, ``export`` or
+        ``utility``."""
         return self.root / "metrics" / f"{name}.json"
 
     def plots(self, stage: str) -> Path:

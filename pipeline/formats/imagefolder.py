@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.formats import png
+from pipeline.formats.base import Item, Written
 from pipeline.formats.names import folder_names
 
 
@@ -29,7 +30,11 @@ class ImageFolder:
         self.root = root
         self._folders = [f"images/{name}" for name in folder_names(classes)]
         for folder in self._folders:
-            (root / folder).mkdir(parents=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
+
+    def write_part(self, number: int, items: Sequence[Item]) -> list[Written]:  # noqa: ARG002
+        """Writes the images of one part."""
+        return [Written(*self.add(item.name, item.label, item.image, item.xmp)) for item in items]
 
     def add(self, name: str, label: int, image: np.ndarray, xmp: str | None = None) -> tuple[str, str]:
         """Writes one image; safe to call from several threads.

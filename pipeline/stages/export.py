@@ -1,217 +1,159 @@
-"""``export``: the labelled synthetic set, planned per class, drawn by the generator and written as an image folder."""
+"""``export``: the labelled synthetic set, planned per class, drawn by the generator and written as an image folder.
 
+A set in work lies in ``.augmint/export``, keyed by everything that it depends on; a killed export goes on from its
+finished parts. The set is moved into place when it is whole.
+"""
+
+import json
+import shutil
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from math import floor
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
+import PIL
+import torch
 from rich.console import Console
-from rich.table import Table
 
-from gan.sampler import Sampler
-from gan.seeds import derive
-from pipeline.atomic import replacing
+from gan.checkpoint import sha256
+from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import UserError
-from pipeline.formats.imagefolder import ImageFolder
-from pipeline.formats.manifest import ManifestWriter, Row
-from pipeline.generator import open_generator
+from pipeline.export.estimate import estimate
+from pipeline.export.parts import Work
+from pipeline.export.plan import Plan, make_plan
+from pipeline.export.seal import write_sums
+from pipeline.export.rows import describe, mark, rows
+from pipeline.export.source import Source, open_source
+from pipeline.export.writing import SetWriter
+from pipeline.formats import open_writer
+from pipeline.formats.encoding import Encoding
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
 from pipeline.params import Params
-from pipeline.progress import Progress, track
-from pipeline.provenance import Mark, version
-from pipeline.runtime import usable_cores
-from pipeline.store import Split, Store
+from pipeline.progress import track
+from pipeline.provenance import params_hash, revision, version
+from pipeline.store import Store
 from pipeline.workspace import Workspace
 
-MAX_THREADS = 8  # more would wait for the interpreter's lock
-CHUNK = 256  # images drawn at a time; two such chunks are all the images that are ever in memory
-PIECE = 32  # images that one writing thread takes at a time
+PART = 256  # images that are written, and recorded as written, at a time
 
 
 def run(params: Params, workspace: Workspace) -> None:
-    """Writes ``synthetic/``: the images by class, and ``manifest.parquet``.
-
-    The images are drawn on the CPU whatever device the generator was trained on, so that a machine without a GPU can
-    make each of them again.
+    """Writes ``synthetic/`` with its manifest and sums, and ``metrics/export.json``.
 
     Raises:
-        UserError: no ingested set, no usable generator, one that was trained on another set, a class name that cannot
-            be a folder's, or a disk that does not take the set.
+        UserError: no ingested set, no usable generator, one that was trained on another set, a failed quality gate, a
+            class that is unknown or of which the filters pass too little, a class name that cannot be a folder's, or
+            a disk that does not take the set.
     """
-    store = Store.open(workspace.store)
-    source = _source(params, workspace, store)
-    _say_plan(source, params)
+    store, plan = _planned(params, workspace)
+    overridden = _require(_quality(workspace), params.export.force)
+    source = open_source(params, workspace, store, plan)
+    about = describe(params, source, store, revision(workspace.root), overridden)
     try:
-        with replacing(workspace.synthetic) as (folder,):
-            drawing, writing = export(source, folder)
+        work = Work(workspace.scratch / "export", _identity(params, workspace, store))
+        layout = open_writer(work.set, about)
+        size = PART if params.export.format == "imagefolder" else params.export.shard_images
+        writer = SetWriter(source, work, layout, size, lambda entry: mark(about, entry.label, entry.index))
+        with track(plan.total, "export", "images") as progress:
+            writer.run(progress)
+        with ManifestWriter(work.set / MANIFEST, about) as manifest:
+            for record in writer.records():
+                manifest.extend(rows(about, params_hash(params), record))
+        layout.close()
+        seal = write_sums(work.set)
+        with replacing(workspace.synthetic, workspace.metrics("export")) as (folder, figures):
+            shutil.move(work.set, folder)
+            write_json(figures, _figures(params, plan, writer, about, seal))
+        remove(work.folder.parent)
     except OSError as error:
         raise UserError(
-            f"{workspace.synthetic}: cannot write the set ({error}); mend that and run `dvc repro export` again. "
-            "What was there before is untouched"
+            f"{workspace.synthetic}: cannot write the set ({error}); mend that and run `dvc repro export` again, which "
+            f"goes on where this run ended. What was there before is untouched; {workspace.scratch / 'export'} holds "
+            "what is finished of the new set"
         ) from None
-    if source.total:
-        share = drawing / writing
-        print(f"export: {source.total / writing:,.0f} images/s, the generator {share:.0%} of the time", file=sys.stderr)
+    if plan.total:
+        print(f"export: {plan.total:,} images; {writer.seconds}", file=sys.stderr)
 
 
-def plan(counts: Sequence[int], balance: str | int | float) -> list[int]:
-    """How many synthetic images each class gets.
+def dry_run(params: Params, workspace: Workspace) -> None:
+    """Prints the plan, and from a few blocks how large the set will be and how long it will take; writes nothing.
 
-    Args:
-        counts: real train images a class.
-        balance: ``"max"`` fills each class to the largest; a whole number fills each class to that many, real images
-            included; a float makes that many for each real image of the class, rounded half up.
-
-    Returns:
-        One number a class, 0 or more.
+    Raises:
+        UserError: as :func:`run`, as far as it can be known.
     """
-    if isinstance(balance, float):
-        return [floor(balance * count + 0.5) for count in counts]
-    target = max(counts) if isinstance(balance, str) else balance
-    return [max(0, target - count) for count in counts]
+    store, plan = _planned(params, workspace)
+    _require(_quality(workspace), params.export.force)
+    source = open_source(params, workspace, store, plan)
+    print(estimate(source, Encoding(params.export.encoding, params.export.quality)))
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Images of one class on their way to the disk.
-
-    Attributes:
-        label: index of the class.
-        indices: their numbers, int64 (N,); see :attr:`pipeline.formats.manifest.Row.index`.
-        images: uint8 (N, C, H, W).
-        synthetic: made by the generator, or real.
-    """
-
-    label: int
-    indices: np.ndarray
-    images: np.ndarray
-    synthetic: bool
-
-    def pieces(self) -> Iterator["Batch"]:
-        """The batch in parts of up to :data:`PIECE` images."""
-        for start in range(0, len(self.indices), PIECE):
-            part = slice(start, start + PIECE)
-            yield Batch(self.label, self.indices[part], self.images[part], self.synthetic)
-
-
-@dataclass
-class Source:
-    """What the set is made of; iterating gives its batches in a fixed order, class by class, real images first."""
-
-    classes: tuple[str, ...]
-    real: Split
-    sampler: Sampler
-    generator: str
-    wanted: list[int]
-    include_real: bool
-    seconds: float = 0.0
-
-    @property
-    def total(self) -> int:
-        """Images in the set."""
-        return sum(self.wanted) + (len(self.real) if self.include_real else 0)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for label, count in enumerate(self.wanted):
-            rows = np.flatnonzero(self.real.labels == label) if self.include_real else np.empty(0, np.int64)
-            for start in range(0, len(rows), CHUNK):
-                part = rows[start : start + CHUNK]
-                yield Batch(label, part, self.real.images[part], synthetic=False)
-            for start in range(0, count, CHUNK):
-                yield self._draw(label, start, min(CHUNK, count - start))
-
-    def _draw(self, label: int, start: int, count: int) -> Batch:
-        began = time.perf_counter()
-        images = self.sampler.draw(label, start, count).numpy()
-        self.seconds += time.perf_counter() - began
-        return Batch(label, np.arange(start, start + count), images, synthetic=True)
-
-    def row(self, batch: Batch, index: int, file: str, digest: str) -> Row:
-        """The manifest's row of one written image."""
-        seed, generator = (self.sampler.seed, self.generator) if batch.synthetic else (None, None)
-        name = self.classes[batch.label]
-        return Row(file, digest, name, batch.label, index, batch.synthetic, seed, generator, version())
-
-    def xmp(self, batch: Batch, index: int) -> str | None:
-        """The mark of a synthetic image; a real one has none."""
-        if not batch.synthetic:
-            return None
-        return Mark(self.generator, self.classes[batch.label], index, self.sampler.seed).xmp()
-
-
-def _source(params: Params, workspace: Workspace, store: Store) -> Source:
-    generator, card = open_generator(workspace.models, store)
-    real = store.split("train")
-    wanted = plan(real.counts(len(store.classes)).tolist(), params.export.balance)
-    sampler = Sampler(generator, derive(params.seed, "export.latent"))
-    return Source(store.classes, real, sampler, card["sha256"], wanted, params.export.include_real)
-
-
-def _say_plan(source: Source, params: Params) -> None:
-    counts = source.real.counts(len(source.classes)).tolist()
-    table = Table("class", title=f"export.balance: {params.export.balance}")
-    for heading in ("real", "synthetic", "together"):
-        table.add_column(heading, justify="right")
-    for name, real, wanted in zip(source.classes, counts, source.wanted, strict=True):
-        table.add_row(name, f"{real:,}", f"{wanted:,}", f"{real + wanted:,}")
-    Console(stderr=True).print(table)
-    for line in _warnings(source, counts, params):
+def _planned(params: Params, workspace: Workspace) -> tuple[Store, Plan]:
+    store = Store.open(workspace.store)
+    plan = make_plan(params.export, store, workspace.params)
+    Console(stderr=True).print(plan.table(f"export.balance: {params.export.balance}"))
+    for line in _warnings(plan, params):
         print(f"export: {line}", file=sys.stderr)
+    return store, plan
 
 
-def _warnings(source: Source, counts: list[int], params: Params) -> Iterator[str]:
-    if not any(source.wanted):
+def _warnings(plan: Plan, params: Params) -> Iterator[str]:
+    if not any(plan.wanted):
         yield (
             f"no synthetic image to make: balance {params.export.balance} asks for no more than the train split has "
-            f"(largest class {max(counts):,}). A whole number is a number of images a class; for twice the real ones "
-            "write 2.0"
+            f"(largest class {max(plan.train):,}). A whole number is a number of images a class; for twice the real "
+            "ones write 2.0"
         )
-    empty = [
-        name
-        for name, real, wanted in zip(source.classes, counts, source.wanted, strict=True)
-        if not wanted and not (source.include_real and real)
-    ]
-    if empty:
+    if plan.empty:
         yield (
-            f"no image in the folder of class {', '.join(empty)}: torchvision's ImageFolder reads such a set with "
-            "allow_empty=True, or set export.include_real: true"
+            f"no image in the folder of class {', '.join(plan.empty)}: torchvision's ImageFolder reads such a set with "
+            "allow_empty=True, or set export.include_real: train"
         )
 
 
-def export(source: Source, folder: Path) -> tuple[float, float]:
-    """Draws and writes everything; returns the seconds spent drawing, and in all."""
-    began = time.perf_counter()
-    writer = ImageFolder(folder, source.classes)
-    with ManifestWriter(folder / "manifest.parquet") as manifest, track(source.total, "export", "images") as progress:
-        _write(source, writer, manifest, progress)
-    writer.close()
-    return source.seconds, time.perf_counter() - began
+def _quality(workspace: Workspace) -> dict[str, Any]:
+    """The figures of ``evaluate``; DVC runs it before, a person may not have."""
+    try:
+        return json.loads(workspace.metrics("quality").read_text())
+    except FileNotFoundError:
+        print(f"export: no {workspace.metrics('quality')}: the gates are not checked", file=sys.stderr)
+        return {}
 
 
-def _write(source: Source, writer: ImageFolder, manifest: ManifestWriter, progress: Progress) -> None:
-    """Writes one batch in threads while the next one is drawn."""
+def _require(quality: dict[str, Any], force: bool) -> list[str]:
+    """The figures whose failed gates ``force`` overrides.
 
-    def write(piece: Batch) -> list[Row]:
-        rows = []
-        for index, image in zip(piece.indices.tolist(), piece.images, strict=True):
-            name = f"{'synthetic' if piece.synthetic else 'real'}-{index:06d}"
-            file, digest = writer.add(name, piece.label, image, source.xmp(piece, index))
-            rows.append(source.row(piece, index, file, digest))
-        return rows
+    Raises:
+        UserError: gates failed, and no ``force``.
+    """
+    failed = [gate["figure"] for gate in quality.get("gates", []) if not gate["passed"]]
+    if failed and not force:
+        raise UserError(f"the generator fails its gates: {', '.join(failed)}; export.force: true exports all the same")
+    return failed
 
-    def collect(pieces: list[Future[list[Row]]]) -> None:
-        for piece in pieces:
-            rows = piece.result()
-            manifest.extend(rows)
-            progress.advance(len(rows))
 
-    with ThreadPoolExecutor(min(MAX_THREADS, usable_cores())) as pool:
-        written: list[Future[list[Row]]] = []
-        for batch in source:
-            writing = [pool.submit(write, piece) for piece in batch.pieces()]
-            collect(written)
-            written = writing
-        collect(written)
+def _identity(params: Params, workspace: Workspace, store: Store) -> dict[str, Any]:
+    """All that the bytes of a part depend on."""
+    return {
+        "seed": params.seed,
+        "export": params.export.model_dump(exclude={"force"}),
+        "store": [sha256(store.folder / name) for name in ("images.npy", "labels.npy", "summary.json")],
+        "models": [sha256(path) for path in sorted(workspace.models.glob("*.safetensors"))],
+        "part": PART,
+        "versions": [version(), torch.__version__, PIL.__version__],
+    }
+
+
+def _figures(params: Params, plan: Plan, writer: SetWriter, about: About, seal: str) -> dict[str, Any]:
+    """The content of ``metrics/export.json``."""
+    classes = [
+        {"class": name, "wanted": wanted, "drawn": tally.drawn, "accepted": tally.accepted}
+        | {"rejected": dict(tally.rejected)}
+        for name, wanted, tally in zip(plan.classes, plan.wanted, writer.tallies, strict=True)
+    ]
+    return {
+        "images": plan.total,
+        "classes": classes,
+        "filters": params.export.filters.model_dump(),
+        "forced": bool(about.overridden),
+        "overridden": list(about.overridden),
+        "seal": seal,
+    }

@@ -43,3 +43,14 @@ def test_streams_are_told_apart_by_every_part_of_their_name() -> None:
     seeds = [derive(0), derive(1), derive(0, "a"), derive(0, "b"), derive(0, "a", 1), derive(0, "a", 2)]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_the_number_of_threads_changes_no_bit_and_stays_as_it_was() -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert torch.equal(Sampler(GENERATOR, seed=5).draw(1, 0, 3 * BLOCK), WHOLE)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -23,7 +23,8 @@ from pipeline.formats.imagefolder import ImageFolder as Writer
 from pipeline.formats.names import class_name
 from pipeline.params import ExportParams, Params
 from pipeline.provenance import Mark, read_mark
-from pipeline.stages.export import plan, run
+from pipeline.export.plan import wanted
+from pipeline.stages.export import run
 from pipeline.workspace import Workspace
 
 CLASSES = ("a/b", "cup", "tail")
@@ -81,14 +82,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     ],
 )
 def test_plan_by_hand(balance: str | int | float, expected: list[int]) -> None:
-    assert plan([110, 50, 1], balance) == expected
+    assert wanted([110, 50, 1], [balance] * 3) == expected
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1), st.integers(1, 20_000))
 def test_plan_never_takes_away_and_reaches_its_number(counts: list[int], number: int) -> None:
-    for target, wanted in ((max(counts), plan(counts, "max")), (number, plan(counts, number))):
-        assert all(want >= 0 for want in wanted)
-        assert [count + want for count, want in zip(counts, wanted, strict=True)] == [max(c, target) for c in counts]
+    for target, balance in ((max(counts), "max"), (number, number)):
+        made = wanted(counts, [balance] * len(counts))
+        assert all(want >= 0 for want in made)
+        assert [count + want for count, want in zip(counts, made, strict=True)] == [max(c, target) for c in counts]
 
 
 def test_torchvision_reads_the_set_and_the_manifest_describes_it(tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""Drawing until every class has its quota: blocks side by side in threads, kept in a fixed order.
+
+Which draws are kept depends on their order alone, so the number of threads moves nothing but the time.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from gan.sampler import BLOCK
+from pipeline.errors import UserError
+from pipeline.export.filters import Verdict
+from pipeline.export.source import Source
+from pipeline.export.threads import in_order
+
+JUDGED = 256  # draws of a class, from which on the share that passes counts
+
+
+@dataclass
+class Tally:
+    """What became of the draws of a class, from its first one on.
+
+    Attributes:
+        drawn: draws judged; also the index of the next one.
+        accepted: draws kept.
+        rejected: draws that each filter rejects; several may reject the same.
+    """
+
+    drawn: int = 0
+    accepted: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, accepted: np.ndarray, verdict: Verdict, part: slice) -> None:
+        """Counts some draws of a block."""
+        self.drawn += part.stop - part.start
+        self.accepted += int(accepted[part].sum())
+        for name, passed in verdict.passed.items():
+            self.rejected[name] += int((~passed[part]).sum())
+
+    def copy(self) -> "Tally":
+        """The tally as it stands."""
+        return Tally(self.drawn, self.accepted, Counter(self.rejected))
+
+
+class Kept(NamedTuple):
+    """A draw that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
+
+    label: int
+    index: int
+    image: np.ndarray
+    scores: dict[str, float]
+
+
+class _Block(NamedTuple):
+    label: int
+    number: int
+    images: np.ndarray
+    verdict: Verdict
+    drawing_seconds: float
+    judging_seconds: float
+
+
+class Drawing:
+    """Iterates over the kept draws, class by class and in the order of their indices.
+
+    Args:
+        source: what is drawn, how much of it, and the filters.
+        pool: draws and judges, a block a job.
+        ahead: blocks in work or waiting.
+        tallies: by class, where an interrupted drawing goes on; changed in place, and right whenever a draw is yielded.
+
+    Raises:
+        UserError: the filters pass too little of a class.
+    """
+
+    def __init__(self, source: Source, pool: ThreadPoolExecutor, ahead: int, tallies: list[Tally]) -> None:
+        self.tallies = tallies
+        self.drawing_seconds = self.judging_seconds = 0.0
+        self._source, self._pool, self._ahead = source, pool, ahead
+
+    def __iter__(self) -> Iterator[Kept]:
+        for block in in_order(self._pool, self._work, self._jobs(), self._ahead):
+            yield from self._kept(block)
+
+    def _jobs(self) -> Iterator[tuple[int, int]]:
+        """Classes and blocks to draw; with filters on, a class goes on until it is seen to be full."""
+        for label, wanted in enumerate(self._source.plan.wanted):
+            block = self.tallies[label].drawn // BLOCK
+            while self._missing(label) and (self._source.filters.on or block * BLOCK < wanted):
+                yield label, block
+                block += 1
+
+    def _missing(self, label: int) -> int:
+        return self._source.plan.wanted[label] - self.tallies[label].accepted
+
+    def _work(self, job: tuple[int, int]) -> _Block:
+        label, block = job
+        began = time.perf_counter()
+        images = self._source.sampler.draw(label, block * BLOCK, BLOCK).numpy()
+        drawn = time.perf_counter()
+        verdict = self._source.filters.judge(label, images)
+        return _Block(label, block, images, verdict, drawn - began, time.perf_counter() - drawn)
+
+    def _kept(self, block: _Block) -> Iterator[Kept]:
+        self.drawing_seconds += block.drawing_seconds
+        self.judging_seconds += block.judging_seconds
+        tally, first = self.tallies[block.label], block.number * BLOCK
+        accepted = np.logical_and.reduce([np.ones(BLOCK, dtype=bool), *block.verdict.passed.values()])
+        start = tally.drawn - first
+        for place in (np.flatnonzero(accepted[start:]) + start)[: self._missing(block.label)].tolist():
+            tally.add(accepted, block.verdict, slice(start, place + 1))
+            start = place + 1
+            scores = {name: float(values[place]) for name, values in block.verdict.scores.items()}
+            yield Kept(block.label, first + place, block.images[place], scores)
+        if self._missing(block.label):
+            tally.add(accepted, block.verdict, slice(start, BLOCK))
+            self._check(block.label)
+
+    def _check(self, label: int) -> None:
+        tally, least = self.tallies[label], self._source.min_acceptance
+        if tally.drawn < JUDGED or tally.accepted >= least * tally.drawn:
+            return
+        worst = max(tally.rejected, key=lambda name: tally.rejected[name])
+        rates = ", ".join(f"{name} {count / tally.drawn:.0%}" for name, count in tally.rejected.items())
+        raise UserError(
+            f"class {self._source.plan.classes[label]}: the filters pass {tally.accepted:,} of {tally.drawn:,} draws "
+            f"({tally.accepted / tally.drawn:.1%}), below export.min_acceptance ({least}). Rejected by {rates}. Loosen "
+            f"export.filters.{worst}, train longer, or ask for fewer images of this class in export.classes"
+        )

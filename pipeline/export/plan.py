@@ -1,0 +1,98 @@
+"""What a set is made of: synthetic images a class, and the real ones beside them."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+
+from rich.table import Table
+
+from pipeline.errors import UserError
+from pipeline.params import Balance, ExportParams, locate
+from pipeline.store import SPLITS, SplitName, Store
+
+REAL_SPLITS: Mapping[str, tuple[SplitName, ...]] = {"none": (), "train": ("train",), "all": SPLITS}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The images of a set, which are written in this order: real ones split by split, then synthetic ones by class.
+
+    Attributes:
+        classes: class names.
+        train: real train images of each class, which the balance counts whether they are written or not.
+        wanted: synthetic images of each class.
+        real: the real images written, by split and class.
+    """
+
+    classes: tuple[str, ...]
+    train: tuple[int, ...]
+    wanted: tuple[int, ...]
+    real: Mapping[SplitName, tuple[int, ...]]
+
+    @property
+    def total(self) -> int:
+        """Images in the set."""
+        return sum(self.wanted) + sum(map(sum, self.real.values()))
+
+    @property
+    def empty(self) -> list[str]:
+        """Classes of which the set's train split holds no image."""
+        real = self.real.get("train", (0,) * len(self.classes))
+        return [name for name, *counts in zip(self.classes, self.wanted, real, strict=True) if not any(counts)]
+
+    def table(self, title: str) -> Table:
+        """The plan for a person to read: a row a class, and the sums."""
+        table = Table("class", title=title, show_footer=True, footer_style="bold")
+        columns = {f"real {name}": counts for name, counts in self.real.items()} or {"real train, not written": self.train}
+        columns["synthetic"] = self.wanted
+        columns["train with synthetic"] = tuple(map(sum, zip(self.train, self.wanted, strict=True)))
+        for heading, counts in columns.items():
+            table.add_column(heading, f"{sum(counts):,}", justify="right")
+        table.columns[0].footer = "all"
+        for name, *counts in zip(self.classes, *columns.values(), strict=True):
+            table.add_row(name, *(f"{count:,}" for count in counts))
+        return table
+
+
+def make_plan(params: ExportParams, store: Store, file: Path) -> Plan:
+    """The plan for an ingested set.
+
+    Args:
+        file: where the parameters stand, for the message.
+
+    Raises:
+        UserError: ``export.classes`` names a class that the set has not.
+    """
+    size = len(store.classes)
+    train = store.split("train").counts(size).tolist()
+    for name in params.classes:
+        if name not in store.classes:
+            close = difflib.get_close_matches(name, store.classes, n=1, cutoff=0.0)[0]
+            where = locate(file, "export", "classes", name)
+            raise UserError(f"{where}: export.classes.{name}: no such class in {store.folder}; did you mean `{close}`?")
+    balances = [params.classes.get(name, params.balance) for name in store.classes]
+    real = {name: tuple(store.split(name).counts(size).tolist()) for name in REAL_SPLITS[params.include_real]}
+    return Plan(store.classes, tuple(train), tuple(wanted(train, balances)), real)
+
+
+def wanted(counts: Sequence[int], balances: Sequence[Balance]) -> list[int]:
+    """How many synthetic images each class gets.
+
+    Args:
+        counts: real train images of each class.
+        balances: of each class: ``"max"`` fills it to the size of the largest; a whole number fills it to that many,
+            real images included; a float makes that many for each real image of the class, rounded half up.
+
+    Returns:
+        One number a class, 0 or more.
+    """
+    largest = max(counts)
+    return [
+        floor(balance * count + 0.5)
+        if isinstance(balance, float)
+        else max(0, (largest if isinstance(balance, str) else balance) - count)
+        for count, balance in zip(counts, balances, strict=True)
+    ]
+

@@ -1,0 +1,126 @@
+"""Writing a set part by part, in threads, while the next draws are made; what is finished is never made again."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from pipeline.export.drawing import Drawing, Tally
+from pipeline.export.parts import Entry, Record, Work
+from pipeline.export.source import Source
+from pipeline.export.threads import in_order
+from pipeline.formats.base import Item, Writer
+from pipeline.progress import Progress
+from pipeline.runtime import one_thread, usable_cores
+
+MAX_THREADS = 8  # more would wait for the interpreter's lock
+
+
+@dataclass
+class Seconds:
+    """Time that all threads together spent on the synthetic images' drawing and judging, and on all images' writing."""
+
+    drawing: float = 0.0
+    judging: float = 0.0
+    writing: float = 0.0
+
+    def __str__(self) -> str:
+        together = max(self.drawing + self.judging + self.writing, 1e-9)
+        shares = {"the generator": self.drawing, "the filters": self.judging, "writing": self.writing}
+        return ", ".join(f"{what} {value / together:.0%} of the time" for what, value in shares.items() if value >= 0.005 * together)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images in the set's order, all of one split: uint8 (C, H, W) each, what is known of them, and the tallies."""
+
+    number: int
+    entries: list[Entry]
+    images: Sequence[np.ndarray]
+    tallies: dict[int, Tally]
+
+
+class SetWriter:
+    """Brings a set from where an interrupted run left it to its end.
+
+    Memory holds a few parts, whatever the set's size.
+
+    Args:
+        source: what the set is made from.
+        work: where the finished parts are recorded.
+        writer: of the format asked for.
+        size: images a part.
+        mark: the synthetic-media mark of a synthetic image, or None.
+    """
+
+    def __init__(
+        self, source: Source, work: Work, writer: Writer, size: int, mark: Callable[[Entry], str | None]
+    ) -> None:
+        self.seconds = Seconds()
+        self.tallies = [Tally() for _ in source.plan.classes]
+        self._source, self._work, self._writer, self._size, self._mark = source, work, writer, size, mark
+
+    def run(self, progress: Progress) -> None:
+        """Writes every part that is missing.
+
+        Raises:
+            UserError: the filters pass too little of a class.
+            OSError: the disk does not take it.
+        """
+        threads = min(MAX_THREADS, usable_cores())
+        pool = ThreadPoolExecutor(threads)
+        try:
+            with one_thread():  # an operation; blocks drawn side by side are faster than one block on all cores
+                parts = self._missing(pool, 2 * threads, progress)
+                for images, seconds in in_order(pool, self._write, parts, threads + 1):
+                    self.seconds.writing += seconds
+                    progress.advance(images)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def records(self) -> Iterator[Record]:
+        """The records of all parts, in the set's order."""
+        number = 0
+        while (record := self._work.load(number)) is not None:
+            yield record
+            number += 1
+
+    def _missing(self, pool: ThreadPoolExecutor, ahead: int, progress: Progress) -> Iterator[Part]:
+        number = 0
+        for split, rows in self._source.real_rows(self._size):
+            if self._work.load(number) is None:
+                real = self._source.real[split]
+                entries = [Entry(split, int(real.labels[row]), int(row), False, {}) for row in rows]
+                yield Part(number, entries, real.images[rows], {})
+            else:
+                progress.advance(len(rows))
+            number += 1
+        while (record := self._work.load(number)) is not None:
+            progress.advance(len(record.entries))
+            for label, tally in record.tallies.items():
+                self.tallies[label] = tally
+            number += 1
+        yield from self._drawn(number, pool, ahead)
+
+    def _drawn(self, number: int, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Part]:
+        drawing = Drawing(self._source, pool, ahead, self.tallies)
+        kept = iter(drawing)
+        while chunk := list(islice(kept, self._size)):
+            entries = [Entry("train", draw.label, draw.index, True, draw.scores) for draw in chunk]
+            tallies = {draw.label: self.tallies[draw.label].copy() for draw in chunk}
+            yield Part(number, entries, [draw.image for draw in chunk], tallies)
+            number += 1
+        self.seconds.drawing, self.seconds.judging = drawing.drawing_seconds, drawing.judging_seconds
+
+    def _write(self, part: Part) -> tuple[int, float]:
+        began = time.perf_counter()
+        items = [
+            Item(entry.name, entry.split, entry.label, image, self._mark(entry) if entry.synthetic else None)
+            for entry, image in zip(part.entries, part.images, strict=True)
+        ]
+        written = self._writer.write_part(part.number, items)
+        self._work.save(part.number, Record(part.entries, written, part.tallies))
+        return len(items), time.perf_counter() - began
