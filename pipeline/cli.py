@@ -85,6 +85,17 @@ def export(dry_run: bool, force: bool) -> None:
     (stage.dry_run if dry_run else stage.run)(params, workspace)
 
 
+@main.command("export-set", hidden=True)
+@click.argument("request")
+def export_set(request: str) -> None:
+    """Write the set that REQUEST asks for, a pipeline.export.aside.Request in JSON; the flow of that name runs it."""
+    from pipeline.export import aside
+    from pipeline.params import load_params
+
+    workspace = Workspace()
+    aside.write(aside.Request.model_validate_json(request), load_params(workspace.params), workspace)
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Make every synthetic image again, not a sample of them.")

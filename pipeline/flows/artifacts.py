@@ -72,6 +72,12 @@ def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> No
         create_markdown_artifact(text, artifact_key(project, "verdict"), utility["verdict"])
 
 
+def publish_set(project: Path, place: Path, base_url: str) -> None:
+    """Makes the link to a set that was written to ``place``."""
+    link = _link(place, Workspace(project.resolve()), base_url)
+    create_link_artifact(link, place.name, artifact_key(project, "set"), f"`{place}`")
+
+
 def verdict(utility: dict[str, Any], before: str | None, workspace: Workspace, base_url: str) -> str:
     """The verdict in Markdown.
 
@@ -137,6 +143,6 @@ def _data_url(picture: Path) -> str:
 
 
 def _link(place: Path, workspace: Workspace, base_url: str) -> str:
-    if base_url:
+    if base_url and place.is_relative_to(workspace.root):
         return f"{base_url.rstrip('/')}/{place.relative_to(workspace.root).as_posix()}"
     return place.as_uri()

@@ -6,9 +6,11 @@ from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.schedules import Cron
 
 from pipeline.flows.augment import augment
+from pipeline.flows.export_set import export_set
 from pipeline.flows.names import TAG
 from pipeline.flows.refresh import refresh
 from pipeline.flows.server import prepare
+from pipeline.flows.sweep import sweep
 
 ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
@@ -20,6 +22,8 @@ def deployments(cron: str | None, timezone: str) -> list[RunnerDeployment]:
     made = [
         refresh.to_deployment("nightly", schedule=schedule, concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
         augment.to_deployment("manual", concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
+        export_set.to_deployment("manual", tags=[TAG], entrypoint_type=module),
+        sweep.to_deployment("manual", concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
     ]
     return [deployment for deployment in made if isinstance(deployment, RunnerDeployment)]
 
