@@ -24,6 +24,7 @@ from torchvision.utils import save_image
 
 from gan.networks import Network, Shape, build
 from gan.sampler import Sampler
+from pipeline.params import Params
 from pipeline.stages.export import Source, export
 from pipeline.store import Split
 
@@ -48,7 +49,7 @@ class Ready:
 
 def source(sampler: Sampler | Ready, size: int, count: int) -> Source:
     nothing = Split("train", np.empty((0, 3, size, size), np.uint8), np.empty(0, np.int64))
-    return Source(("one",), nothing, sampler, "0" * 64, [count], include_real=False)  # type: ignore[arg-type]
+    return Source(("one",), nothing, sampler, "0" * 64, [count], Params(), revision=None)  # type: ignore[arg-type]
 
 
 def loop(images: Tensor, folder: Path, first: int = 0) -> None:

@@ -10,8 +10,8 @@ from gan.networks import Network
 from gan.seeds import stream
 
 # The last bits of a convolution depend on the batch's shape, on the memory's layout and on how many threads share it.
-# So images are always made in whole blocks of one class and one size, channels last, and on a CPU by one thread a block;
-# a request takes what it wants from them.
+# So images are always made in whole blocks of one class and one size, channels last, and on a CPU by one thread a
+# block; a request takes what it wants from them.
 BLOCK = 32
 
 
@@ -25,7 +25,7 @@ class Sampler:
     """
 
     def __init__(self, generator: Network, seed: int, device: torch.device | str = "cpu") -> None:
-        self.generator = generator.to(device, memory_format=torch.channels_last).eval()
+        self.generator = generator.to(device).to(memory_format=torch.channels_last).eval()
         self.seed = seed
         self.device = torch.device(device)
 
@@ -48,11 +48,13 @@ class Sampler:
         return torch.cat(blocks)[start - first * BLOCK :][:count]
 
     def _blocks(self, label: int, blocks: range) -> list[Tensor]:
-        if self.device.type != "cpu":
-            return [self._block(label, block) for block in blocks]
         threads = torch.get_num_threads()
+        if threads == 1 or self.device.type != "cpu":
+            return [self._block(label, block) for block in blocks]
         try:
-            with ThreadPoolExecutor(min(threads, len(blocks)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with ThreadPoolExecutor(
+                min(threads, len(blocks)), initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
                 return list(pool.map(lambda block: self._block(label, block), blocks))
         finally:
             torch.set_num_threads(threads)  # each thread has its own number, but a new one starts with the last one set

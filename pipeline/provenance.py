@@ -1,20 +1,25 @@
-"""Who made this image, from what, with what seed: the synthetic-media mark inside every synthetic image file.
+"""Who made this image, from what, with what seed: the synthetic-media mark in every synthetic image file, and hashes.
 
 The mark is an XMP packet. ``Iptc4xmpExt:DigitalSourceType`` says to any reader that an algorithm made the image (IPTC
 Photo Metadata Standard 2023.1); properties of our own say which image of which generator it is, so that it can be made
 again.
 """
 
+import hashlib
+import json
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import IO, Any
 from xml.sax.saxutils import quoteattr
 
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.params import Params
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
@@ -53,7 +58,7 @@ class Mark:
         )
 
 
-def read_mark(path: Path) -> Mark | None:
+def read_mark(path: Path | IO[bytes]) -> Mark | None:
     """The mark in an image file (PNG, JPEG or WebP), or ``None`` when it holds none of ours.
 
     Raises:
@@ -90,3 +95,28 @@ def version() -> str:
         return metadata.version("augmint")
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def params_hash(params: Params) -> str:
+    """SHA-256, 64 hex digits, of the parameters that an exported set depends on: ``seed`` and ``export``.
+
+    What else it depends on, the generator's hash names.
+    """
+    return hashlib.sha256(json.dumps(set_params(params), sort_keys=True).encode()).hexdigest()
+
+
+def set_params(params: Params) -> dict[str, Any]:
+    """The parameters that an exported set depends on, for JSON."""
+    return params.model_dump(mode="json", include={"seed", "export"})
+
+
+def revision(folder: Path) -> str | None:
+    """The Git commit that is checked out around ``folder``, with ``-dirty`` behind it when a tracked file differs.
+
+    None outside a repository, before the first commit, or without Git.
+    """
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

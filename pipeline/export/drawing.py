@@ -47,7 +47,8 @@ class Tally:
         return Tally(self.drawn, self.accepted, Counter(self.rejected))
 
 
-class Kept(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Kept:
     """A draw that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
 
     label: int

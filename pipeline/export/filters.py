@@ -18,7 +18,6 @@ from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import features
 from pipeline.errors import UserError
 from pipeline.metrics.distances import blocks, kth_nearest, nearest
-from pipeline.store import Split
 
 PILOT = 256  # draws of a class, by whose critic scores it is known which are low
 LEFT_OUT = 2000  # train images that say how near train images are to each other: enough for a quantile

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.export.parts import image_name
@@ -13,7 +14,8 @@ from pipeline.formats.manifest import MANIFEST, About, Row, read_rows
 from pipeline.provenance import Mark, read_mark
 
 
-class Listed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Listed:
     """What a row says of its image."""
 
     digest: str
@@ -104,12 +106,14 @@ class Inventory:
         if row.synthetic and about.params["export"]["mark"]:
             expected = Mark(about.generator, about.classes[row.label], row.index, about.seed)
         try:
-            mark = read_mark(image.data)
+            mark = read_mark(BytesIO(image.data))
         except UserError as error:
             yield f"{where}: {error}"
             return
         if mark != expected:
-            yield f"{where}: " + ("without its synthetic-media mark" if mark is None else "with a mark of another image")
+            yield f"{where}: " + (
+                "without its synthetic-media mark" if mark is None else "with a mark of another image"
+            )
 
     def _missing(self) -> Iterator[str]:
         """What is missing here and was added there has another label, or another name."""
@@ -124,9 +128,7 @@ class Inventory:
     def _changed(self) -> Iterator[str]:
         digests = set(self.changed.values())
         owners = {
-            row.sha256: place(row.file, row.name)
-            for row in read_rows(self._folder / MANIFEST)
-            if row.sha256 in digests
+            row.sha256: place(row.file, row.name) for row in read_rows(self._folder / MANIFEST) if row.sha256 in digests
         }
         for where, digest in self.changed.items():
             holds = f"; it holds what belongs at {owners[digest]}" if digest in owners else ""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,10 @@ class Work:
             content = json.loads(self._file(number).read_text())
         except (FileNotFoundError, json.JSONDecodeError):  # a machine that lost its power may leave an empty file
             return None
-        tallies = {int(label): Tally(**tally) for label, tally in content["tallies"].items()}
-        for tally in tallies.values():
-            tally.rejected = Counter(tally.rejected)
+        tallies = {
+            int(label): Tally(drawn, accepted, Counter(rejected))
+            for label, (drawn, accepted, rejected) in content["tallies"].items()
+        }
         return Record([Entry(*e) for e in content["entries"]], [Written(*w) for w in content["written"]], tallies)
 
     def save(self, number: int, record: Record) -> None:
@@ -85,7 +86,7 @@ class Work:
         content = {
             "entries": [[e.split, e.label, e.index, e.synthetic, e.scores] for e in record.entries],
             "written": record.written,
-            "tallies": {label: asdict(tally) for label, tally in record.tallies.items()},
+            "tallies": {label: [t.drawn, t.accepted, t.rejected] for label, t in record.tallies.items()},
         }
         part = self._file(number).with_suffix(".part")
         part.write_text(json.dumps(content))

@@ -45,7 +45,9 @@ class Plan:
     def table(self, title: str) -> Table:
         """The plan for a person to read: a row a class, and the sums."""
         table = Table("class", title=title, show_footer=True, footer_style="bold")
-        columns = {f"real {name}": counts for name, counts in self.real.items()} or {"real train, not written": self.train}
+        columns = {f"real {name}": counts for name, counts in self.real.items()} or {
+            "real train, not written": self.train
+        }
         columns["synthetic"] = self.wanted
         columns["train with synthetic"] = tuple(map(sum, zip(self.train, self.wanted, strict=True)))
         for heading, counts in columns.items():
@@ -95,4 +97,3 @@ def wanted(counts: Sequence[int], balances: Sequence[Balance]) -> list[int]:
         else max(0, (largest if isinstance(balance, str) else balance) - count)
         for count, balance in zip(counts, balances, strict=True)
     ]
-

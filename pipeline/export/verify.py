@@ -2,9 +2,10 @@
 
 The sums vouch for the manifest and whatever describes the set, the manifest for every image, the mark inside an image
 for its row, and the generator for the images themselves. Who changes one of these is found by another. Who rewrites
-all of them in step is found where images are made again: in a sample with its chance, with ``--all`` for certain. Two
-things stay out of reach of the set alone: real images, and the removal of images with all that is said of them. The seal
-in ``metrics/export.json`` finds these too, if that is kept elsewhere (in Git, say).
+all of them in step is found where images are made again: in a sample with its chance, with ``--all`` for certain.
+
+Out of reach of the set alone are then real images, and the removal of images with all that is said of them. The seal
+in ``metrics/export.json``, kept elsewhere (in Git, say), finds these too.
 """
 
 from collections.abc import Iterator

@@ -30,12 +30,14 @@ class Seconds:
     def __str__(self) -> str:
         together = max(self.drawing + self.judging + self.writing, 1e-9)
         shares = {"the generator": self.drawing, "the filters": self.judging, "writing": self.writing}
-        return ", ".join(f"{what} {value / together:.0%} of the time" for what, value in shares.items() if value >= 0.005 * together)
+        return ", ".join(
+            f"{what} {value / together:.0%} of the time" for what, value in shares.items() if value >= 0.005 * together
+        )
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some images in the set's order, all of one split: uint8 (C, H, W) each, what is known of them, and the tallies."""
+    """Some images in the set's order, all of one split: uint8 (C, H, W) each, what is known of each, and the tallies."""
 
     number: int
     entries: list[Entry]

@@ -1,1 +1,53 @@
-"""Writers of exported sets: names, files and the manifest beside them."""
+"""Formats of an exported set: writers and readers by name, the manifest, and what describes the set beside them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.formats.base import Reader, Writer
+from pipeline.formats.card import CARD, render_card
+from pipeline.formats.croissant import write_croissant
+from pipeline.formats.imagefolder import ImageFolderReader, ImageFolderWriter
+from pipeline.formats.manifest import MANIFEST, About, count_images
+from pipeline.formats.parquet import ParquetReader, ParquetWriter
+from pipeline.formats.webdataset import WebDatasetReader, WebDatasetWriter
+
+__all__ = ["FORMATS", "describe", "open_reader", "open_writer"]
+
+FORMATS: dict[str, tuple[Callable[[Path, About], Writer], Callable[[Path, About], Reader]]] = {
+    "imagefolder": (
+        lambda root, about: ImageFolderWriter(root, about.classes, about.splits, about.encoding),
+        lambda root, about: ImageFolderReader(root, about.classes, about.splits),
+    ),
+    "webdataset": (
+        lambda root, about: WebDatasetWriter(root, about.encoding),
+        lambda root, about: WebDatasetReader(root),  # noqa: ARG005
+    ),
+    "parquet": (
+        lambda root, about: ParquetWriter(root, about.classes, about.encoding),
+        lambda root, about: ParquetReader(root),  # noqa: ARG005
+    ),
+}
+
+
+def open_writer(root: Path, about: About) -> Writer:
+    """What writes the set ``about`` below ``root``."""
+    return FORMATS[about.format][0](root, about)
+
+
+def describe(root: Path, about: About, quality: dict[str, Any] | None) -> None:
+    """Writes the dataset card and the Croissant metadata of a set that is otherwise complete.
+
+    Args:
+        root: the set's folder, with its manifest.
+        about: what is true of the whole set.
+        quality: the content of ``metrics/quality.json``, if there is any.
+    """
+    counts = count_images(root / MANIFEST)
+    (root / CARD).write_text(render_card(about, counts, quality, None), encoding="utf-8")
+    write_croissant(root, about, counts.total())
+
+
+def open_reader(root: Path, about: About) -> Reader:
+    """What finds the images of the set ``about`` below ``root``; see :func:`pipeline.formats.manifest.read_about`."""
+    return FORMATS[about.format][1](root, about)

@@ -58,7 +58,7 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Writes what describes the whole set in this format, once every part is there."""
+        """Writes what describes the whole set in this format, once every part and ``manifest.parquet`` are there."""
         ...
 
 
@@ -70,5 +70,13 @@ class Reader(Protocol):
         ...
 
     def files(self) -> Iterator[Path]:
-        """Every file that the format's images lie in, relative to the set's folder."""
+        """Every file in the folder of images or shards, expected or not, relative to the set's folder."""
+        ...
+
+    def read(self, file: Path) -> Iterator[Stored]:
+        """The images in one of :meth:`files`; a label that cannot be told is -1.
+
+        Raises:
+            UserError: the file cannot be read; what could be came before.
+        """
         ...

@@ -1,18 +1,33 @@
 """The image-folder layout, one folder a class, as ``torchvision.datasets.ImageFolder`` and many others read it."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.formats import png
-from pipeline.formats.base import Item, Written
+from pipeline.errors import UserError
+from pipeline.formats.base import Item, Stored, Written
+from pipeline.formats.encoding import Encoding, encode
+from pipeline.formats.manifest import MANIFEST, read_rows
 from pipeline.formats.names import folder_names
 
+IMAGES, METADATA, KEEP = "images", "metadata.jsonl", ".keep"
 
-class ImageFolder:
-    """Writes ``<root>/images/<class>/<name>.png``.
+
+class Layout:
+    """Which folder, below the set's, holds the images of a split and class."""
+
+    def __init__(self, classes: Sequence[str], splits: Sequence[str]) -> None:
+        self.roots = {split: f"{IMAGES}/{split}" if len(splits) > 1 else IMAGES for split in splits}
+        names = folder_names(classes)
+        self.folders = {split: [f"{root}/{name}" for name in names] for split, root in self.roots.items()}
+        self.labels = {folder: label for folders in self.folders.values() for label, folder in enumerate(folders)}
+
+
+class ImageFolderWriter:
+    """Writes ``<root>/images/<class>/<name>.png``; ``<root>/images/<split>/<class>/…`` when there are several splits.
 
     Every class has its folder, also one that gets no image: a reader numbers the classes by their sorted folders, and
     a missing one would shift all labels after it without a word. (torchvision reads an empty one with
@@ -21,40 +36,77 @@ class ImageFolder:
     Args:
         root: the set's folder; made if need be.
         classes: class names; a label is an index into them. Names that file systems dislike are percent-encoded.
+        splits: those that occur.
+        encoding: of the images.
 
     Raises:
         UserError: a class name that cannot be a folder's (see :func:`pipeline.formats.names.folder_names`).
     """
 
-    def __init__(self, root: Path, classes: Sequence[str]) -> None:
+    def __init__(self, root: Path, classes: Sequence[str], splits: Sequence[str], encoding: Encoding) -> None:
         self.root = root
-        self._folders = [f"images/{name}" for name in folder_names(classes)]
-        for folder in self._folders:
+        self._layout, self._encoding = Layout(classes, splits), encoding
+        for folder in self._layout.labels:
             (root / folder).mkdir(parents=True, exist_ok=True)
 
-    def write_part(self, number: int, items: Sequence[Item]) -> list[Written]:  # noqa: ARG002
-        """Writes the images of one part."""
-        return [Written(*self.add(item.name, item.label, item.image, item.xmp)) for item in items]
-
-    def add(self, name: str, label: int, image: np.ndarray, xmp: str | None = None) -> tuple[str, str]:
-        """Writes one image; safe to call from several threads.
-
-        Args:
-            name: the file's name without its ending, unique within the class.
-            label: index of the class.
-            image: uint8 (C, H, W).
-            xmp: an XMP packet to carry.
-
-        Returns:
-            The file's path relative to the root, with forward slashes, and its SHA-256 as 64 hex digits.
-        """
-        content = png.encode(image, xmp)
-        file = f"{self._folders[label]}/{name}.png"
-        (self.root / file).write_bytes(content)
-        return file, hashlib.sha256(content).hexdigest()
+    def write_part(self, number: int, items: Sequence[Item]) -> list[Written]:  # noqa: ARG002  (see Writer)
+        """One file an image; see :class:`pipeline.formats.base.Writer`."""
+        written = []
+        for item in items:
+            content = encode(item.image, self._encoding, item.xmp)
+            file = f"{self._layout.folders[item.split][item.label]}/{item.name}.{self._encoding.extension}"
+            with open(f"{self.root}/{file}", "wb", buffering=0) as out:  # noqa: PTH123  (half the time of a Path's)
+                out.write(content)
+            written.append(Written(file, hashlib.sha256(content).hexdigest()))
+        return written
 
     def close(self) -> None:
-        """Marks the folders that got no image."""
-        for folder in self._folders:
+        """Marks the folders that got no image, and writes ``metadata.jsonl`` for Hugging Face's loader."""
+        for folder in self._layout.labels:
             if not any((self.root / folder).iterdir()):
-                (self.root / folder / ".keep").touch()
+                (self.root / folder / KEEP).touch()
+        with ExitStack() as stack:
+            roots = self._layout.roots
+            files = {split: stack.enter_context((self.root / at / METADATA).open("w")) for split, at in roots.items()}
+            for row in read_rows(self.root / MANIFEST):
+                line = {
+                    "file_name": row.file.removeprefix(f"{roots[row.split]}/"),
+                    "label": row.label,
+                    "label_index": row.label_index,
+                    "synthetic": row.synthetic,
+                    "index": row.index,
+                    # never null: the loader takes a column's type from its first rows
+                    "generator": row.generator or "",
+                    "sha256": row.sha256,
+                }
+                files[row.split].write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+class ImageFolderReader:
+    """Finds the images that :class:`ImageFolderWriter` wrote; see :class:`pipeline.formats.base.Reader`."""
+
+    def __init__(self, root: Path, classes: Sequence[str], splits: Sequence[str]) -> None:
+        self.root = root
+        self._layout = Layout(classes, splits)
+
+    def __iter__(self) -> Iterator[Stored]:
+        """Every image, folder by folder."""
+        for file in self.files():
+            yield from self.read(file)
+
+    def files(self) -> Iterator[Path]:
+        """Every file in the folder of images that is not the layout's own."""
+        own = {f"{root}/{METADATA}" for root in self._layout.roots.values()}
+        own |= {f"{folder}/{KEEP}" for folder in self._layout.labels}
+        for place, folders, names in os.walk(self.root / IMAGES):
+            folders.sort()
+            found = [Path(place, name).relative_to(self.root) for name in sorted(names)]
+            yield from (file for file in found if file.as_posix() not in own)
+
+    def read(self, file: Path) -> Iterator[Stored]:
+        """The one image in ``file``; its label is -1 in a folder that is no class's."""
+        label = self._layout.labels.get(file.parent.as_posix(), -1)
+        try:
+            yield Stored(file.as_posix(), file.stem, label, (self.root / file).read_bytes())
+        except OSError as error:
+            raise UserError(f"{self.root / file}: cannot be read ({error})") from None

@@ -1,63 +1,150 @@
-"""``manifest.parquet``: one row an image of an exported set, in a fixed order."""
+"""``manifest.parquet``: one row an image of an exported set, in a fixed order, and what is true of the whole set."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import UserError
+from pipeline.formats.encoding import Encoding
+
+MANIFEST = "manifest.parquet"
+ABOUT = b"augmint"  # key of the schema's metadata that holds an About as JSON
 SCHEMA = pa.schema(
     [
         pa.field("file", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
         pa.field("label", pa.string(), nullable=False),
         pa.field("label_index", pa.int32(), nullable=False),
         pa.field("index", pa.int64(), nullable=False),
         pa.field("synthetic", pa.bool_(), nullable=False),
         pa.field("seed", pa.int64()),
         pa.field("generator", pa.string()),
+        pa.field("params", pa.string(), nullable=False),
+        pa.field("revision", pa.string()),
+        pa.field("critic_score", pa.float64()),
+        pa.field("label_confidence", pa.float64()),
+        pa.field("nearest_train", pa.float64()),
+        pa.field("filters", pa.list_(pa.field("element", pa.string(), nullable=False))),
         pa.field("augmint", pa.string(), nullable=False),
     ]
 )
 ROWS_PER_GROUP = 16384
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One image.
 
     Attributes:
-        file: path relative to the manifest, with forward slashes.
-        sha256: of the file, 64 hex digits.
+        file: the file, or the shard, that holds it: path relative to the manifest, with forward slashes.
+        name: unique in the set; in a shard it finds the image.
+        sha256: of the encoded image, 64 hex digits.
+        split: ``train``, ``val`` or ``test``.
         label: class name.
         label_index: the class's number in the ingested set.
-        index: number within the class, for :meth:`gan.sampler.Sampler.draw`; of a real image, its row in the train
-            split.
+        index: number within the class, for :meth:`gan.sampler.Sampler.draw`; of a real image, its row in its split.
         synthetic: made by the generator, or real.
         seed: what the sampler was given; none for a real image.
         generator: SHA-256 of the generator's weights; none for a real image.
+        params: see :func:`pipeline.provenance.params_hash`.
+        revision: see :func:`pipeline.provenance.revision`; none outside a Git repository.
+        critic_score: the critic's score of it.
+        label_confidence: probability that the filters' classifier gives its label.
+        nearest_train: distance to the nearest image of the train split, in pixels.
+        filters: names of the filters that it passed; none for a real image.
         augmint: the version that wrote it.
+
+    The three figures are none where no filter needed them.
     """
 
     file: str
+    name: str
     sha256: str
+    split: str
     label: str
     label_index: int
     index: int
     synthetic: bool
     seed: int | None
     generator: str | None
+    params: str
+    revision: str | None
+    critic_score: float | None = None
+    label_confidence: float | None = None
+    nearest_train: float | None = None
+    filters: tuple[str, ...] | None = None
     augmint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What is true of the whole set, so that it can be read, and made again, without the project around it.
+
+    Attributes:
+        classes: names; a label is an index into them. A class need not have an image.
+        channels: 1 for grey, 3 for colour.
+        image_size: height and width in pixels.
+        splits: those that occur, in the order train, val, test.
+        seed: what the sampler was given.
+        generator: SHA-256 of the generator's weights.
+        params: see :func:`pipeline.provenance.set_params`.
+        revision: see :func:`pipeline.provenance.revision`.
+        overridden: quality gates that failed, and that ``export.force`` overrode.
+        augmint: the version that wrote it.
+    """
+
+    classes: tuple[str, ...]
+    channels: int
+    image_size: int
+    splits: tuple[str, ...]
+    seed: int
+    generator: str
+    params: dict[str, Any]
+    revision: str | None
+    overridden: tuple[str, ...]
+    augmint: str
+
+    @property
+    def format(self) -> str:
+        """A key of :data:`pipeline.formats.FORMATS`."""
+        return self.params["export"]["format"]
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the images are encoded."""
+        return Encoding(self.params["export"]["encoding"], self.params["export"]["quality"])
+
+    @property
+    def licence(self) -> str:
+        """An SPDX or Hugging Face identifier."""
+        return self.params["export"]["licence"]
+
+    def dump(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def load(cls, text: bytes) -> Self:
+        """Reverses :meth:`dump`."""
+        tree = json.loads(text)
+        lists = {name: tuple(tree[name]) for name in ("classes", "splits", "overridden")}
+        return cls(**tree | lists)
 
 
 class ManifestWriter:
     """Writes rows in groups of :data:`ROWS_PER_GROUP`, so that memory stays flat whatever their number is."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA)
+    def __init__(self, path: Path, about: About) -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA.with_metadata({ABOUT: about.dump()}))
         self._rows: list[Row] = []
 
     def __enter__(self) -> Self:
@@ -81,3 +168,48 @@ class ManifestWriter:
         if rows:
             columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in SCHEMA]
             self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a manifest in order, a group in memory at a time.
+
+    Raises:
+        UserError: no manifest, a damaged one, or one of another version of augmint.
+    """
+    names = [field.name for field in fields(Row)]
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                for values in file.read_row_group(group, columns=names).to_pylist():
+                    yield Row(**values | {"filters": values["filters"] and tuple(values["filters"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no manifest that can be read ({error})") from None
+
+
+def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
+    """How many images a manifest lists, by split, label and whether they are synthetic.
+
+    Raises:
+        UserError: no manifest, or a damaged one.
+    """
+    keys, counts = ["split", "label_index", "synthetic"], Counter[tuple[str, int, bool]]()
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
+                counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: no manifest that can be read ({error})") from None
+    return counts
+
+
+def read_about(path: Path) -> About:
+    """What a manifest says of the whole set.
+
+    Raises:
+        UserError: no manifest, a damaged one, or one of another version of augmint.
+    """
+    try:
+        return About.load(pq.read_schema(path).metadata[ABOUT])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no manifest that can be read ({error})") from None

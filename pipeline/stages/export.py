@@ -20,9 +20,9 @@ from pipeline.errors import UserError
 from pipeline.export.estimate import estimate
 from pipeline.export.parts import Work
 from pipeline.export.plan import Plan, make_plan
-from pipeline.export.seal import write_sums
 from pipeline.export.rows import describe, mark, rows
-from pipeline.export.source import Source, open_source
+from pipeline.export.seal import write_sums
+from pipeline.export.source import open_source
 from pipeline.export.writing import SetWriter
 from pipeline.formats import open_writer
 from pipeline.formats.encoding import Encoding

@@ -1,22 +1,14 @@
-"""Names, PNG files, the image-folder layout and the manifest."""
+"""Names of folders, and image files as bytes."""
 
-import hashlib
-import io
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
-from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 from pipeline.errors import UserError
-from pipeline.formats import manifest, png
-from pipeline.formats.imagefolder import ImageFolder
-from pipeline.formats.manifest import SCHEMA, ManifestWriter, Row
+from pipeline.formats.encoding import Encoding, decode, encode
 from pipeline.formats.names import class_name, folder_names
 
 # Control characters and lone surrogates are refused; everything else must come through.
@@ -63,55 +55,42 @@ def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_png_holds_the_very_pixels_and_is_the_same_twice(channels: int) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (channels, 9, 7), dtype=np.uint8)
-    content = png.encode(image, "<packet/>")
-    assert content == png.encode(image.copy(), "<packet/>")
-    with Image.open(io.BytesIO(content)) as read:
-        assert read.mode == ("L" if channels == 1 else "RGB")
-        pixels = np.asarray(read).reshape(9, 7, channels).transpose(2, 0, 1)
-        assert read.info["xmp"] == b"<packet/>"
-    np.testing.assert_array_equal(pixels, image)
+@pytest.mark.parametrize("name", ["png", "jpeg", "webp", "webp-lossless"])
+def test_an_image_file_holds_its_pixels_and_is_the_same_twice(name: str, channels: int) -> None:
+    ramp = np.add.outer(np.arange(9), np.arange(7)) * 8 + np.arange(channels)[:, None, None] * 30
+    image, encoding = ramp.astype(np.uint8), Encoding(name, 95)
+    content = encode(image, encoding, "<packet/>")
+    assert content == encode(image.copy(), encoding, "<packet/>")
+    read = decode(content, channels)
+    assert (read.shape, read.dtype) == ((channels, 9, 7), np.uint8)
+    if encoding.lossless:
+        np.testing.assert_array_equal(read, image)
+    else:
+        assert np.abs(read.astype(int) - image).mean() < 6
 
 
-def test_png_without_a_packet_has_no_text_chunk() -> None:
-    assert b"iTXt" not in png.encode(np.zeros((1, 4, 4), np.uint8))
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_quality_costs_bytes(name: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
+    sizes = [len(encode(image, Encoding(name, quality))) for quality in (20, 60, 100)]
+    assert sizes == sorted(sizes) and sizes[0] < 0.6 * sizes[2]
 
 
-def test_image_folder_is_read_by_torchvision_with_every_class(tmp_path: Path) -> None:
-    writer = ImageFolder(tmp_path / "set", ["a/b", "nothing", "zebra"])
-    image = np.full((3, 4, 4), 9, np.uint8)
-    file, digest = writer.add("x-000001", 0, image)
-    writer.add("x-000002", 2, image)
-    writer.close()
-    assert file == "images/a%2Fb/x-000001.png"
-    assert digest == hashlib.sha256((tmp_path / "set" / file).read_bytes()).hexdigest()
-    read = TorchvisionFolder(str(tmp_path / "set" / "images"), allow_empty=True)
-    assert [class_name(folder) for folder in read.classes] == ["a/b", "nothing", "zebra"]
-    assert [label for _, label in read.samples] == [0, 2]
-    assert {path.parent.name for path in (tmp_path / "set").rglob(".keep")} == {"nothing"}
+def test_jpeg_keeps_the_colour_of_single_pixels() -> None:
+    image = np.zeros((3, 16, 16), np.uint8)
+    image[0, :, ::2] = image[2, :, 1::2] = 255  # red and blue by turns: halved colour is purple
+    read = decode(encode(image, Encoding("jpeg", 95)), 3)
+    assert np.abs(read.astype(int) - image).mean() < 10
 
 
-def test_manifest_keeps_order_and_types_over_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "ROWS_PER_GROUP", 4)
-    rows = [
-        Row(f"{i}.png", "0" * 64, "é", 2, i, i % 2 == 0, 2**62 + i if i % 2 == 0 else None, None, "1")
-        for i in range(11)
-    ]
-    for name in ("one", "two"):
-        with ManifestWriter(tmp_path / name) as writer:
-            for row in rows:
-                writer.extend([row])
-    table = pq.read_table(tmp_path / "one")
-    assert table.schema == SCHEMA
-    assert table.to_pylist() == [asdict(row) for row in rows]
-    assert pq.ParquetFile(tmp_path / "one").num_row_groups == 3
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+@pytest.mark.parametrize("name", ["png", "jpeg", "webp", "webp-lossless"])
+def test_no_packet_leaves_no_trace(name: str) -> None:
+    content = encode(np.zeros((3, 4, 4), np.uint8), Encoding(name))
+    assert b"iTXt" not in content and b"xap" not in content and b"XMP" not in content
 
 
-def test_manifest_of_nothing_still_has_its_columns(tmp_path: Path) -> None:
-    with ManifestWriter(tmp_path / "empty") as writer:
-        writer.extend([])
-    table = pq.read_table(tmp_path / "empty")
-    assert table.num_rows == 0
-    assert table.schema == SCHEMA
+def test_what_is_no_image_cannot_be_decoded() -> None:
+    whole = encode(np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8), Encoding())
+    for damaged, said in ((b"", "cannot identify"), (b"text", "cannot identify"), (whole[:1000], "truncated")):
+        with pytest.raises(OSError, match=said):
+            decode(damaged, 3)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.formats import png
-from pipeline.provenance import SOURCE_TYPE, Mark, read_mark
+from pipeline.formats.encoding import Encoding, encode
+from pipeline.params import ExportParams, Params, TrainParams
+from pipeline.provenance import SOURCE_TYPE, Mark, params_hash, read_mark, revision
 
 MARK = Mark("ab" * 32, "Tür <b> & \"quote\" 'x'", 17, 2**62 + 5)
+ENCODINGS = ("png", "jpeg", "webp", "webp-lossless")
 XML_TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"))
 
 
@@ -24,23 +25,17 @@ def picture(channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_mark_is_read_back_from_a_png(tmp_path: Path, channels: int) -> None:
-    path = tmp_path / "image.png"
-    path.write_bytes(png.encode(picture(channels), MARK.xmp()))
-    assert read_mark(path) == MARK
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_the_mark_is_read_back_from_other_formats(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_the_mark_is_read_back_from_every_kind_of_file(tmp_path: Path, name: str, channels: int) -> None:
     path = tmp_path / "image"
-    Image.fromarray(picture().transpose(1, 2, 0).copy()).save(path, kind, xmp=MARK.xmp().encode())
+    path.write_bytes(encode(picture(channels), Encoding(name), MARK.xmp()))
     assert read_mark(path) == MARK
 
 
 @given(XML_TEXT, st.integers(0, 2**40), st.integers(0, 2**63 - 1))
 def test_any_label_comes_through(label: str, index: int, seed: int) -> None:
     mark = Mark("0" * 64, label, index, seed)
-    file = io.BytesIO(png.encode(picture(), mark.xmp()))
+    file = io.BytesIO(encode(picture(), Encoding(), mark.xmp()))
     assert read_mark(file) == mark  # type: ignore[arg-type]
 
 
@@ -50,7 +45,7 @@ def test_element_form_is_read_too(tmp_path: Path) -> None:
     </r:Description><r:Description xmlns:o="urn:augmint:xmp:1#"><o:Generator>g</o:Generator><o:Class>c</o:Class>
     <o:Index>3</o:Index><o:Seed>4</o:Seed></r:Description></r:RDF></x:xmpmeta>"""
     path = tmp_path / "image.png"
-    path.write_bytes(png.encode(picture(), packet))
+    path.write_bytes(encode(picture(), Encoding(), packet))
     assert read_mark(path) == Mark("g", "c", 3, 4)
 
 
@@ -66,7 +61,7 @@ def test_element_form_is_read_too(tmp_path: Path) -> None:
 )
 def test_no_mark_where_there_is_none_of_ours(tmp_path: Path, packet: str | None) -> None:
     path = tmp_path / "image.png"
-    path.write_bytes(png.encode(picture(), packet))
+    path.write_bytes(encode(picture(), Encoding(), packet))
     assert read_mark(path) is None
 
 
@@ -79,8 +74,35 @@ def test_what_is_not_an_image_is_a_clear_error(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 def test_exiftool_reads_the_mark(tmp_path: Path) -> None:
-    path = tmp_path / "image.png"
-    path.write_bytes(png.encode(picture(), MARK.xmp()))
-    command = ["exiftool", "-n", "-s3", "-XMP-iptcExt:DigitalSourceType", "-XMP:Class", "-XMP:Index", str(path)]
+    paths = []
+    for name in ENCODINGS:
+        paths.append(tmp_path / f"{name}.{Encoding(name).extension}")
+        paths[-1].write_bytes(encode(picture(), Encoding(name), MARK.xmp()))
+    tags = ["XMP-iptcExt:DigitalSourceType", "XMP:Generator", "XMP:Class", "XMP:Index"]
+    command = ["exiftool", "-n", "-q", "-s3", *(f"-{tag}" for tag in tags), *map(str, paths)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert told == [SOURCE_TYPE, MARK.label, "17"]
+    assert [line for line in told if not line.startswith("=")] == [SOURCE_TYPE, MARK.generator, MARK.label, "17"] * 4
+
+
+def test_the_hash_of_params_follows_what_a_set_depends_on() -> None:
+    base = params_hash(Params())
+    assert len(base) == 64 and base == params_hash(Params(train=TrainParams(kimg=3)))
+    assert len({base, params_hash(Params(seed=1)), params_hash(Params(export=ExportParams(quality=90)))}) == 3
+
+
+def test_the_revision_is_the_commit_and_says_when_files_differ(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    assert revision(tmp_path) is None
+    git("init", "-q")
+    assert revision(tmp_path) is None
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    git("add", "."), git("commit", "-qm", "one"), git("tag", "v1")
+    (tmp_path / "new").write_text("untracked\n")
+    assert revision(tmp_path) == git("rev-parse", "HEAD")
+    (tmp_path / "params.yaml").write_text("seed: 1\n")
+    assert revision(tmp_path) == git("rev-parse", "HEAD") + "-dirty"

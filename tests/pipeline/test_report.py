@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.formats.manifest import ManifestWriter, Row
 from pipeline.params import Params
 from pipeline.report.page import MINUS, NONE, count, number, percent, points, setting, write
 from pipeline.workspace import Workspace
@@ -150,9 +151,8 @@ def make(root: Path) -> Workspace:
         Image.fromarray(np.full((4, 4), shade, np.uint8)).save(path)
     (root / "plots/train/curves.csv").write_text("kimg,wasserstein,penalty\n1,3.6,0.5\n2,2.5,0.3\n")
     workspace.synthetic.mkdir()
-    with ManifestWriter(workspace.synthetic / "manifest.parquet") as manifest:
-        for index, synthetic in enumerate((True, True, False)):
-            manifest.extend([Row(f"{index}.png", "0" * 64, "tail", 1, index, synthetic, None, None, "1")])
+    rows = {"label": ["tail"] * 3, "synthetic": [True, True, False]}
+    pq.write_table(pa.table(rows), workspace.synthetic / "manifest.parquet")
     return workspace
 
 

@@ -1,0 +1,87 @@
+"""Parquet shards with Hugging Face's ``Image`` and ``ClassLabel`` features in the schema's metadata."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from pipeline.formats.base import Item, Stored, Written
+from pipeline.formats.encoding import Encoding, encode
+
+DATA = "data"
+ROWS_PER_GROUP = 128  # what a reader that wants one image has to fetch
+IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+
+
+class ParquetWriter:
+    """Writes ``<root>/data/<split>-<part>.parquet`` with the columns ``image`` (bytes and path) and ``label``.
+
+    Args:
+        root: the set's folder; made if need be.
+        classes: class names; a label is an index into them.
+        encoding: of the images.
+    """
+
+    def __init__(self, root: Path, classes: Sequence[str], encoding: Encoding) -> None:
+        self.root = root
+        self._schema, self._encoding = schema(classes), encoding
+        (root / DATA).mkdir(parents=True, exist_ok=True)
+
+    def write_part(self, number: int, items: Sequence[Item]) -> list[Written]:
+        """One shard a part; see :class:`pipeline.formats.base.Writer`."""
+        file = f"{DATA}/{items[0].split}-{number:05d}.parquet"
+        written, waiting = [], iter(items)
+        # images are compressed already, and none comes twice
+        with pq.ParquetWriter(self.root / file, self._schema, compression="none", use_dictionary=False) as shard:
+            while group := list(islice(waiting, ROWS_PER_GROUP)):
+                contents = [encode(item.image, self._encoding, item.xmp) for item in group]
+                names = [f"{item.name}.{self._encoding.extension}" for item in group]
+                images = pa.StructArray.from_arrays([pa.array(contents), pa.array(names)], fields=list(IMAGE))
+                labels = pa.array([item.label for item in group], pa.int64())
+                shard.write_table(pa.Table.from_arrays([images, labels], schema=self._schema))
+                written += [Written(file, hashlib.sha256(content).hexdigest()) for content in contents]
+        return written
+
+    def close(self) -> None:
+        """Nothing is left to do: a shard is whole by itself."""
+
+
+class ParquetReader:
+    """Finds the images that :class:`ParquetWriter` wrote; see :class:`pipeline.formats.base.Reader`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __iter__(self) -> Iterator[Stored]:
+        """Every image, shard by shard."""
+        for file in self.files():
+            yield from self.read(file)
+
+    def files(self) -> Iterator[Path]:
+        """Every file in the folder of shards."""
+        return iter(sorted(path.relative_to(self.root) for path in (self.root / DATA).rglob("*") if path.is_file()))
+
+    def read(self, file: Path) -> Iterator[Stored]:
+        """The images in one shard."""
+        try:
+            with pq.ParquetFile(self.root / file) as shard:
+                for group in range(shard.num_row_groups):
+                    for row in shard.read_row_group(group, columns=["image", "label"]).to_pylist():
+                        image = row["image"]
+                        yield Stored(file.as_posix(), Path(image["path"]).stem, row["label"], image["bytes"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.root / file}: not a shard that can be read ({error})") from None
+
+
+def schema(classes: Sequence[str]) -> pa.Schema:
+    """The columns of a shard, and what they mean to ``datasets.load_dataset``."""
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": list(classes)}}
+    return pa.schema(
+        [pa.field("image", IMAGE), pa.field("label", pa.int64())],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )

@@ -1,0 +1,95 @@
+"""A small exported set in any format, made of random images by the writers alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.formats import describe, open_writer
+from pipeline.formats.base import Item
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, Row
+from pipeline.params import ExportParams, Params
+from pipeline.provenance import Mark, params_hash, set_params
+
+CLASSES = ("a/b", "cup | saucer", "empty", "zebra é")
+GENERATOR = "ab" * 32
+QUALITY = {
+    "floor": {"kid": {"synthetic": 0.125, "real": 0.0, "ci95": [-0.01, 0.0625]}},
+    "below_floor": ["kid"],
+    "notes": ["A note."],
+}
+
+
+@dataclass(frozen=True)
+class MadeSet:
+    """Where the set is, what is true of it, and by name what was written."""
+
+    root: Path
+    about: About
+    items: dict[str, Item]
+    rows: list[Row]
+
+
+def make_set(root: Path, splits: tuple[str, ...] = ("train",), channels: int = 3, **export: Any) -> MadeSet:
+    """Two parts of every split: all of ``val`` and ``test`` real, and of ``train`` the first part."""
+    params = Params(seed=3, export=ExportParams(**export))
+    about = About(
+        classes=CLASSES,
+        channels=channels,
+        image_size=8,
+        splits=splits,
+        seed=2**62,
+        generator=GENERATOR,
+        params=set_params(params),
+        revision="c" * 40,
+        overridden=("kid",),
+        augmint="1",
+    )
+    writer, made = open_writer(root, about), MadeSet(root, about, {}, [])
+    parts = [(split, part) for split in splits for part in range(2)]
+    with ManifestWriter(root / MANIFEST, about) as manifest:
+        for number, (split, part) in enumerate(parts):
+            items = _items(split, part, split == "train" and part == 1, channels)
+            written = writer.write_part(number, items)
+            assert writer.write_part(number, items) == written  # as after an interruption
+            rows = [_row(params, about, item, *place) for item, place in zip(items, written, strict=True)]
+            manifest.extend(rows)
+            made.rows.extend(rows)
+            made.items.update({item.name: item for item in items})
+    writer.close()
+    describe(root, about, QUALITY)
+    return made
+
+
+def _items(split: str, part: int, synthetic: bool, channels: int) -> list[Item]:
+    items = []
+    for label, place in [(0, 0), (0, 1), (1, 0), (3, 0), (3, 1)]:
+        index = 2 * part + place
+        kind = "synthetic" if synthetic else f"real-{split}"
+        seed = [label, index, len(split)]
+        image = np.random.default_rng(seed).integers(0, 256, (channels, 8, 8), dtype=np.uint8)
+        xmp = Mark(GENERATOR, CLASSES[label], index, 2**62).xmp() if synthetic else None
+        items.append(Item(f"{kind}-{label}-{index:06d}", split, label, image, xmp))
+    return items
+
+
+def _row(params: Params, about: About, item: Item, file: str, digest: str) -> Row:
+    synthetic = item.name.startswith("synthetic")
+    return Row(
+        file=file,
+        name=item.name,
+        sha256=digest,
+        split=item.split,
+        label=CLASSES[item.label],
+        label_index=item.label,
+        index=int(item.name[-6:]),
+        synthetic=synthetic,
+        seed=about.seed if synthetic else None,
+        generator=GENERATOR if synthetic else None,
+        params=params_hash(params),
+        revision=about.revision,
+        label_confidence=0.5 if synthetic else None,
+        filters=("confidence",) if synthetic else None,
+        augmint="1",
+    )
