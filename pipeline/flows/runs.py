@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
@@ -32,10 +32,10 @@ SECONDS_BETWEEN_TRIES = 1.0
 class Limits(BaseModel):
     """How often a flow tries what may pass by itself (a full GPU, a remote that does not answer), and for how long."""
 
-    retries: int = Field(3, ge=0, le=10, description="Repeats of what may pass by itself; nothing else is repeated")
-    retry_delay: float = Field(60, ge=0, description="Seconds before the first repeat; they double with each")
-    hours: float = Field(24, gt=0, description="A stage that takes longer is stopped; the next run goes on with it")
-    stage_hours: dict[str, float] = Field({}, description='The same for single stages, such as {"ingest": 1}')
+    retries: Annotated[int, Field(ge=0, le=10, description="Repeats of what may pass; nothing else is repeated")] = 3
+    retry_delay: Annotated[float, Field(ge=0, description="Seconds before the first; they double with each")] = 60
+    hours: Annotated[float, Field(gt=0, description="A stage that takes longer is stopped; the next run goes on")] = 24
+    stage_hours: Annotated[dict[str, float], Field(description='Other ones for stages, such as {"ingest": 1}')] = {}
 
     def options(self, stage: str) -> dict[str, Any]:
         """The same as options of a Prefect task."""
