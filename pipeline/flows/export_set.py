@@ -11,7 +11,6 @@ from pydantic import Field
 from pipeline.export.aside import Encoding, Format, Request
 from pipeline.flows import dvc
 from pipeline.flows.artifacts import publish_set
-from pipeline.flows.augment import BaseUrl, Project
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.runs import Limits, Outcome, may_pass, unattended
@@ -19,17 +18,29 @@ from pipeline.flows.runs import Limits, Outcome, may_pass, unattended
 
 @flow
 def export_set(
-    target: Annotated[Path, Field(description="The folder to write, from the project's folder on")],
-    project: Project = Path(),
-    classes: Annotated[list[str], Field(description="Which classes to make; none: all")] = [],  # noqa: B006
-    count: Annotated[int, Field(ge=1, description="Synthetic images of each of them")] = 100,
-    counts: Annotated[dict[str, int], Field(description='Other numbers for some, such as {"3": 500}')] = {},  # noqa: B006
+    target: Path,
+    project: Path = Path(),
+    classes: list[str] = [],  # noqa: B006
+    count: Annotated[int, Field(ge=1)] = 100,
+    counts: dict[str, int] = {},  # noqa: B006
     format: Format = "imagefolder",
     encoding: Encoding = "png",
-    base_url: BaseUrl = "",
+    base_url: str = "",
     limits: Limits = Limits(),  # noqa: B008
 ) -> State:
-    """Draws labelled images from the generator that is there; the project's outputs stay as they are."""
+    """Draws labelled images from the generator that is there; the project's outputs stay as they are.
+
+    Args:
+        target: The folder to write, from the project's folder on; one that is there is replaced.
+        project: The folder that holds dvc.yaml and params.yaml.
+        classes: Which classes to make; none: all.
+        count: Synthetic images of each of them.
+        counts: Other numbers for some classes, such as {"3": 500}.
+        format: imagefolder, webdataset or parquet.
+        encoding: Of each image.
+        base_url: Where the project's folder is served, for the link to the set.
+        limits: How often and how long to try.
+    """
     chosen = dict.fromkeys(classes, count) | counts
     place = (project / target).resolve()
     request = Request(target=place, counts=chosen, count=count, format=format, encoding=encoding)

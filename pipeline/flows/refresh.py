@@ -2,16 +2,13 @@
 
 import subprocess
 from pathlib import Path
-from typing import Annotated
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from pipeline.errors import BusyError, UserError
 from pipeline.flows import dvc
-from pipeline.flows.augment import BaseUrl, Project
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, may_pass, unattended
@@ -19,16 +16,24 @@ from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, may_pass, una
 
 @flow
 def refresh(
-    project: Project = Path(),
-    pull: Annotated[bool, Field(description="`dvc pull` first, if the project has a remote")] = True,
-    push: Annotated[bool, Field(description="`dvc push` afterwards, if the project has a remote")] = True,
-    commit: Annotated[bool, Field(description="Commit dvc.lock and the figures to Git if they changed")] = False,
-    base_url: BaseUrl = "",
+    project: Path = Path(),
+    pull: bool = True,
+    push: bool = True,
+    commit: bool = False,
+    base_url: str = "",
     limits: Limits = Limits(),  # noqa: B008
 ) -> State:
     """Pulls, ingests what is new in the source, brings the rest up to date, pushes, and commits on request.
 
     A stage that fails, or a gate, ends it before anything is pushed or committed.
+
+    Args:
+        project: The folder that holds dvc.yaml and params.yaml.
+        pull: `dvc pull` first, if the project has a remote.
+        push: `dvc push` afterwards, if the project has a remote.
+        commit: Commit dvc.lock and the figures to Git, and nothing else, if they changed.
+        base_url: Where the project's folder is served, for links to the report and the set.
+        limits: How often and how long to try.
     """
 
     def work() -> Outcome:

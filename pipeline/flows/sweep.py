@@ -12,29 +12,30 @@ from pydantic import Field
 
 from pipeline.errors import UserError
 from pipeline.flows import dvc
-from pipeline.flows.augment import Project, Targets
 from pipeline.flows.names import artifact_key
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.runs import TRAINER_TAG, Limits, Outcome, may_pass, unattended
 
-Sets = Annotated[
-    list[dict[str, Any]],
-    Field(min_length=1, description='Each changes keys of params.yaml, such as {"train.kimg": 50, "seed": 1}'),
-]
 FIGURES = ("verdict", "delta", "kid", "frechet_distance", "coverage", "label_agreement", "critic_loss", "wasserstein")
 
 
 @flow
 def sweep(
-    sets: Sets,
-    project: Project = Path(),
-    targets: Targets = [],  # noqa: B006
+    sets: Annotated[list[dict[str, Any]], Field(min_length=1)],
+    project: Path = Path(),
+    targets: list[str] = [],  # noqa: B006
     limits: Limits = Limits(),  # noqa: B008
 ) -> State:
     """Runs every set as a DVC experiment beside the project, whose outputs stay as they are: see `dvc exp show`.
 
     Experiments see what is committed to Git and what DVC tracks; a source at a relative path must be one of both.
+
+    Args:
+        sets: Each changes keys of params.yaml, such as {"train.kimg": 50, "seed": 1}.
+        project: The folder that holds dvc.yaml and params.yaml.
+        targets: Stages to bring up to date, with what they depend on; none: all.
+        limits: How often and how long to try.
     """
 
     def work() -> Outcome:
