@@ -15,6 +15,7 @@ from prefect.artifacts import (
     create_markdown_artifact,
     create_table_artifact,
 )
+from prefect.client.schemas.objects import Artifact as StoredArtifact
 
 from pipeline.flows.names import artifact_key
 from pipeline.report.tables import in_order
@@ -22,6 +23,8 @@ from pipeline.workspace import Workspace
 
 METRICS = ("ingest", "train", "quality", "utility")
 SIDE, BYTES = 1200, 400_000  # of a picture: it lies in Prefect's database
+
+LONGEST = 40  # characters of a value: hashes and sentences would push the columns out of sight
 
 Figures = dict[str, Any]
 
@@ -39,7 +42,8 @@ def read(workspace: Workspace) -> Figures:
 def last_figures(project: Path) -> Figures:
     """Those that the last run published; none before the first."""
     artifact = Artifact.get(artifact_key(project, "metrics"))
-    rows = json.loads(artifact.data) if artifact and isinstance(artifact.data, str) else []
+    content = artifact.data if isinstance(artifact, StoredArtifact) else None
+    rows = json.loads(content) if isinstance(content, str) else []
     return {row["figure"]: row["value"] for row in rows}
 
 
@@ -117,7 +121,7 @@ def _flat(tree: dict[str, Any], name: str) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{name}.{key}")
-        elif not isinstance(value, list):
+        elif not isinstance(value, list) and len(str(value)) <= LONGEST:
             yield f"{name}.{key}", value
 
 

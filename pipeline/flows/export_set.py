@@ -16,7 +16,7 @@ from pipeline.flows.processes import run_guarded
 from pipeline.flows.runs import Limits, Outcome, may_pass, unattended
 
 
-@flow
+@flow(name="export_set")  # Prefect would write export-set
 def export_set(
     target: Path,
     project: Path = Path(),

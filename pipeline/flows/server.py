@@ -46,7 +46,11 @@ def dead_runs() -> AutomationCore:
             posture=Posture.Proactive,
             within=SILENCE,
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: the process of this run is gone")],
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED, name=None, message="No heartbeat: the process of this run is gone", force=False
+            )
+        ],
     )
 
 
