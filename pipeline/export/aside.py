@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.params import ExportParams, Params
-from pipeline.stages import export
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -61,6 +60,8 @@ def write(request: Request, params: Params, workspace: Workspace) -> None:
     Raises:
         UserError: as :func:`pipeline.stages.export.run`.
     """
+    from pipeline.stages import export  # imports torch; who makes a request needs none of it
+
     store = Store.open(workspace.store)
     real = dict(zip(store.classes, store.split("train").counts(len(store.classes)).tolist(), strict=True))
     counts = request.counts or dict.fromkeys(store.classes, request.count)

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import psutil
 import pytest
 
+from pipeline.flows import guard
 from tests.e2e.conftest import REPOSITORY, Project
 
 PATIENCE = 150.0  # seconds; nothing here takes a tenth of it on an idle machine
@@ -28,6 +29,31 @@ def wait_for(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> 
         assert time.monotonic() < end, f"waited {patience:.0f} s for {what}"
         time.sleep(POLL)
     return found
+
+
+class Program:
+    """A program held by a guard, as a stage is: it ends with the tests even if those are killed.
+
+    Attributes:
+        pid: of the program itself.
+    """
+
+    def __init__(self, command: tuple[str, ...], folder: Path, environment: dict[str, str], log: IO[bytes]) -> None:
+        self.guard = subprocess.Popen(
+            [sys.executable, "-P", guard.__file__, *command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+        self.pid = wait_for("the program", psutil.Process(self.guard.pid).children)[0].pid
+
+    def kill(self) -> None:
+        """Ends it and its process group at once, if it has not ended."""
+        if self.guard.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        self.guard.wait()
 
 
 class Server:
@@ -51,7 +77,7 @@ class Server:
         }
         self.home = home
         self.api = httpx.Client(base_url=self.url, timeout=30)
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[Program] = []
         self.start(home, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         wait_for("the server", self.answers)
 
@@ -62,14 +88,12 @@ class Server:
         except httpx.TransportError:
             return False
 
-    def start(self, folder: Path, *command: str) -> subprocess.Popen[bytes]:
-        """Starts a program in a process group of its own; it ends with the tests at the latest."""
+    def start(self, folder: Path, *command: str) -> Program:
+        """Starts a program that ends with the tests at the latest, however those end."""
         with (self.home / "output.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        self.started.append(process)
-        return process
+            program = Program(command, folder, self.environment, log)
+        self.started.append(program)
+        return program
 
     def run(self, folder: Path, *command: str) -> str:
         """Runs a program to its end."""
@@ -79,10 +103,8 @@ class Server:
 
     def stop(self) -> None:
         """Ends everything."""
-        for process in reversed(self.started):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        for program in reversed(self.started):
+            program.kill()
         self.api.close()
 
     # What the API says ------------------------------------------------------------------------------------------
@@ -175,7 +197,7 @@ def deploy(server: Server, folder: Path) -> None:
     server.run(folder, "prefect", "--no-prompt", "deploy", "--all")
 
 
-def start_worker(server: Server, folder: Path) -> subprocess.Popen[bytes]:
+def start_worker(server: Server, folder: Path) -> Program:
     """A worker for the deployments of prefect.yaml."""
     deploy(server, folder)
     return server.start(server.home, "prefect", "worker", "start", "--pool", "augmint", "--type", "process")

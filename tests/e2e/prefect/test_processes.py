@@ -2,19 +2,18 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.conftest import Project
-from tests.e2e.prefect.conftest import PATIENCE, Server, start_worker, state_of, wait_for, working_in
+from tests.e2e.prefect.conftest import PATIENCE, Program, Server, start_worker, state_of, wait_for, working_in
 
 SECONDS_TO_STOP = 30.0  # the guard's own bound; a training in good health takes one
 TWO_MINUTES = 120.0
 
 
-def start(server: Server, project: Project, kind: str) -> subprocess.Popen[bytes]:
+def start(server: Server, project: Project, kind: str) -> Program:
     """What runs flows: a worker, or `augmint serve`."""
     if kind == "worker":
         return start_worker(server, project.root)
@@ -24,13 +23,11 @@ def start(server: Server, project: Project, kind: str) -> subprocess.Popen[bytes
 
 
 @pytest.fixture
-def runner(server: Server, endless: Project, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
+def runner(server: Server, endless: Project, request: pytest.FixtureRequest) -> Iterator[Program]:
     """A worker or `augmint serve`, ended with the test."""
     process = start(server, endless, request.param)
     yield process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
     wait_for("the end of what it ran", lambda: not working_in(endless.root), PATIENCE)
 
 
@@ -53,7 +50,7 @@ def ends_within_two_minutes(server: Server, run: str) -> str:
 @pytest.mark.parametrize("how", ["cancel", "SIGKILL", "SIGTERM"])
 @pytest.mark.parametrize("runner", ["worker", "serve"], indirect=True)
 def test_the_end_of_a_run_is_the_end_of_its_processes(
-    server: Server, endless: Project, runner: subprocess.Popen[bytes], how: str
+    server: Server, endless: Project, runner: Program, how: str
 ) -> None:
     run = train(server, endless)
     if how == "cancel":
@@ -66,7 +63,7 @@ def test_the_end_of_a_run_is_the_end_of_its_processes(
 
 
 @pytest.mark.parametrize("runner", ["worker"], indirect=True)
-def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner: subprocess.Popen[bytes]) -> None:
+def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner: Program) -> None:
     first = train(server, endless)
     same = server.begin("augment/manual", project=str(endless.root), targets=["train"])
     other = server.begin("refresh/nightly", project=str(endless.root))
@@ -81,9 +78,7 @@ def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner:
 
 
 @pytest.mark.parametrize("runner", ["worker"], indirect=True)
-def test_a_stage_that_takes_too_long_is_stopped(
-    server: Server, endless: Project, runner: subprocess.Popen[bytes]
-) -> None:
+def test_a_stage_that_takes_too_long_is_stopped(server: Server, endless: Project, runner: Program) -> None:
     limits = {"stage_hours": {"train": 8 / 3600}}
     run = server.begin("augment/manual", project=str(endless.root), targets=["train"], limits=limits)
     state = server.end(run)
