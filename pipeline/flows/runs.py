@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,11 +64,14 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
 
     What a user can mend ends as Failed with the message as it is; anything else is raised for Prefect to show.
     """
-    with _under_worker(), in_turn(project):
+    if not (project / "dvc.yaml").is_file():
+        return Failed(message=f"{project.resolve()}: no dvc.yaml here; name the folder that holds it")
+    # a flow that was started by hand may outlive its shell
+    with ending_with_parent() if runtime.deployment.id else nullcontext(), in_turn(project):
         try:
             outcome = work()
-        except UserError as error:
-            emit(RUN_FINISHED, project, {"outcome": "failed", "reason": str(error), "stages": []})
+        except (UserError, TimeoutError) as error:
+            emit(RUN_FINISHED, project, {"outcome": "failed", "reason": str(error)})
             return Failed(message=str(error))
         emit(
             RUN_FINISHED,
@@ -77,14 +80,6 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
             | {"verdict": _json(Workspace(project).metrics("utility")).get("verdict")},
         )
         return Completed(message=outcome.sentence)
-
-
-@contextmanager
-def _under_worker() -> Iterator[None]:
-    with ExitStack() as stack:
-        if runtime.deployment.id is not None:  # a flow that was started by hand may outlive its shell
-            stack.enter_context(ending_with_parent())
-        yield
 
 
 @contextmanager

@@ -55,13 +55,16 @@ def test_a_scheduled_run_leaves_its_artifacts_and_the_next_finds_nothing_to_do(
     project.edit("evaluate", repeats=4)
     deployment = server.deployment("augment/manual")["id"]
     schedule = {
-        "schedule": {"interval": 5, "anchor_date": datetime.now(UTC).isoformat()},
+        "schedule": {"interval": 10, "anchor_date": datetime.now(UTC).isoformat()},
         "active": True,
         "parameters": {"project": str(project.root), "targets": ["evaluate"], "base_url": "http://127.0.0.1:8/tiles"},
     }
     made = server.api.post(f"/deployments/{deployment}/schedules", json=[schedule]).json()
     wait_for("two scheduled runs", lambda: len(scheduled(server, deployment)) >= 2)
     assert server.api.delete(f"/deployments/{deployment}/schedules/{made[0]['id']}").is_success
+    waiting = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    for run in server.post("/flow_runs/filter", flow_runs=waiting):
+        server.api.delete(f"/flow_runs/{run['id']}")
     first, second = scheduled(server, deployment)[:2]
     assert first["state"]["message"] == "Ran evaluate"
     assert second["state"]["message"] == "Nothing to do: all of ingest, train, evaluate are up to date"
