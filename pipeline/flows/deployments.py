@@ -1,4 +1,4 @@
-"""The deployments of ``augmint serve``; those of a worker stand in prefect.yaml, under the same names."""
+"""The deployments of ``augmint serve``; those of a worker stand in prefect.yaml."""
 
 from prefect import serve
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
@@ -12,6 +12,7 @@ from pipeline.flows.refresh import refresh
 from pipeline.flows.server import prepare
 from pipeline.flows.sweep import sweep
 
+NAME = "served"  # not those of prefect.yaml: a deployment keeps the work pool that it once had
 ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
 
@@ -20,10 +21,10 @@ def deployments(cron: str | None, timezone: str) -> list[RunnerDeployment]:
     schedule = Cron(cron, timezone) if cron else None
     module = EntrypointType.MODULE_PATH
     made = [
-        refresh.to_deployment("nightly", schedule=schedule, concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
-        augment.to_deployment("manual", concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
-        export_set.to_deployment("manual", tags=[TAG], entrypoint_type=module),
-        sweep.to_deployment("manual", concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
+        refresh.to_deployment(NAME, schedule=schedule, concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
+        augment.to_deployment(NAME, concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
+        export_set.to_deployment(NAME, tags=[TAG], entrypoint_type=module),
+        sweep.to_deployment(NAME, concurrency_limit=ONE, tags=[TAG], entrypoint_type=module),
     ]
     return [deployment for deployment in made if isinstance(deployment, RunnerDeployment)]
 

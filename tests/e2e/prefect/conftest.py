@@ -190,10 +190,9 @@ def endless(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 def deploy(server: Server, folder: Path) -> None:
     """Deploys prefect.yaml as a user would, unless that has been done."""
-    if server.deployment("augment/manual").get("work_pool_name") == "augmint":
+    if server.deployment("augment/manual"):
         return
-    if server.api.get("/work_pools/augmint").is_error:
-        server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
+    server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
     server.run(folder, "prefect", "--no-prompt", "deploy", "--all")
 
 

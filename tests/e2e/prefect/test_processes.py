@@ -18,7 +18,7 @@ def start(server: Server, project: Project, kind: str) -> Program:
     if kind == "worker":
         return start_worker(server, project.root)
     process = server.start(project.root, "augmint", "serve")
-    wait_for("augmint serve", lambda: server.deployment("augment/manual").get("work_pool_name") is None)
+    wait_for("augmint serve", lambda: server.deployment("augment/served"))
     return process
 
 
@@ -31,10 +31,10 @@ def runner(server: Server, endless: Project, request: pytest.FixtureRequest) -> 
     wait_for("the end of what it ran", lambda: not working_in(endless.root), PATIENCE)
 
 
-def train(server: Server, project: Project) -> str:
+def train(server: Server, project: Project, deployment: str = "augment/manual") -> str:
     """A run of which the training is in work and has taken up the state of the one before."""
     before = state_of(project).exists()
-    run = server.begin("augment/manual", project=str(project.root), targets=["train"])
+    run = server.begin(deployment, project=str(project.root), targets=["train"])
     wait_for("the training", lambda: working_in(project.root, "augmint train") and state_of(project).exists())
     if before:
         wait_for("the old state", lambda: "train: goes on from" in server.logs(run))
@@ -48,11 +48,13 @@ def ends_within_two_minutes(server: Server, run: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["cancel", "SIGKILL", "SIGTERM"])
-@pytest.mark.parametrize("runner", ["worker", "serve"], indirect=True)
+@pytest.mark.parametrize(
+    ("runner", "deployment"), [("worker", "augment/manual"), ("serve", "augment/served")], indirect=["runner"]
+)
 def test_the_end_of_a_run_is_the_end_of_its_processes(
-    server: Server, endless: Project, runner: Program, how: str
+    server: Server, endless: Project, runner: Program, deployment: str, how: str
 ) -> None:
-    run = train(server, endless)
+    run = train(server, endless, deployment)
     if how == "cancel":
         server.cancel(run)
     else:
