@@ -47,7 +47,9 @@ def sweep(
                 ran.append(name)
             except UserError as error:
                 failed.append(f"{name} ({values}): {error}")
-        create_table_artifact(compared(project, ran), artifact_key(project, "sweep"), "Experiments, and the workspace")
+        keys = list(dict.fromkeys(key for values in sets for key in values))
+        table = compared(project, ran, keys)
+        create_table_artifact(table, artifact_key(project, "sweep"), "Experiments, and the workspace")
         if failed:
             raise UserError(f"{len(failed)} of {len(sets)} failed:\n" + "\n".join(failed))
         return Outcome(f"Ran {', '.join(ran)}; `dvc exp apply NAME` takes one over", ran)
@@ -69,11 +71,13 @@ def experiment(name: str, values: dict[str, Any], targets: list[str], project: P
         raise dvc.failure(list(output.lines), code)
 
 
-def compared(project: Path, names: list[str]) -> list[dict[str, Any]]:
-    """A row for each experiment and one for the workspace: the parameters that differ, and the main figures."""
-    rows = [
-        row for row in exp_show(str(project)) if row["Experiment"] in names or (row["rev"] == "workspace" and not names)
+def compared(project: Path, names: list[str], keys: list[str]) -> list[dict[str, Any]]:
+    """A row for each experiment and one for the workspace: the parameters that the sets change, and the main figures."""
+    rows = [row for row in exp_show(str(project)) if row["Experiment"] in names or row["rev"] == "workspace"]
+    return [
+        {"experiment": row["Experiment"] or row["rev"]}
+        # DVC names the file where a parameter and a figure have the same name
+        | {key: row.get(key, row.get(f"params.yaml:{key}")) for key in keys}
+        | {figure: row.get(figure) for figure in FIGURES}
+        for row in rows
     ]
-    differing = [key for key in rows[0] if key not in FIGURES and len({str(row.get(key)) for row in rows}) > 1]
-    columns = ["Experiment", *(key for key in differing if ":" in key or "." in key), *FIGURES]
-    return [{column: row[column] for column in columns if column in row} for row in rows]

@@ -156,11 +156,10 @@ class Server:
         found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
         return {artifact["key"]: artifact for artifact in found}
 
-    def events(self, name: str, run: str) -> list[dict[str, Any]]:
-        """The events of that name that a run emitted."""
-        related = {"id": [f"prefect.flow-run.{run}"]}
-        found = self.post("/events/filter", filter={"event": {"name": [name]}, "related": related})
-        return found["events"]
+    def event(self, name: str, run: str) -> dict[str, Any]:
+        """The event of that name that a run emitted; it may arrive after the run's end."""
+        wanted = {"event": {"name": [name]}, "related": {"id": [f"prefect.flow-run.{run}"]}}
+        return wait_for(name, lambda: self.post("/events/filter", filter=wanted)["events"])[0]
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +203,7 @@ def start_worker(server: Server, folder: Path) -> Program:
 
 def working_in(folder: Path, *kinds: str) -> list[int]:
     """The processes that run stages in a folder: guards, dvc and augmint; with ``kinds`` only such."""
-    kinds = kinds or ("guard.py", "dvc repro", "augmint train")
+    kinds = kinds or ("dvc repro", "augmint train")  # a guard names what it guards
     found = []
     for process in psutil.process_iter():
         try:

@@ -17,7 +17,7 @@ from tests.e2e.prefect.conftest import Program, Server, copy_of, start_worker, w
 
 @pytest.fixture(scope="module")
 def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that is up to date and committed. Each test leaves it up to date, or undoes what it did."""
+    """A project that is up to date and committed. What a test changes is undone after it."""
     project = copy_of(finished, tmp_path_factory.mktemp("flows") / "Tile set")
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "Up to date")
@@ -30,6 +30,14 @@ def worker(server: Server, project: Project) -> Iterator[Program]:
     process = start_worker(server, project.root)
     yield process
     process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _restored(project: Project) -> Iterator[None]:
+    """The project as it was committed, after each test."""
+    yield
+    project.run("git", "checkout", "--quiet", "--", ".")
+    project.run("dvc", "checkout", "--quiet", "--force")
 
 
 def augment(server: Server, project: Project, **parameters: Any) -> str:
@@ -87,7 +95,6 @@ def test_a_scheduled_run_leaves_its_artifacts_and_the_next_finds_nothing_to_do(
 def test_figures_stand_beside_those_of_the_last_run_and_a_new_verdict_is_an_event(
     server: Server, project: Project
 ) -> None:
-    project.run("dvc", "repro")
     before = [{"figure": "utility.verdict", "value": "ELSE"}, {"figure": "utility.delta", "value": 0.5}]
     server.post("/artifacts/", key="tile-set-metrics", type="table", data=json.dumps(before))
     project.edit("classify", steps=4)
@@ -97,7 +104,7 @@ def test_figures_stand_beside_those_of_the_last_run_and_a_new_verdict_is_an_even
     utility = json.loads((project.root / "metrics" / "utility.json").read_text())
     assert rows["utility.delta"]["change"] == f"{utility['delta'] - 0.5:+.6g}"
     assert rows["utility.delta"]["last run"] == 0.5
-    event = server.events("augmint.verdict.changed", run)[0]
+    event = server.event("augmint.verdict.changed", run)
     assert event["payload"] == {"before": "ELSE", "verdict": utility["verdict"]}
     assert event["resource"]["prefect.resource.id"] == "augmint.project.tile-set"
     assert "Running stage" not in project.run("dvc", "repro").stdout
@@ -114,10 +121,8 @@ def test_what_a_user_can_mend_fails_at_once_with_the_reason_and_the_old_set_stay
     assert state["message"].startswith("params.yaml:")
     assert "did you mean `balance`" in state["message"]
     assert server.task_runs(run)["export"]["run_count"] == 1
-    assert server.events("augmint.run.finished", run)[0]["payload"]["outcome"] == "failed"
+    assert server.event("augmint.run.finished", run)["payload"]["outcome"] == "failed"
     assert project.bytes_of("synthetic", "metrics") == before
-    project.run("git", "checkout", "params.yaml")
-    project.run("dvc", "repro")
 
 
 @pytest.mark.skipif("gates" not in EvaluateParams.model_fields, reason="there are no gates yet")
@@ -127,11 +132,9 @@ def test_a_failed_gate_fails_the_run_and_is_an_event(server: Server, project: Pr
     run = augment(server, project, targets=["export"])
     assert server.state(run)["type"] == "FAILED"
     assert "coverage" in server.state(run)["message"]
-    event = server.events("augmint.gate.failed", run)[0]
+    event = server.event("augmint.gate.failed", run)
     assert [gate["figure"] for gate in event["payload"]["gates"]] == ["coverage"]
     assert project.bytes_of("synthetic") == before
-    project.run("git", "checkout", "params.yaml")
-    project.run("dvc", "repro")
 
 
 def test_what_may_pass_is_tried_again(server: Server, project: Project) -> None:
@@ -144,8 +147,6 @@ def test_what_may_pass_is_tried_again(server: Server, project: Project) -> None:
         wait_for("the first repeat", lambda: "Retry 1/5" in server.logs(run))
     assert server.end(run)["type"] == "COMPLETED"
     assert server.task_runs(run)["train"]["run_count"] >= 2
-    project.run("git", "checkout", "params.yaml")
-    project.run("dvc", "repro")
 
 
 def test_refresh_pulls_runs_pushes_and_commits(server: Server, project: Project, tmp_path: Path) -> None:
@@ -173,7 +174,6 @@ def test_a_remote_that_does_not_answer_is_tried_again(server: Server, project: P
     assert state["type"] == "FAILED"
     assert state["message"].startswith("dvc pull: ")
     assert server.task_runs(run)["pull"]["run_count"] == 2
-    project.run("git", "checkout", ".dvc/config")
 
 
 def test_export_set_writes_beside_the_project(server: Server, project: Project, tmp_path: Path) -> None:
