@@ -72,7 +72,7 @@ def experiment(name: str, values: dict[str, Any], targets: list[str], project: P
 
 
 def compared(project: Path, names: list[str], keys: list[str]) -> list[dict[str, Any]]:
-    """A row for each experiment and one for the workspace: the parameters that the sets change, and the main figures."""
+    """A row for each experiment and for the workspace: the parameters that the sets change, and the main figures."""
     rows = [row for row in exp_show(str(project)) if row["Experiment"] in names or row["rev"] == "workspace"]
     return [
         {"experiment": row["Experiment"] or row["rev"]}
