@@ -67,9 +67,10 @@ def test_a_scheduled_run_leaves_its_artifacts_and_the_next_finds_nothing_to_do(
         "active": True,
         "parameters": {"project": str(project.root), "targets": ["evaluate"], "base_url": "http://127.0.0.1:8/tiles"},
     }
-    made = server.api.post(f"/deployments/{deployment}/schedules", json=[schedule]).json()
+    answer = server.api.post(f"/deployments/{deployment}/schedules", json=[schedule])
+    assert answer.is_success, answer.text
     wait_for("two scheduled runs", lambda: len(scheduled(server, deployment)) >= 2)
-    assert server.api.delete(f"/deployments/{deployment}/schedules/{made[0]['id']}").is_success
+    assert server.api.delete(f"/deployments/{deployment}/schedules/{answer.json()[0]['id']}").is_success
     waiting = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
     for run in server.post("/flow_runs/filter", flow_runs=waiting):
         server.api.delete(f"/flow_runs/{run['id']}")
