@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help repro test lint bench clean
+.PHONY: help repro serve test lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -17,6 +17,9 @@ help:  ## list the targets
 repro: $(READY)  ## run the pipeline on params.yaml and print what came out
 	dvc repro
 	@augmint results
+
+serve: $(READY)  ## start Prefect's server, a worker and the deployments of prefect.yaml, and print the UI's address
+	augmint serve --worker
 
 test: $(READY)  ## run the tests
 	python -m pytest

@@ -19,7 +19,7 @@ INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 
 
 class Commands(click.Group):
-    """Turns what a user can mend into one message and exit code 2."""
+    """Turns what a user can mend into one message and exit code 2, or 75 if it may pass by itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; see the class."""
@@ -29,7 +29,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             click.echo(f"augmint: {error}", err=True)
-            ctx.exit(2)
+            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
             ctx.exit(INTERRUPTED)
@@ -107,6 +107,17 @@ def export(dry_run: bool, force: bool) -> None:
     if force:
         params = params.model_copy(update={"export": params.export.model_copy(update={"force": True})})
     (stage.dry_run if dry_run else stage.run)(params, workspace)
+
+
+@main.command("export-set", hidden=True)
+@click.argument("request")
+def export_set(request: str) -> None:
+    """Write the set that REQUEST asks for, a pipeline.export.aside.Request in JSON; the flow of that name runs it."""
+    from pipeline.export import aside
+    from pipeline.params import load_params
+
+    workspace = Workspace()
+    aside.write(aside.Request.model_validate_json(request), load_params(workspace.params), workspace)
 
 
 @main.command()
@@ -192,6 +203,23 @@ def card() -> None:
     from pipeline.formats.card import publish
 
     click.echo(publish(Workspace()), nl=False)
+
+
+@main.command()
+@click.option("--cron", help='When to refresh by itself, such as "0 3 * * *"; without it, by hand alone.')
+@click.option("--timezone", default="UTC", show_default=True, help="Of --cron, such as Europe/Berlin.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the server listens.")
+@click.option("--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="The same.")
+@click.option("--worker", is_flag=True, help="Deploy prefect.yaml and start a worker.")
+def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -> None:
+    """Run the pipeline by Prefect: on a schedule, and on request in its UI.
+
+    Starts a Prefect server unless one runs there already, or PREFECT_API_URL names one, and the flows' deployments.
+    Everything that was started ends with this command.
+    """
+    from pipeline.flows import serving
+
+    serving.serve(cron, timezone, host, port, worker)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 
 class UserError(Exception):
@@ -6,3 +6,14 @@ class UserError(Exception):
 
     The CLI prints the message without a traceback and exits with code 2.
     """
+
+    exit_code = 2
+
+
+class BusyError(UserError):
+    """Something that passes by itself, such as a full GPU: worth trying again later.
+
+    The CLI exits with code 75, which sysexits.h calls EX_TEMPFAIL; a flow runs the stage again.
+    """
+
+    exit_code = 75

@@ -1,13 +1,45 @@
-"""Progress of long operations: a bar on a terminal, plain lines in a log."""
+"""Progress of long operations: a bar on a terminal, plain lines in a log, JSON for a program that shows it."""
 
+import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10.0
+CHANNEL = "AUGMINT_PROGRESS"  # an environment variable: "json" asks for Report as lines of JSON, more of them
+SECONDS_BETWEEN_REPORTS = 2.0
+
+
+class Report(NamedTuple):
+    """How far an operation has come.
+
+    Attributes:
+        what: its name ("train").
+        done: of ``total``, in ``unit``.
+        line: the same as a sentence for a log, with speed and time left.
+    """
+
+    what: str
+    done: int
+    total: int
+    unit: str
+    line: str
+
+    def dumps(self) -> str:
+        """The line of JSON that :meth:`loads` reads."""
+        return json.dumps({CHANNEL: self._asdict()})
+
+    @classmethod
+    def loads(cls, line: str) -> "Report | None":
+        """The report in a line of output; ``None`` if it is any other line."""
+        if not line.startswith(f'{{"{CHANNEL}": '):
+            return None
+        return cls(**json.loads(line)[CHANNEL])
 
 
 class Progress:
@@ -16,6 +48,8 @@ class Progress:
     def __init__(self, total: int, what: str, unit: str, start: int = 0) -> None:
         self.total, self.what, self.unit, self.start, self.done = total, what, unit, start, start
         self._began = self._last_line = time.monotonic()
+        self._json = os.environ.get(CHANNEL) == "json"
+        self._pause = SECONDS_BETWEEN_REPORTS if self._json else SECONDS_BETWEEN_LINES
         self._bar: tqdm | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=start, desc=what, unit=f" {unit}", unit_scale=True)
@@ -26,7 +60,7 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(count)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+        elif time.monotonic() - self._last_line >= self._pause:
             self._line(note)
 
     def say(self, text: str) -> None:
@@ -49,11 +83,9 @@ class Progress:
         rate = (self.done - self.start) / max(seconds, 1e-9)
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
         tail = f", {note}" if note else ""
-        print(
-            f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, {seconds:.0f} s{left}{tail}",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, {seconds:.0f} s{left}{tail}"
+        report = Report(self.what, self.done, self.total, self.unit, line)
+        print(report.dumps() if self._json else line, file=sys.stderr, flush=True)
 
 
 @contextmanager

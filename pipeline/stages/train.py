@@ -7,11 +7,14 @@ state must outlive that. It is keyed by everything that the result depends on, a
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan.checkpoint import member_folder, sha256
 from gan.seeds import derive
 from gan.trainer import Labelled, Trainer
 from pipeline.atomic import remove, replacing, write_json
-from pipeline.errors import UserError
+from pipeline.errors import BusyError, UserError
+from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.progress import Progress, track
 from pipeline.store import Store
@@ -33,7 +36,19 @@ def run(params: Params, workspace: Workspace) -> None:
 
     Raises:
         UserError: no ingested set, a class without a train image, no such device, or a run that diverged.
+        BusyError: another training is in work in this folder, or the GPU has no room.
     """
+    with alone(workspace.scratch / "train.lock", "a training"):
+        try:
+            _all_members(params, workspace)
+        except torch.OutOfMemoryError as error:
+            raise BusyError(
+                f"train: the GPU has no room ({error}); wait for what else is on it, or lower train.batch_size or "
+                "train.width"
+            ) from None
+
+
+def _all_members(params: Params, workspace: Workspace) -> None:
     setting = _setting(params, workspace)
     count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):

@@ -3,7 +3,7 @@
 import pytest
 
 import pipeline.progress
-from pipeline.progress import track
+from pipeline.progress import CHANNEL, Report, track
 
 
 def test_lines_say_what_how_far_and_how_fast(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -35,3 +35,21 @@ def test_an_interruption_still_ends_the_line(capsys: pytest.CaptureFixture) -> N
     with pytest.raises(KeyboardInterrupt):
         work()
     assert "export: 3/10" in capsys.readouterr().err
+
+
+def test_a_program_gets_reports_that_it_can_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv(CHANNEL, "json")
+    monkeypatch.setattr(pipeline.progress, "SECONDS_BETWEEN_REPORTS", 0.0)
+    with track(100, "train", "images") as progress:
+        progress.advance(30, 'a "note"')
+        progress.say("a word between")
+    first, word, last = capsys.readouterr().err.splitlines()
+    report = Report.loads(first)
+    assert report is not None
+    assert report[:4] == ("train", 30, 100, "images")
+    assert report.line.startswith("train: 30/100 images, ")
+    assert report.line.endswith('a "note"')
+    assert (word, Report.loads(word)) == ("a word between", None)
+    assert Report.loads(last) is not None

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from gan.checkpoint import load_generator
-from pipeline.errors import UserError
+from gan.trainer import Trainer
+from pipeline.errors import BusyError, UserError
+from pipeline.locks import alone
 from pipeline.params import Params, TrainParams
 from pipeline.progress import Progress
 from pipeline.stages import train
@@ -56,6 +58,24 @@ def test_a_run_that_diverges_says_what_to_do_and_keeps_the_last_model(digits_wor
     with pytest.raises(UserError, match=r"diverged before .* lower train\.critic_lr"):
         train.run(Params(train=tiny(critic_lr=1e12, generator_lr=1e12)), digits_workspace)
     assert shipped(digits_workspace) == before
+
+
+def test_a_second_training_in_a_folder_is_refused(digits_workspace: Workspace) -> None:
+    with (
+        alone(digits_workspace.scratch / "train.lock", "a training"),
+        pytest.raises(BusyError, match=r"a training is in work in this folder \(PID \d+\)"),
+    ):
+        train.run(Params(train=tiny()), digits_workspace)
+    assert not digits_workspace.models.exists()
+
+
+def test_a_full_gpu_is_worth_another_try(digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Trainer) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(Trainer, "iteration", full)
+    with pytest.raises(BusyError, match=r"no room \(tried to allocate 2 GiB\).*lower train.batch_size"):
+        train.run(Params(train=tiny()), digits_workspace)
 
 
 @pytest.fixture

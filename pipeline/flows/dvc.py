@@ -1,0 +1,90 @@
+"""DVC, as the flows use it: the order of its stages, which of them are out of date, and why one failed."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import networkx
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo
+
+from pipeline.errors import BusyError, UserError
+
+DVC = (sys.executable, "-m", "dvc")
+KILLED = (-9, 137)  # SIGKILL, as DVC and as a shell report it: most often the system was out of memory
+
+
+def stages(project: Path, targets: Sequence[str] = ()) -> list[str]:
+    """The stages of ``project`` in the order in which DVC runs them: all, or ``targets`` and what they depend on.
+
+    Raises:
+        UserError: no DVC project, a ``dvc.yaml`` that cannot be read, or no such stage.
+    """
+    with _repo(project) as repo:
+        graph = repo.index.graph  # an edge leads from a stage to one that it depends on
+        wanted = [stage for target in targets for stage in repo.stage.collect(target)]
+        nodes = {node for stage in wanted for node in (stage, *networkx.descendants(graph, stage))} or set(graph)
+        return [stage.addressing for stage in networkx.dfs_postorder_nodes(graph) if stage in nodes and stage.cmd]
+
+
+def out_of_date(project: Path, targets: Sequence[str]) -> list[str]:
+    """Those of ``targets`` that DVC would run now, in the given order.
+
+    Raises:
+        UserError: as :func:`stages`.
+    """
+    with _repo(project) as repo:
+        status = repo.status(targets=list(targets)) if targets else {}
+    return [name for name in targets if name in status]
+
+
+def tracked_by_git(project: Path) -> list[Path]:
+    """``dvc.lock`` and the outputs that are in Git and not in DVC's cache, such as figures; those that exist."""
+    with _repo(project) as repo:
+        outputs = [Path(out.fs_path) for stage in repo.index.stages for out in stage.outs if not out.use_cache]
+    return [path for path in (project.resolve() / "dvc.lock", *outputs) if path.exists()]
+
+
+def has_remote(project: Path) -> bool:
+    """Whether the project names a place to push to and pull from."""
+    with _repo(project) as repo:
+        return bool(repo.config["core"].get("remote"))
+
+
+@contextmanager
+def _repo(project: Path) -> Iterator[Any]:
+    """A DVC project, its own errors turned into ours."""
+    try:
+        with Repo(str(project)) as repo:
+            yield repo
+    except LockError as error:
+        raise BusyError(f"{project}: {error}") from None
+    except DvcException as error:
+        raise UserError(f"{project}: {error}") from None
+
+
+def failure(lines: Sequence[str], code: int) -> UserError:
+    """Why ``dvc`` ended with ``code``, from its last lines: a :class:`BusyError` if it may pass by itself."""
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    reason = "\n".join(errors) or f"dvc ended with exit code {code}"
+    found = re.search(r"exited with (-?\d+)$", reason, re.MULTILINE)
+    status = int(found[1]) if found else code
+    if status in (UserError.exit_code, BusyError.exit_code):
+        reason = _said(lines) or reason
+    passes = status in (BusyError.exit_code, *KILLED) or "is being blocked by" in reason or "acquire lock" in reason
+    return BusyError(reason) if passes else UserError(reason)
+
+
+def _said(lines: Sequence[str]) -> str:
+    """augmint's own message: its last one, up to DVC's."""
+    starts = [number for number, line in enumerate(lines) if line.startswith("augmint: ")]
+    message: list[str] = []
+    for line in lines[starts[-1] :] if starts else []:
+        if line.startswith("ERROR: "):
+            break
+        message.append(line)
+    return "\n".join(message).removeprefix("augmint: ").strip()

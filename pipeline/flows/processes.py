@@ -1,0 +1,76 @@
+"""Programs that a flow runs: none outlives its flow, and no flow outlives the worker that started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.flows import guard
+from pipeline.progress import CHANNEL
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -> int:
+    """Runs a program in ``folder`` to its end; ``take`` gets each line of its output, error output included.
+
+    However this ends (an exception such as the one that a cancellation raises here, or the end of this process), the
+    program and all that it started end within half a minute; see :mod:`pipeline.flows.guard`.
+
+    Returns:
+        The exit code; 128 and the signal's number when a signal ended it.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-P", guard.__file__, *command],
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # out of reach of what is sent to the flow's group: it ends by its pipe
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            take(line.rstrip("\n"))
+    finally:
+        process.stdin.close()
+        for line in process.stdout:  # its last words, as the guard ends it
+            take(line.rstrip("\n"))
+        process.stdout.close()
+        code = process.wait()
+    return code
+
+
+def _environment() -> dict[str, str]:
+    """This one with the programs of this Python's folder, unbuffered output, and progress as JSON."""
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    return os.environ | {"PATH": f"{folder}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1", CHANNEL: "json"}
+
+
+@contextmanager
+def ending_with_parent() -> Iterator[None]:
+    """Ends this process with SIGTERM when the one that started it is gone, as Prefect does not.
+
+    A worker that is stopped or killed leaves the flows that it started to themselves, where nobody can cancel them.
+    """
+    parent, over = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -1,0 +1,220 @@
+"""A real Prefect server with a home of its own, on a free loopback port, and real workers."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+import psutil
+import pytest
+
+from pipeline.flows import guard
+from tests.e2e.conftest import REPOSITORY, Project
+
+PATIENCE = 150.0  # seconds; nothing here takes a tenth of it on an idle machine
+POLL = 0.2
+
+
+def wait_for(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """The first true value that ``look`` gives."""
+    end = time.monotonic() + patience
+    while not (found := look()):
+        assert time.monotonic() < end, f"waited {patience:.0f} s for {what}"
+        time.sleep(POLL)
+    return found
+
+
+class Program:
+    """A program held by a guard, as a stage is: it ends with the tests even if those are killed.
+
+    Attributes:
+        pid: of the program itself.
+    """
+
+    def __init__(self, command: tuple[str, ...], folder: Path, environment: dict[str, str], log: IO[bytes]) -> None:
+        self.guard = subprocess.Popen(
+            [sys.executable, "-P", guard.__file__, *command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+        self.pid = wait_for("the program", psutil.Process(self.guard.pid).children)[0].pid
+
+    def kill(self) -> None:
+        """Ends it and its process group at once, if it has not ended."""
+        if self.guard.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+        self.guard.wait()
+
+
+class Server:
+    """The server's API, and the programs that a user would start beside it."""
+
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            "DVC_NO_ANALYTICS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.home = home
+        self.api = httpx.Client(base_url=self.url, timeout=30)
+        self.started: list[Program] = []
+        self.start(home, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        wait_for("the server", self.answers)
+
+    def answers(self) -> bool:
+        """Whether the server is up."""
+        try:
+            return self.api.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def start(self, folder: Path, *command: str) -> Program:
+        """Starts a program that ends with the tests at the latest, however those end."""
+        with (self.home / "output.log").open("ab") as log:
+            program = Program(command, folder, self.environment, log)
+        self.started.append(program)
+        return program
+
+    def run(self, folder: Path, *command: str) -> str:
+        """Runs a program to its end."""
+        done = subprocess.run(command, cwd=folder, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def stop(self) -> None:
+        """Ends everything."""
+        for program in reversed(self.started):
+            program.kill()
+        self.api.close()
+
+    # What the API says ------------------------------------------------------------------------------------------
+
+    def post(self, path: str, **content: Any) -> Any:
+        """Asks the API."""
+        answer = self.api.post(path, json=content)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """The deployment called ``flow/name``; empty if there is none."""
+        answer = self.api.get(f"/deployments/name/{name}")
+        return answer.json() if answer.is_success else {}
+
+    def begin(self, deployment: str, **parameters: Any) -> str:
+        """Starts a run of a deployment; returns its id."""
+        found = self.deployment(deployment)
+        return self.post(f"/deployments/{found['id']}/create_flow_run", parameters=parameters)["id"]
+
+    def state(self, run: str) -> dict[str, Any]:
+        """A run's state: ``type``, ``name``, ``message``."""
+        return self.api.get(f"/flow_runs/{run}").json()["state"]
+
+    def end(self, run: str) -> dict[str, Any]:
+        """The state in which a run ends."""
+        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+        return wait_for(
+            f"the end of run {run}; see {self.home}/output.log",
+            lambda: (state := self.state(run))["type"] in final and state,
+        )
+
+    def cancel(self, run: str) -> None:
+        """Cancels a run, as the UI does."""
+        self.post(f"/flow_runs/{run}/set_state", state={"type": "CANCELLING"})
+
+    def logs(self, run: str) -> str:
+        """What a run logged so far."""
+        found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC", limit=200)
+        return "\n".join(entry["message"] for entry in found)
+
+    def task_runs(self, run: str) -> dict[str, dict[str, Any]]:
+        """A run's tasks by name."""
+        found = self.post("/task_runs/filter", flow_runs={"id": {"any_": [run]}})
+        return {task["name"]: task for task in found}
+
+    def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
+        """A run's artifacts by key."""
+        found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
+        return {artifact["key"]: artifact for artifact in found}
+
+    def event(self, name: str, run: str) -> dict[str, Any]:
+        """The event of that name that a run emitted; it may arrive after the run's end."""
+        wanted = {"event": {"name": [name]}, "related": {"id": [f"prefect.flow-run.{run}"]}}
+        return wait_for(name, lambda: self.post("/events/filter", filter=wanted)["events"])[0]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests."""
+    server = Server(tmp_path_factory.mktemp("prefect"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def copy_of(finished: Project, folder: Path) -> Project:
+    """A project that is up to date, with this repository's deployments."""
+    shutil.copytree(finished.root, folder, symlinks=True)
+    shutil.copy(REPOSITORY / "prefect.yaml", folder)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def endless(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which nothing but ``train`` is out of date, and takes days."""
+    project = copy_of(finished, tmp_path_factory.mktemp("endless") / "endless")
+    project.edit("train", kimg=100_000)
+    return project
+
+
+def deploy(server: Server, folder: Path) -> None:
+    """Deploys prefect.yaml as a user would, unless that has been done."""
+    if server.deployment("augment/manual"):
+        return
+    server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
+    server.run(folder, "prefect", "--no-prompt", "deploy", "--all")
+
+
+def start_worker(server: Server, folder: Path) -> Program:
+    """A worker for the deployments of prefect.yaml."""
+    deploy(server, folder)
+    return server.start(server.home, "prefect", "worker", "start", "--pool", "augmint", "--type", "process")
+
+
+def working_in(folder: Path, *kinds: str) -> list[int]:
+    """The processes that run stages in a folder: guards, dvc and augmint; with ``kinds`` only such."""
+    kinds = kinds or ("dvc repro", "augmint train")  # a guard names what it guards
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join(process.cmdline())
+            if process.cwd() == str(folder) and any(kind in command for kind in kinds):
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def state_of(project: Project) -> Path:
+    """The resumable state of a training."""
+    return project.root / ".augmint" / "train" / "state.safetensors"

@@ -1,0 +1,215 @@
+"""The flows on a real server with a real worker: what they run, say and leave."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.params import EvaluateParams
+from tests.e2e.conftest import Project
+from tests.e2e.prefect.conftest import Program, Server, copy_of, start_worker, wait_for
+
+
+@pytest.fixture(scope="module")
+def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that is up to date and committed. What a test changes is undone after it."""
+    project = copy_of(finished, tmp_path_factory.mktemp("flows") / "Tile set")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "Up to date")
+    return project
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(server: Server, project: Project) -> Iterator[Program]:
+    """A worker for all tests of this file."""
+    process = start_worker(server, project.root)
+    yield process
+    process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _restored(project: Project) -> Iterator[None]:
+    """The project as it was committed, after each test."""
+    yield
+    project.run("git", "checkout", "--quiet", "--", ".")
+    project.run("dvc", "checkout", "--quiet", "--force")
+
+
+def augment(server: Server, project: Project, **parameters: Any) -> str:
+    """A run of ``augment`` that has ended."""
+    run = server.begin("augment/manual", project=str(project.root), **parameters)
+    server.end(run)
+    return run
+
+
+def scheduled(server: Server, deployment: str) -> list[dict[str, Any]]:
+    """The runs that the schedule has started and that have ended, the first one first."""
+    found = server.post(
+        "/flow_runs/filter",
+        flow_runs={"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["COMPLETED", "FAILED"]}}},
+        sort="START_TIME_ASC",
+    )
+    return [run for run in found if run["auto_scheduled"]]
+
+
+def test_a_scheduled_run_leaves_its_artifacts_and_the_next_finds_nothing_to_do(
+    server: Server, project: Project
+) -> None:
+    project.edit("evaluate", repeats=4)
+    deployment = server.deployment("augment/manual")["id"]
+    schedule = {
+        "schedule": {"interval": 10, "anchor_date": datetime.now(UTC).isoformat()},
+        "active": True,
+        "parameters": {"project": str(project.root), "targets": ["evaluate"], "base_url": "http://127.0.0.1:8/tiles"},
+    }
+    answer = server.api.post(f"/deployments/{deployment}/schedules", json=[schedule])
+    assert answer.is_success, answer.text
+    wait_for("two scheduled runs", lambda: len(scheduled(server, deployment)) >= 2)
+    assert server.api.delete(f"/deployments/{deployment}/schedules/{answer.json()[0]['id']}").is_success
+    waiting = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    for run in server.post("/flow_runs/filter", flow_runs=waiting):
+        server.api.delete(f"/flow_runs/{run['id']}")
+    first, second = scheduled(server, deployment)[:2]
+    assert first["state"]["message"] == "Ran evaluate"
+    assert second["state"]["message"] == "Nothing to do: all of ingest, train, evaluate are up to date"
+    assert second["total_run_time"] < first["total_run_time"]
+    artifacts = server.artifacts(first["id"])
+    assert {"tile-set-" + name for name in ("metrics", "samples", "grid", "nearest", "verdict", "report")} <= {
+        *artifacts
+    }
+    assert artifacts["tile-set-nearest"]["data"].startswith("data:image/png;base64,")
+    assert artifacts["tile-set-evaluate-progress"]["data"] == 100
+    utility = json.loads((project.root / "metrics" / "utility.json").read_text())
+    assert artifacts["tile-set-verdict"]["data"].startswith(f"# {utility['verdict']}")
+    assert "http://127.0.0.1:8/tiles/report/index.html" in artifacts["tile-set-verdict"]["data"]
+    assert "evaluate: comparing: 4/4 repeats" in server.logs(first["id"])
+    assert project.run("dvc", "status", "--json", "evaluate").stdout.strip() == "{}"
+    event = server.event("augmint.run.finished", first["id"])
+    assert event["payload"] == {"outcome": "completed", "stages": ["evaluate"], "verdict": utility["verdict"]}
+
+
+def test_figures_stand_beside_those_of_the_last_run_and_a_new_verdict_is_an_event(
+    server: Server, project: Project
+) -> None:
+    before = [{"figure": "utility.verdict", "value": "ELSE"}, {"figure": "utility.delta", "value": 0.5}]
+    server.post("/artifacts/", key="tile-set-metrics", type="table", data=json.dumps(before))
+    project.edit("classify", steps=4)
+    run = augment(server, project)
+    assert server.state(run)["type"] == "COMPLETED"
+    rows = {row["figure"]: row for row in json.loads(server.artifacts(run)["tile-set-metrics"]["data"])}
+    utility = json.loads((project.root / "metrics" / "utility.json").read_text())
+    assert rows["utility.delta"]["change"] == f"{utility['delta'] - 0.5:+.6g}"
+    assert rows["utility.delta"]["last run"] == 0.5
+    event = server.event("augmint.verdict.changed", run)
+    assert event["payload"] == {"before": "ELSE", "verdict": utility["verdict"]}
+    assert event["resource"]["prefect.resource.id"] == "augmint.project.tile-set"
+    assert "Running stage" not in project.run("dvc", "repro").stdout
+
+
+def test_what_a_user_can_mend_fails_at_once_with_the_reason_and_the_old_set_stays(
+    server: Server, project: Project
+) -> None:
+    before = project.bytes_of("synthetic", "metrics")
+    project.edit("export", balnce=3)
+    run = augment(server, project)
+    state = server.state(run)
+    assert (state["type"], state["name"]) == ("FAILED", "Failed")
+    assert state["message"].startswith("params.yaml:")
+    assert "did you mean `balance`" in state["message"]
+    assert server.task_runs(run)["export"]["run_count"] == 1
+    assert server.event("augmint.run.finished", run)["payload"]["outcome"] == "failed"
+    assert project.bytes_of("synthetic", "metrics") == before
+
+
+@pytest.mark.skipif("gates" not in EvaluateParams.model_fields, reason="there are no gates yet")
+def test_a_failed_gate_fails_the_run_and_is_an_event(server: Server, project: Project) -> None:
+    before = project.bytes_of("synthetic")
+    project.edit("evaluate", gates={"coverage": ">= 2"})
+    run = augment(server, project, targets=["export"])
+    assert server.state(run)["type"] == "FAILED"
+    assert "coverage" in server.state(run)["message"]
+    event = server.event("augmint.gate.failed", run)
+    assert [gate["figure"] for gate in event["payload"]["gates"]] == ["coverage"]
+    assert project.bytes_of("synthetic") == before
+
+
+def test_what_may_pass_is_tried_again(server: Server, project: Project) -> None:
+    project.edit("train", grid_kimg=2)
+    lock = project.root / ".augmint" / "train.lock"
+    with lock.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        limits = {"retries": 5, "retry_delay": 1}
+        run = server.begin("augment/manual", project=str(project.root), targets=["train"], limits=limits)
+        wait_for("the first repeat", lambda: "Retry 1/5" in server.logs(run))
+    assert server.end(run)["type"] == "COMPLETED"
+    assert server.task_runs(run)["train"]["run_count"] >= 2
+
+
+def test_refresh_pulls_runs_pushes_and_commits(server: Server, project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "remote", "add", "--default", "shelf", str(tmp_path / "shelf"))
+    project.edit("classify", steps=3)
+    project.run("git", "commit", "-qam", "A remote, and fewer steps")
+    run = server.begin("refresh/nightly", project=str(project.root), commit=True)
+    state = server.end(run)
+    assert state["message"].endswith("committed dvc.lock"), state
+    assert {"pull", "classify", "push", "commit"} <= {*server.task_runs(run)}
+    changed = project.run("git", "show", "--name-only", "--format=%s").stdout.split("\n")
+    assert changed[0].startswith("Refresh: Ran classify")
+    assert {"dvc.lock", "metrics/utility.json"} <= {*changed}
+    assert "params.yaml" not in changed
+    assert project.run("dvc", "status", "--cloud", "--json").stdout.strip() == "{}"
+    again = server.begin("refresh/nightly", project=str(project.root), commit=True)
+    assert server.end(again)["message"].startswith("Nothing to do")
+
+
+def test_a_remote_that_does_not_answer_is_tried_again(server: Server, project: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    project.run("dvc", "remote", "add", "--force", "--default", "shelf", str(tmp_path / "file" / "below"))
+    run = server.begin("refresh/nightly", project=str(project.root), limits={"retries": 1, "retry_delay": 0})
+    state = server.end(run)
+    assert state["type"] == "FAILED"
+    assert state["message"].startswith("dvc push: ")  # a pull takes what is not there for missing
+    assert server.task_runs(run)["push"]["run_count"] == 2
+
+
+def test_export_set_writes_beside_the_project(server: Server, project: Project, tmp_path: Path) -> None:
+    before = project.bytes_of("synthetic", "metrics", "dvc.lock")
+    parameters = {"target": str(tmp_path / "set"), "classes": ["3", "8"], "count": 5, "counts": {"8": 7}}
+    run = server.begin("export_set/manual", project=str(project.root), format="parquet", **parameters)
+    assert server.end(run)["type"] == "COMPLETED"
+    rows = pq.read_table(tmp_path / "set" / "manifest.parquet").to_pylist()
+    made = [row["class"] for row in rows]
+    assert (made.count("3"), made.count("8"), len(made)) == (5, 7, 12)
+    assert project.bytes_of("synthetic", "metrics", "dvc.lock") == before
+    assert project.run("dvc", "status", "--json").stdout.strip() == "{}"
+    wrong = server.begin("export_set/manual", project=str(project.root), target="../other", classes=["ten"])
+    assert "ten" in server.end(wrong)["message"]
+
+
+def test_a_sweep_compares_experiments_and_leaves_the_project_alone(server: Server, project: Project) -> None:
+    before = project.bytes_of("models", "synthetic", "metrics", "params.yaml", "dvc.lock")
+    sets = [{"evaluate.repeats": 5}, {"evaluate.repeats": 6}]
+    run = server.begin("sweep/manual", project=str(project.root), sets=sets, targets=["evaluate"])
+    assert server.end(run)["type"] == "COMPLETED", server.state(run)
+    rows = json.loads(server.artifacts(run)["tile-set-sweep"]["data"])
+    assert {row.get("evaluate.repeats") for row in rows} >= {5, 6}
+    assert all("kid" in row for row in rows)
+    assert project.bytes_of("models", "synthetic", "metrics", "params.yaml", "dvc.lock") == before
+
+
+def test_the_deployments_bring_the_automation_the_limit_and_the_form(server: Server) -> None:
+    names = {automation["name"] for automation in server.post("/automations/filter")}
+    assert "augmint: end runs whose process is gone" in names
+    limits = {limit["name"]: limit["limit"] for limit in server.post("/v2/concurrency_limits/filter")}
+    assert limits["tag:augmint-trainer"] == 1
+    nightly = server.deployment("refresh/nightly")
+    assert nightly["schedules"][0]["schedule"] == {"cron": "0 3 * * *", "timezone": "UTC", "day_or": True}
+    form = server.deployment("augment/manual")["parameter_openapi_schema"]
+    assert form["properties"]["force"]["type"] == "boolean"
+    assert form["properties"]["targets"]["description"].startswith("Stages to bring up to date")
+    assert form["definitions"]["Limits"]["properties"]["retries"]["maximum"] == 10

@@ -1,0 +1,91 @@
+"""No run leaves a process behind, however it ends, and the next one goes on from where it stood."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import Project
+from tests.e2e.prefect.conftest import PATIENCE, Program, Server, start_worker, state_of, wait_for, working_in
+
+SECONDS_TO_STOP = 30.0  # the guard's own bound; a training in good health takes one
+TWO_MINUTES = 120.0
+
+
+def start(server: Server, project: Project, kind: str) -> Program:
+    """What runs flows: a worker, or `augmint serve`."""
+    if kind == "worker":
+        return start_worker(server, project.root)
+    process = server.start(project.root, "augmint", "serve")
+    wait_for("augmint serve", lambda: server.deployment("augment/served"))
+    return process
+
+
+@pytest.fixture
+def runner(server: Server, endless: Project, request: pytest.FixtureRequest) -> Iterator[Program]:
+    """A worker or `augmint serve`, ended with the test."""
+    process = start(server, endless, request.param)
+    yield process
+    process.kill()
+    wait_for("the end of what it ran", lambda: not working_in(endless.root), PATIENCE)
+
+
+def train(server: Server, project: Project, deployment: str = "augment/manual") -> str:
+    """A run of which the training is in work and has taken up the state of the one before."""
+    before = state_of(project).exists()
+    run = server.begin(deployment, project=str(project.root), targets=["train"])
+    wait_for("the training", lambda: working_in(project.root, "augmint train") and state_of(project).exists())
+    if before:
+        wait_for("the old state", lambda: "train: goes on from" in server.logs(run))
+    return run
+
+
+def ends_within_two_minutes(server: Server, run: str) -> str:
+    """The type of a run's last state, by itself or by the automation."""
+    final = {"CRASHED", "CANCELLED"}
+    return wait_for("the run's end", lambda: (kind := server.state(run)["type"]) in final and kind, TWO_MINUTES)
+
+
+@pytest.mark.parametrize("how", ["cancel", "SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("runner", "deployment"), [("worker", "augment/manual"), ("serve", "augment/served")], indirect=["runner"]
+)
+def test_the_end_of_a_run_is_the_end_of_its_processes(
+    server: Server, endless: Project, runner: Program, deployment: str, how: str
+) -> None:
+    run = train(server, endless, deployment)
+    if how == "cancel":
+        server.cancel(run)
+    else:
+        os.kill(runner.pid, getattr(signal, how))
+    wait_for("the end of all processes", lambda: not working_in(endless.root), SECONDS_TO_STOP)
+    assert state_of(endless).exists()
+    assert ends_within_two_minutes(server, run) == ("CANCELLED" if how == "cancel" else "CRASHED")
+
+
+@pytest.mark.parametrize("runner", ["worker"], indirect=True)
+def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner: Program) -> None:
+    first = train(server, endless)
+    same = server.begin("augment/manual", project=str(endless.root), targets=["train"])
+    other = server.begin("refresh/nightly", project=str(endless.root))
+    wait_for("a slot of the deployment", lambda: server.state(same)["name"] == "AwaitingConcurrencySlot")
+    wait_for("a turn in the folder", lambda: "a flow is in work in this folder (PID" in server.logs(other))
+    assert len(working_in(endless.root, "augmint train")) == 1
+    server.cancel(other)
+    server.cancel(first)
+    wait_for("the second training", lambda: "train: goes on from" in server.logs(same))
+    server.cancel(same)
+    assert [server.end(run)["type"] for run in (first, same, other)] == ["CANCELLED"] * 3
+
+
+@pytest.mark.parametrize("runner", ["worker"], indirect=True)
+def test_a_stage_that_takes_too_long_is_stopped(server: Server, endless: Project, runner: Program) -> None:
+    limits = {"stage_hours": {"train": 8 / 3600}}
+    run = server.begin("augment/manual", project=str(endless.root), targets=["train"], limits=limits)
+    state = server.end(run)
+    assert state["type"] == "FAILED"
+    assert state["message"].startswith("train: stopped after 0.0022")
+    assert not working_in(endless.root)
+    assert server.task_runs(run)["train"]["state"]["name"] == "TimedOut"
+    assert server.task_runs(run)["train"]["run_count"] == 1

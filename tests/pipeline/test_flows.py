@@ -1,0 +1,160 @@
+"""What the flows do without a server: the guard, DVC's order and failures, names, pictures and the verdict's text."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.errors import BusyError, UserError
+from pipeline.flows import guard
+from pipeline.flows.dvc import failure
+from pipeline.flows.names import artifact_key
+from pipeline.flows.processes import run_guarded
+
+GUARD = [sys.executable, "-P", guard.__file__]
+# a parent and a child that say so, as dvc and its stage are; the child ends cleanly on SIGINT alone
+PAIR = """
+import subprocess, sys
+child = "import time\\nprint('ready', flush=True)\\ntry: time.sleep(300)\\nexcept KeyboardInterrupt: print('saved')"
+process = subprocess.Popen([sys.executable, "-c", child])
+try: process.wait()
+except KeyboardInterrupt: process.wait()
+"""
+LEAVING = """
+import subprocess, sys
+print('ready', flush=True)
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])
+"""
+STUBBORN = (
+    "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(300)"
+)
+
+
+def held(script: str) -> subprocess.Popen[str]:
+    """A guard whose command has said that it is ready."""
+    process = subprocess.Popen(
+        [*GUARD, sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def close(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+@pytest.mark.parametrize("end", [close, subprocess.Popen.terminate, lambda p: p.send_signal(signal.SIGINT)])
+def test_the_guard_ends_all_of_its_command_by_an_interrupt(end: Callable[[subprocess.Popen[str]], None]) -> None:
+    process = held(PAIR)
+    group = psutil.Process(process.pid).children(recursive=True)
+    assert len(group) == 2
+    end(process)
+    assert process.stdout is not None
+    assert process.stdout.read() == "saved\n"
+    process.wait()
+    assert not any(member.is_running() for member in group)
+
+
+def test_the_guard_outlives_a_holder_that_is_killed_only_to_end_its_command(tmp_path: Path) -> None:
+    script = tmp_path / "holder.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom pipeline.flows.processes import run_guarded\n"
+        f"run_guarded([sys.executable, '-c', {PAIR!r}], Path(), lambda line: print(line, flush=True))\n"
+    )
+    holder = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=_importing())
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "ready\n"
+    group = psutil.Process(holder.pid).children(recursive=True)
+    assert len(group) == 3
+    holder.kill()
+    holder.wait()
+    _, alive = psutil.wait_procs(group, timeout=20)
+    assert not alive
+
+
+def test_the_guard_insists(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = held(STUBBORN)
+    began = time.monotonic()
+    close(process)
+    assert process.wait() == 128 + signal.SIGTERM
+    assert time.monotonic() - began >= guard.ESCALATION[1][0]
+
+
+def test_the_guard_ends_what_its_command_leaves_behind() -> None:
+    process = held(LEAVING)
+    assert process.stdout is not None
+    assert process.stdout.read() == ""
+    assert process.wait() == 0
+
+
+def test_output_comes_whole_and_the_exit_code_as_it_was(tmp_path: Path) -> None:
+    lines: list[str] = []
+    script = "import sys\nfor i in range(50000): print(i)\nprint('over', file=sys.stderr)\nsys.exit(3)"
+    assert run_guarded([sys.executable, "-c", script], tmp_path, lines.append) == 3
+    assert lines[:50000] == [str(i) for i in range(50000)]
+    assert lines[-1] == "over"
+
+
+def test_an_exception_in_the_holder_ends_the_program(tmp_path: Path) -> None:
+    children: list[psutil.Process] = []
+
+    def fail(line: str) -> None:
+        if not children:
+            children.extend(psutil.Process().children(recursive=True))
+            raise RuntimeError(line)
+
+    with pytest.raises(RuntimeError, match="ready"):
+        run_guarded([sys.executable, "-c", PAIR], tmp_path, fail)
+    assert children
+    assert not any(child.is_running() for child in children)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "reason"),
+    [
+        (
+            [
+                "augmint: params.yaml:3: unknown key",
+                "did you mean `seed`?",
+                "ERROR: failed: augmint train, exited with 2",
+            ],
+            UserError,
+            "params.yaml:3: unknown key\ndid you mean `seed`?",
+        ),
+        (
+            ["augmint: the GPU has no room", "ERROR: failed to run: augmint train, exited with 75"],
+            BusyError,
+            "the GPU has no room",
+        ),
+        (["ERROR: failed to run: augmint train, exited with -9"], BusyError, "exited with -9"),
+        (["ERROR: 'params.yaml' is busy, it is being blocked by:"], BusyError, "is busy"),
+        (["ERROR: failed to run: augmint train, exited with 1"], UserError, "exited with 1"),
+        (["some words"], UserError, "exit code 255"),
+    ],
+)
+def test_a_failure_says_why_and_whether_it_may_pass(lines: list[str], kind: type[UserError], reason: str) -> None:
+    error = failure(lines, 255)
+    assert type(error) is kind
+    assert reason in str(error)
+
+
+def test_keys_hold_what_prefect_allows(tmp_path: Path) -> None:
+    folder = tmp_path / "Tiles, 64x64 (new)"
+    folder.mkdir()
+    assert artifact_key(folder, "nearest") == "tiles-64x64-new-nearest"
+
+
+def _importing() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
