@@ -48,7 +48,7 @@ def write_doses(path: Path, doses: list[dict[str, Any]]) -> None:
 
 
 def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
-    """A PNG: for each arm a dot a seed, the mean and its 95 % interval; a line through the baseline's mean."""
+    """A PNG: for each arm a dot a seed and draw, the mean and its 95 % interval; a line through the baseline's mean."""
     arms = metrics["arms"]
     figure = Figure(figsize=(9, 1.4 + 0.55 * len(arms)), dpi=110, layout="constrained")
     axes = figure.subplots()
@@ -70,7 +70,7 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
     titles = [arm["title"] + ("\nbaseline" if name == metrics["baseline"] else "") for name, arm in in_order(arms)]
     axes.set_yticks(range(len(arms)), titles)
     axes.invert_yaxis()
-    axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds, diamond: mean, line: 95 % interval")
+    axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds (and draws), diamond: mean, line: 95 %")
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right", "left"]].set_visible(False)
     title = f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points; best classical: {metrics['recipe']}"
