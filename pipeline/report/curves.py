@@ -14,6 +14,7 @@ CURVES = {
     "overfitting": "overfitting of the critic: 0 none, 1 complete",
     "augment_strength": "strength of the augmentation",
 }
+UNUSED = {"penalty": 0.0, "augment_strength": 1.0}  # what a run shows throughout that has no such thing
 COLUMNS = 2
 COLOURS = ("#4c72b0", "#c44e52", "#55a868", "#8172b2", "#937860", "#da8bc3", "#8c8c8c", "#ccb974")
 
@@ -23,8 +24,8 @@ Curves = dict[str, list[float]]
 def draw_curves(path: Path) -> bytes:
     """A PNG of the curves in ``plots/train/curves.csv`` over thousands of real images shown to the critic.
 
-    Those of an ensemble's other generators, in folders beside it, are drawn into the same axes. What was not measured,
-    or is the same from beginning to end, is left out.
+    Those of an ensemble's other generators, in folders beside it, are drawn into the same axes. What no run measured or
+    used is left out.
 
     Raises:
         OSError: a file cannot be read.
@@ -32,12 +33,14 @@ def draw_curves(path: Path) -> bytes:
         ValueError: a value is not a number.
     """
     runs = [_read(file) for file in (path, *sorted(path.parent.glob("member_*/curves.csv"), key=_number))]
-    shown = [column for column in CURVES if any(_tells(run[column]) for run in runs)] or ["score_gap"]
+    shown = [column for column in CURVES if any(_tells(column, run[column]) for run in runs)]
     rows = -(-len(shown) // COLUMNS)
     figure = Figure(figsize=(9, 2.8 * rows), dpi=110, layout="constrained")
     places = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes, column in zip(places, shown, strict=False):
         _draw(axes, column, runs)
+    if len(runs) > 1:
+        places[0].legend(frameon=False, fontsize=8, title="generator", title_fontsize=8)
     for axes in places[len(shown) :]:
         axes.remove()
     file_like = io.BytesIO()
@@ -56,13 +59,13 @@ def _read(path: Path) -> Curves:
     return {column: [float(row[column] or "nan") for row in rows] for column in ("kimg", *CURVES)}
 
 
-def _tells(values: list[float]) -> bool:
-    return len({value for value in values if not math.isnan(value)}) > 1
+def _tells(column: str, values: list[float]) -> bool:
+    return any(not math.isnan(value) and value != UNUSED.get(column) for value in values)
 
 
 def _draw(axes: Axes, column: str, runs: list[Curves]) -> None:
     for i, run in enumerate(runs):
-        axes.plot(run["kimg"], run[column], color=COLOURS[i % len(COLOURS)], linewidth=1.2)
+        axes.plot(run["kimg"], run[column], color=COLOURS[i % len(COLOURS)], linewidth=1.2, label=i + 1)
     axes.set_title(CURVES[column], loc="left", fontsize=10)
     axes.set_xlabel("thousands of real images shown to the critic", fontsize=9)
     axes.grid(alpha=0.25)

@@ -38,7 +38,7 @@ def utility(tree: Tree) -> Tree:
         for name, arm in in_order(tree["arms"])
     ]
     baseline = tree["arms"][tree["baseline"]]
-    (picked,) = [row for row in tree["doses"] if row["picked"]]
+    picked = next(row for row in tree["doses"] if row["picked"])
     return {key: tree[key] for key in VERDICT_KEYS} | {
         "baseline": baseline["title"],
         "arms": arms,

@@ -19,7 +19,7 @@ def points(value: float | None, digits: int = 2) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure with three decimals, or another number of them."""
-    return NONE if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+    return NONE if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def between(interval: Sequence[float] | None, unit: str = "percent", *digits: int) -> str:

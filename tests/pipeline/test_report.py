@@ -13,8 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from pipeline.params import Params
+from pipeline.report.acceptance import acceptance_table
+from pipeline.report.arms import axis_limits
 from pipeline.report.curves import CURVES, draw_curves
 from pipeline.report.page import write
 from pipeline.report.parts import FIGURES
@@ -325,7 +328,7 @@ def test_what_training_says_is_shown_generator_by_generator(tmp_path: Path) -> N
     assert "Nothing went wrong" not in said
     shipped = ["120.1 kimg", "110.0 kimg", "0.018 ± 0.004", "86.0", "2", "1"]
     assert [row for row in rows_of(page, 7) if row[0] in ("1", "2")] == [["1", *shipped], ["2", *shipped]]
-    assert page.row("mode collapse") == ["mode collapse", "1", "80.0 to 90.0", "0.03", "mend mode collapse"]
+    assert page.row("mode collapse") == ["mode collapse", "1", "80.0 to 90.0", "0.031", "mend mode collapse"]
     assert page.row("divergence") == ["divergence", "1", "80.0 to the end", "not finite", "mend divergence"]
     assert page.row("memorising")[1] == "2"
     assert ["2", "60.0", "0.500 ± 0.020", "25.0", ""] in rows_of(page, 5)
@@ -363,20 +366,34 @@ def test_a_training_without_trouble_and_without_snapshots_is_told_apart(tmp_path
     assert "Snapshots" not in page.text
 
 
-def test_curves_show_what_was_measured_and_changes_of_every_generator(tmp_path: Path) -> None:
+def test_curves_show_what_was_measured_or_used_of_every_generator(tmp_path: Path) -> None:
     path = tmp_path / "curves.csv"
-    heights = {}
-    for name, penalty, overfitting in (
-        ("gap", [0, 0], ["", ""]),
-        ("all", [0.5, 0.3], ["", 0.4]),
-        ("rows", [1, 2], [0.1, 0.4]),
-    ):
+
+    def height(penalty: list[float], overfitting: list[Any]) -> int:
         write_curves(path, penalty, overfitting)
-        heights[name] = Image.open(io.BytesIO(draw_curves(path))).height
-    assert heights["gap"] == heights["all"] < heights["rows"]
+        return Image.open(io.BytesIO(draw_curves(path))).height
+
+    one_row = height([0, 0], ["", ""])
+    assert height([0.5, 0.5], ["", ""]) == height([0, 0], ["", 0.4]) == one_row
+    assert height([0.5, 0.3], ["", 0.4]) > one_row
     alone = draw_curves(path)
     write_curves(tmp_path / "member_1" / "curves.csv", [3, 4], [0.2, 0.3])
     assert draw_curves(path) != alone
+
+
+def test_synthetic_images_alone_do_not_press_the_other_arms_together() -> None:
+    arms = {"real": arm("real", 0.9), "synthetic": arm("+ synthetic", 0.92), "synthetic_only": arm("only", 0.2)}
+    for each in arms.values():
+        each["seeds"] = [{"balanced_accuracy": each["balanced_accuracy"]}]
+    assert axis_limits(arms) == pytest.approx((82 - 0.3, 94 + 0.3))  # 88 to 94, as much again to the left, and a margin
+    arms["synthetic_only"] |= {"ci95": [0.86, 0.9], "seeds": [{"balanced_accuracy": 0.88}]}
+    assert axis_limits(arms)[0] == pytest.approx(86 - 0.3)
+
+
+def test_the_acceptance_table_leaves_out_classes_without_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=100).print(acceptance_table(export()))
+    cells = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert cells == [["tail", "1,400", "94", "200", "1,106", "79.0"]]
 
 
 def test_results_tell_of_gates_copies_filters_and_the_verdict(
