@@ -72,7 +72,7 @@ class _Summary:
         over_seeds = seeds_interval(balanced_accuracy(self._differences(against).mean(axis=1), self.test))
         return {
             "delta": effect.mean,
-            "ci95": _within(effect, -1.0),
+            "ci95": effect.within(-1.0),
             "seeds_ci95": [over_seeds.low, over_seeds.high],
         }
 
@@ -88,7 +88,7 @@ class _Summary:
         return {
             "title": title(arm.name),
             "balanced_accuracy": effect.mean,
-            "ci95": _within(effect, 0.0),
+            "ci95": effect.within(0.0),
             "spread": float(accuracies.mean(axis=1).std(ddof=1)),
             "macro_f1": float(np.mean(list(f1.values()))),
             "calibration_error": float(np.mean(errors)),
@@ -123,7 +123,7 @@ class _Summary:
             if row["test"]:
                 effect = self._effect(self._differences(baseline), "class", i, label=i)
                 row["recall_difference"] = effect.mean
-                row["recall_difference_ci95"] = _within(effect, -1.0)
+                row["recall_difference_ci95"] = effect.within(-1.0)
                 row["recall_ci95"] = {arm: self._recall_ci(arm, i, row["test"]) for arm in (baseline, "synthetic")}
             rows.append(row)
         return rows
@@ -137,11 +137,6 @@ class _Summary:
         accuracies = balanced_accuracy(self.found.arms["classical"][1].synthetic == labels, labels).mean(axis=1)
         ci = seeds_interval(accuracies)
         return {"balanced_accuracy": float(accuracies.mean()), "images": len(labels), "seeds_ci95": [ci.low, ci.high]}
-
-
-def _within(effect: Effect, least: float) -> list[float]:
-    """The interval without what cannot be: below ``least`` or above 1. Two draws alone give very wide ones."""
-    return [max(effect.low, least), min(effect.high, 1.0)]
 
 
 def _candidate(tried: Tried) -> Tree:

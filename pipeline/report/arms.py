@@ -76,11 +76,12 @@ def draw_arms(path: Path, metrics: dict[str, Any]) -> None:
 
 
 def axis_limits(arms: dict[str, dict[str, Any]]) -> tuple[float, float]:
-    """Of the axis: synthetic images alone, which may do far worse, must not press the other arms together."""
+    """Of the axis. Synthetic images alone, which may do far worse, must not press the other arms into a corner."""
     found = {name: [*arm["ci95"], *(row["balanced_accuracy"] for row in arm["seeds"])] for name, arm in arms.items()}
     compared = [100 * value for name, values in found.items() if name != "synthetic_only" for value in values]
-    least, span = 100 * min(map(min, found.values())), max(compared) - min(compared)
-    return max(least, min(compared) - span) - 0.05 * span, max(compared) + 0.05 * span
+    all_least, least, most = 100 * min(map(min, found.values())), min(compared), max(compared)
+    span = most - least
+    return (all_least if all_least >= least - span else least) - 0.05 * span, most + 0.05 * span
 
 
 def _draw_arm(axes: Axes, y: int, arm: dict[str, Any], colour: str, left: float) -> None:
