@@ -18,8 +18,8 @@ def in_order(arms: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]
 
 def utility_table(metrics: dict[str, Any]) -> Table:
     """The arms, figures in per cent; ``metrics`` is the content of ``metrics/utility.json``."""
-    caption = f"recipe: {metrics['recipe']}; balanced accuracy and macro-F1 in %; * baseline, by validation"
-    table = Table("arm", title="Classifiers on real test images", caption=caption)
+    caption = f"recipe: {metrics['recipe']}; * baseline, by validation"
+    table = Table("arm", title="Classifiers on real test images: balanced accuracy and F1 in %", caption=caption)
     for heading in ("valid.", "test", "95 %", "± seeds", "F1", "images"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, arm in in_order(metrics["arms"]):
