@@ -66,8 +66,6 @@ def _tells(column: str, values: list[float]) -> bool:
 def _draw(axes: Axes, column: str, runs: list[Curves]) -> None:
     for i, run in enumerate(runs):
         axes.plot(run["kimg"], run[column], color=COLOURS[i % len(COLOURS)], linewidth=1.2, label=i + 1)
-    if column in UNUSED:  # never below zero
-        axes.set_ylim(bottom=0)
     axes.set_title(CURVES[column], loc="left", fontsize=10)
     axes.set_xlabel("thousands of real images shown to the critic", fontsize=9)
     axes.grid(alpha=0.25)
