@@ -1,1 +1,1 @@
-"""Conditional WGAN-GP in plain PyTorch. Needs torch alone; knows nothing of files' layout, DVC, Prefect or click."""
+"""Conditional GANs in plain PyTorch. Needs torch alone; knows nothing of files' layout, DVC, Prefect or click."""

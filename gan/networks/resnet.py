@@ -1,4 +1,4 @@
-"""Residual generator and critic for class-conditional WGAN-GP.
+"""Residual generator and critic for class-conditional GANs.
 
 After Gulrajani et al. 2017 (residual blocks, no batch norm in the critic) and Miyato & Koyama 2018 (projection).
 The generator is normalised per image and modulated by (z, label), so that an image never depends on its batch.

@@ -49,7 +49,7 @@ def trials(params: ClassifyParams, doses: int) -> int:
     """How many classifiers an experiment asks for, those that it asks for twice included: of ``doses`` doses."""
     tuned = len((REAL, *BALANCED, *CLASSICAL, *MIXES)) + 3
     searched = params.tuning_seeds * (tuned * len(params.tuning) + doses)
-    return searched + params.seeds * (7 + params.draws)
+    return searched + params.seeds * (len(WITHOUT_SYNTHETIC) + 2 * params.draws)
 
 
 def available_doses(pool: Pool, params: ClassifyParams) -> list[float]:

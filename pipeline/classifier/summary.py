@@ -72,7 +72,7 @@ class _Summary:
         over_seeds = seeds_interval(balanced_accuracy(self._differences(against).mean(axis=1), self.test))
         return {
             "delta": effect.mean,
-            "ci95": [effect.low, effect.high],
+            "ci95": effect.within(-1.0),
             "seeds_ci95": [over_seeds.low, over_seeds.high],
         }
 
@@ -88,7 +88,7 @@ class _Summary:
         return {
             "title": title(arm.name),
             "balanced_accuracy": effect.mean,
-            "ci95": [effect.low, effect.high],
+            "ci95": effect.within(0.0),
             "spread": float(accuracies.mean(axis=1).std(ddof=1)),
             "macro_f1": float(np.mean(list(f1.values()))),
             "calibration_error": float(np.mean(errors)),
@@ -123,7 +123,7 @@ class _Summary:
             if row["test"]:
                 effect = self._effect(self._differences(baseline), "class", i, label=i)
                 row["recall_difference"] = effect.mean
-                row["recall_difference_ci95"] = [effect.low, effect.high]
+                row["recall_difference_ci95"] = effect.within(-1.0)
                 row["recall_ci95"] = {arm: self._recall_ci(arm, i, row["test"]) for arm in (baseline, "synthetic")}
             rows.append(row)
         return rows

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gan.batches import to_pixels
+from gan.ensemble import Ensemble
 from gan.networks import Network
 from gan.seeds import stream
 
@@ -40,10 +41,11 @@ def interpolated(generator: Network, label: int, seed: int) -> Tensor:
     """Images of one class between two random latents, uint8 (STEPS, C, H, W) on the CPU.
 
     Args:
-        generator: in eval mode.
+        generator: in eval mode; of an ensemble, whose members take turns, the first one.
         label: the class.
         seed: the project's.
     """
     ends = torch.randn(2, generator.shape.latent_dim, generator=stream(seed, "evaluate.interpolation", label))
     labels = torch.full((STEPS,), label, dtype=torch.int64)
-    return to_pixels(generator(slerp(ends[0], ends[1], STEPS), labels).float())
+    network = generator.members[0] if isinstance(generator, Ensemble) else generator
+    return to_pixels(network(slerp(ends[0], ends[1], STEPS), labels).float())

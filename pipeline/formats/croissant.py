@@ -89,7 +89,7 @@ def write_croissant(folder: Path, about: About, images: int) -> None:
         "name": f"augmint-{about.generator[:12]}",
         "description": (
             f"{images:,} labelled images of {len(about.classes)} classes, {about.image_size}x{about.image_size}, with "
-            "synthetic ones, which a conditional WGAN-GP made. Manifest and README.md tell which are."
+            "synthetic ones, which a conditional GAN made. Manifest and README.md tell which are."
         ),
         "license": about.licence,
         "version": "1.0.0",

@@ -38,6 +38,10 @@ class Effect:
     by_draw: float
     by_cell: float
 
+    def within(self, least: float) -> list[float]:
+        """The interval without what cannot be, below ``least`` and above 1: that of two draws alone is very wide."""
+        return [max(self.low, least), min(self.high, 1.0)]
+
     def half_width(self, seeds: int) -> float:
         """Half of the interval that ``seeds`` seeds would give, about."""
         between = stats.t.ppf(0.975, seeds - 1) ** 2 * self.by_seed / seeds

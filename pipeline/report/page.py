@@ -26,14 +26,17 @@ PICTURES = (
         "plots/evaluate/interpolation.png",
         "From one random latent to another: a generator that has learnt its images by heart jumps, others glide.",
     ),
-    ("plots/train/samples.png", "The generator at the end of its training, class by class."),
+    ("plots/train/samples.png", "Draws of the generator that ships, class by class; of several, of the first one."),
 )
 BIAS_PICTURES = (
     ("plots/evaluate/confusion.png", "What an independent classifier sees in synthetic and in unseen real images."),
     ("plots/evaluate/spectrum.png", "Power by spatial frequency, from coarse shapes to the finest detail."),
 )
-ARMS_PICTURE = ("plots/classify/arms.png", "Balanced accuracy of every classifier, by arm.")
-CURVES = ("plots/train/curves.csv", "How the training went.")
+VERDICT_PICTURES = (
+    ("plots/classify/arms.png", "Balanced accuracy of every classifier, by arm."),
+    ("plots/classify/dose.png", "What each dose of synthetic images does on the validation split."),
+)
+CURVES = ("plots/train/curves.csv", "How the training went, a line a generator.")
 
 
 def write(params: Params, workspace: Workspace, target: Path) -> None:
@@ -52,19 +55,19 @@ def write(params: Params, workspace: Workspace, target: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "points", "number", "count", "setting")
+    names = ("percent", "points", "number", "count", "setting", "between")
     environment.filters |= {name: getattr(wording, name) for name in names}
     page = environment.get_template("page.html.j2").render(
         utility=sources.part("metrics/utility.json", parts.utility),
         quality=sources.part("metrics/quality.json", quality),
         data=sources.part("data/store/summary.json", lambda tree: parts.data(tree, sources)),
         per_class=parts.per_class(sources),
-        arms_picture=sources.picture(*ARMS_PICTURE),
+        verdict_pictures=sources.pictures(VERDICT_PICTURES),
         pictures=sources.pictures(PICTURES),
         bias_pictures=sources.pictures(BIAS_PICTURES),
         curves=sources.picture(*CURVES, read=draw_curves),
         generator=sources.part("models/generator.json", parts.generator),
-        training=sources.part("metrics/train.json", parts.training),
+        training=sources.part("metrics/train.json", lambda tree: parts.training(tree, params.train)),
         export=sources.part("metrics/export.json", parts.export),
         params=params.model_dump(mode="json"),
         version=version(),

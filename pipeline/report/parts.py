@@ -1,17 +1,31 @@
 """What the page says of each file: the parts that its template reads, out of the JSON that the stages wrote."""
 
+from pipeline.params import TrainParams
+from pipeline.report import acceptance
 from pipeline.report.sources import Sources, Tree
 from pipeline.report.tables import in_order
 from pipeline.store import SPLITS
 
 CLASS_COLUMNS = (
     *("class", "train", "synthetic", "test", "recall_baseline", "recall_synthetic", "recall_difference"),
+    *("recall_baseline_ci95", "recall_synthetic_ci95", "recall_difference_ci95"),
     *("coverage", "coverage_real", "label_agreement", "label_agreement_real", "kid", "kid_standard_error"),
+)
+ARM_KEYS = (
+    *("validation", "balanced_accuracy", "ci95", "macro_f1", "calibration_error", "lr", "weight_decay", "images_seen"),
+)
+FIGURES = (
+    *("iterations", "precision", "generator_parameters", "critic_parameters", "critic_loss", "generator_loss"),
+    *("score_gap", "penalty", "critic_gradient", "generator_gradient"),
+)
+VERDICT_KEYS = (
+    *("verdict", "sentence", "smallest_effect", "seeds_to_settle", "recipe", "dose", "draws"),
+    *("train_real_test_synthetic", "warnings"),
 )
 
 
 def utility(tree: Tree) -> Tree:
-    """The verdict and the arms."""
+    """The verdict, what it stands on, and the arms."""
     against = {row["against"]: row for row in tree["comparisons"]}
     arms = [
         {
@@ -19,16 +33,18 @@ def utility(tree: Tree) -> Tree:
             "baseline": name == tree["baseline"],
             "synthetic": name == "synthetic",
             "against": against.get(name),
-            **{key: arm[key] for key in ("validation", "balanced_accuracy", "ci95", "macro_f1", "images_seen")},
+            **{key: arm[key] for key in ARM_KEYS},
         }
         for name, arm in in_order(tree["arms"])
     ]
-    chosen = {key: tree[key] for key in ("verdict", "sentence", "delta", "ci95", "recipe", "warnings")}
-    return chosen | {"baseline": tree["arms"][tree["baseline"]]["title"], "arms": arms, "seeds": _seeds(tree)}
-
-
-def _seeds(tree: Tree) -> int:
-    return len(tree["arms"][tree["baseline"]]["seeds"])
+    baseline = tree["arms"][tree["baseline"]]
+    picked = next(row for row in tree["doses"] if row["picked"])
+    return {key: tree[key] for key in VERDICT_KEYS} | {
+        "baseline": baseline["title"],
+        "arms": arms,
+        "seeds": len({row["seed"] for row in baseline["seeds"]}),
+        "dose_images": picked["images"],
+    }
 
 
 def data(summary: Tree, sources: Sources) -> Tree:
@@ -55,8 +71,8 @@ def _ingest(tree: Tree) -> Tree:
 
 
 def generator(card: Tree) -> Tree:
-    """What made the images."""
-    return {key: card[key] for key in ("family", "kimg", "sha256")}
+    """What made the images: of an ensemble the first one, but the digests of all."""
+    return {"family": card["family"], "kimg": card["kimg"], "sha256": [card["sha256"], *card.get("members", [])]}
 
 
 def per_class(sources: Sources) -> list[Tree]:
@@ -72,28 +88,41 @@ def per_class(sources: Sources) -> list[Tree]:
 
 
 def _class_utility(row: Tree, tree: Tree) -> Tree:
-    recall = {"recall_baseline": row["recall"][tree["baseline"]], "recall_synthetic": row["recall"]["synthetic"]}
-    return recall | {key: row[key] for key in ("class", "train", "synthetic", "test", "recall_difference")}
+    arms = {"baseline": tree["baseline"], "synthetic": "synthetic"}
+    intervals = row["recall_ci95"] or {}
+    recall = {f"recall_{name}": row["recall"][arm] for name, arm in arms.items()}
+    recall |= {f"recall_{name}_ci95": intervals.get(arm) for name, arm in arms.items()}
+    keys = ("class", "train", "synthetic", "test", "recall_difference", "recall_difference_ci95")
+    return recall | {key: row[key] for key in keys}
 
 
 def _class_quality(row: Tree) -> Tree:
     return {key: row[key] for key in CLASS_COLUMNS if key == "class" or key.startswith(("coverage", "label", "kid"))}
 
 
-def training(tree: Tree) -> Tree:
-    """Plain figures, and what the run found wrong and chose, where it says so."""
-    apart = ("recipe", "snapshot", "health")
-    figures = {key: value for key, value in tree.items() if key not in apart and not isinstance(value, dict | list)}
-    return {key: tree.get(key) for key in apart} | {"figures": figures}
+def training(tree: Tree, params: TrainParams) -> Tree:
+    """How the generators were trained, which of their snapshots ship, and what the runs found wrong.
+
+    Args:
+        tree: the content of ``metrics/train.json``: of the first generator, with the others of an ensemble below
+            ``members``.
+        params: the choices of the stage.
+    """
+    runs = [tree, *tree.get("members", [])]
+    return {
+        "recipe": params.recipe,
+        **{key: getattr(params.config, key) for key in ("family", "loss", "penalty")},
+        "runs": [{key: run[key] for key in ("kimg", "rollbacks", "snapshot")} for run in runs],
+        "health": [{"generator": i, **row} for i, run in enumerate(runs, 1) for row in run["health"]],
+        "figures": {key: [run[key] for run in runs] for key in FIGURES},
+    }
 
 
 def export(tree: Tree) -> Tree:
     """What became of every draw, by class and filter."""
-    filters = sorted({name for row in tree["classes"] for name in row["rejected"]})
-    rows = [
-        {key: row[key] for key in ("class", "wanted", "drawn", "accepted")}
-        | {"rejected": [row["rejected"].get(name, 0) for name in filters]}
-        | {"share": row["accepted"] / row["drawn"] if row["drawn"] else None}
-        for row in tree["classes"]
-    ]
-    return {"rows": rows, "filters": filters, "settings": tree["filters"], "overridden": tree["overridden"]}
+    names = acceptance.filters(tree)
+    return {
+        "rows": acceptance.by_class(tree),
+        "filters": {name: tree["filters"][name] for name in names},
+        "overridden": tree["overridden"],
+    }

@@ -44,6 +44,17 @@ def quality_table(quality: dict[str, Any]) -> Table:
     return table
 
 
+def copy_line(quality: dict[str, Any]) -> str | None:
+    """The copy check in a line; ``None`` where it was not made."""
+    copies = quality["copies"]
+    if not copies:
+        return None
+    suspected = [
+        f"{copies[space]['share']:.1%} by {space}s ({copies[space]['status']})" for space in ("pixel", "feature")
+    ]
+    return f"copies of train images: {copies['exact_duplicates']:,} exact; suspected {', '.join(suspected)}"
+
+
 def gate_lines(quality: dict[str, Any]) -> list[str]:
     """How many gates passed, and one line for each that did not; nothing where there are none."""
     gates = quality["gates"]

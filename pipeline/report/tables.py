@@ -18,9 +18,9 @@ def in_order(arms: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]
 
 def utility_table(metrics: dict[str, Any]) -> Table:
     """The arms, figures in per cent; ``metrics`` is the content of ``metrics/utility.json``."""
-    caption = f"best classical: {metrics['recipe']}; balanced accuracies and F1 in %; * the baseline, by validation"
-    table = Table("arm", title="Classifiers on real test images", caption=caption)
-    for heading in ("valid.", "test", "95 %", "± seeds", "macro-F1", "images"):
+    caption = f"recipe: {metrics['recipe']}; * baseline, by validation"
+    table = Table("arm", title="Classifiers on real test images: balanced accuracy and F1 in %", caption=caption)
+    for heading in ("valid.", "test", "95 %", "± seeds", "F1", "images"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, arm in in_order(metrics["arms"]):
         low, high = arm["ci95"]

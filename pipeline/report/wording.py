@@ -1,6 +1,7 @@
 """How the report writes figures down."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 NONE, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -18,7 +19,13 @@ def points(value: float | None, digits: int = 2) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure with three decimals, or another number of them."""
-    return NONE if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+    return NONE if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
+
+
+def between(interval: Sequence[float] | None, unit: str = "percent", *digits: int) -> str:
+    """An interval in ``percent``, ``points`` or as a ``number``: ``91.0 to 95.0``."""
+    write = {"percent": percent, "points": points, "number": number}[unit]
+    return NONE if interval is None else " to ".join(write(end, *digits) for end in interval)
 
 
 def count(value: int | None) -> str:

@@ -33,6 +33,7 @@ from pipeline.gates import require
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.provenance import params_hash, revision, version
+from pipeline.report.acceptance import acceptance_table
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -60,9 +61,10 @@ def run(params: Params, workspace: Workspace) -> None:
         with track(plan.total, "export", "images") as progress:
             writer.run(progress)
         seal = _close(params, work, writer, layout, about, quality)
-        with replacing(workspace.synthetic, workspace.metrics("export")) as (folder, figures):
+        figures = _figures(params, plan, writer, about, seal)
+        with replacing(workspace.synthetic, workspace.metrics("export")) as (folder, file):
             shutil.move(work.set, folder)
-            write_json(figures, _figures(params, plan, writer, about, seal))
+            write_json(file, figures)
         remove(work.folder.parent)
     except OSError as error:
         raise UserError(
@@ -70,6 +72,8 @@ def run(params: Params, workspace: Workspace) -> None:
             f"goes on where this run ended. What was there before is untouched; {workspace.scratch / 'export'} holds "
             "what is finished of the new set"
         ) from None
+    if source.filters.on:
+        Console(stderr=True).print(acceptance_table(figures))
     if plan.total:
         print(f"export: {plan.total:,} images; {writer.seconds}", file=sys.stderr)
 

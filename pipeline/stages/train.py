@@ -1,4 +1,4 @@
-"""``train``: the conditional WGAN-GP on the train split, resumable at any moment.
+"""``train``: the conditional GAN on the train split, resumable at any moment.
 
 A run's state lies in ``.augmint/train`` while it is in work: DVC may remove a stage's outputs before it runs, and a
 state must outlive that. It is keyed by everything that the result depends on, and goes when the stage ends.

@@ -22,6 +22,7 @@ from pipeline.classifier.arms import REAL, WITHOUT_SYNTHETIC, Arm
 from pipeline.classifier.batches import copies
 from pipeline.classifier.pool import save
 from pipeline.classifier.runner import Runner
+from pipeline.classifier.search import trials
 from pipeline.classifier.training import Recipe
 from pipeline.classifier.trial import Setting, train_arm
 from pipeline.cli import main
@@ -132,6 +133,11 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     assert classify.current(QUICK, workspace) == utility
     changed = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"min_effect": 0.01})})
     assert classify.current(changed, workspace) is None
+
+
+def test_the_progress_counts_a_classifier_a_draw_where_draws_matter() -> None:
+    params = ClassifyParams(**SHORT | {"draws": 2})  # type: ignore[arg-type]
+    assert trials(params, doses=2) == 12 + 2 + 5 * (6 + 2 * 2)
 
 
 def _pool_of(workspace: Workspace, images: np.ndarray, labels: np.ndarray, draws: int = 1) -> Setting:

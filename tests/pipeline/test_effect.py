@@ -36,6 +36,13 @@ def test_a_class_of_one_image_is_no_obstacle() -> None:
     assert ci.low < balanced_accuracy(outcomes, labels).mean() < ci.high
 
 
+def test_an_interval_reports_nothing_that_cannot_be() -> None:
+    wide = Effect(0.2, -1.4, 1.2, seeds=5, draws=2, by_image=0, by_seed=0, by_draw=0.05, by_cell=0)
+    assert wide.within(0.0) == [0.0, 1.0]
+    assert wide.within(-1.0) == [-1.0, 1.0]
+    assert Effect(0.2, 0.1, 0.3, 5, 2, 0, 0, 0, 0).within(0.0) == [0.1, 0.3]
+
+
 def test_without_differences_between_seeds_and_images_the_interval_is_that_of_the_draws() -> None:
     by_draw = np.array([0.01, 0.03, -0.02, 0.05])
     ci = estimate(np.tile(by_draw[:, None], (6, 1, 400)), LABELS, draws=20_000, rng=np.random.default_rng(0))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gan.ensemble import Ensemble
 from gan.networks import Shape, build
 from pipeline.evaluation.interpolation import STEPS, interpolated, slerp
 
@@ -36,3 +37,9 @@ def test_a_class_has_its_own_way_and_the_seed_decides_it() -> None:
     assert torch.equal(images, interpolated(generator, 1, seed=0))
     assert not torch.equal(images, interpolated(generator, 1, seed=1))
     assert not torch.equal(images, interpolated(generator, 2, seed=0))
+
+
+@pytest.mark.parametrize("members", [2, 5])  # 12 steps do not part into fives
+def test_the_way_of_an_ensemble_is_that_of_its_first_member(members: int) -> None:
+    generators = [build("resnet", "generator", Shape(8, 1, 3, 4, 4)).eval() for _ in range(members)]
+    assert torch.equal(interpolated(Ensemble(generators), 1, seed=0), interpolated(generators[0], 1, seed=0))
