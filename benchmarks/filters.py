@@ -20,9 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from gan.seeds import derive
-from pipeline.classifier.experiment import Arm, Runner, open_cache, read_synthetic
+from pipeline.classifier.arms import Arm
+from pipeline.classifier.pool import make_pool
+from pipeline.classifier.runner import Runner
 from pipeline.classifier.training import Recipe
-from pipeline.metrics.utility import balanced_accuracy, interval
+from pipeline.classifier.trial import Setting
+from pipeline.metrics.effect import estimate
+from pipeline.metrics.utility import balanced_accuracy
 from pipeline.params import FilterParams, Params, load_params
 from pipeline.progress import track
 from pipeline.stages import export, ingest, train
@@ -39,21 +43,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "all, floor only": {"confidence": (0.5, 1.0), "manifold": 5, "copies": 0.05, "critic": 0.25},
 }
 RECIPE = Recipe("oversampling", "trivial")
-SYNTHETIC, CONTROL = Arm("synthetic", RECIPE, extra="synthetic"), Arm("control", RECIPE, extra="copies")
+RATES = {"lr": 2e-2, "weight_decay": 5e-2}
+SYNTHETIC = Arm("synthetic", RECIPE, extra="synthetic", dose=1.0, **RATES)
+CONTROL = Arm("control", RECIPE, extra="copies", dose=1.0, **RATES)
 DRAWS = 2000
 
 
 def judged(params: Params, workspace: Workspace, arm: Arm) -> tuple[np.ndarray, float]:
-    """Whether each test image is classified right, bool (seeds, images), and the share of draws that was kept."""
+    """Whether each test image is classified right, bool (seeds, 1, images), and the share of draws that was kept."""
     export.run(params, workspace)
-    store = Store.open(workspace.store)
-    cache = open_cache(params, workspace, store)
-    read_synthetic(workspace.synthetic, store, cache)
-    with (
-        track(params.classify.seeds, "classifiers", "classifiers") as progress,
-        Runner(params, workspace, cache, progress) as runner,
-    ):
-        (predictions,) = runner.run(arm)
+    store, settings = Store.open(workspace.store), params.classify
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        pool = cache / "pool"
+        make_pool(pool, workspace.synthetic, workspace.models, store, left_out=(), largest=1.0, draws=1)
+        setting = Setting(workspace.root, workspace.store, pool, settings)
+        with (
+            track(settings.seeds, "classifiers", "classifiers") as progress,
+            Runner(params.seed, setting, cache, progress) as runner,
+        ):
+            (predictions,) = runner.run(arm, seeds=settings.seeds, draws=1)
     classes = json.loads(workspace.metrics("export").read_text())["classes"]
     drawn, accepted = (sum(each[name] for each in classes) for name in ("drawn", "accepted"))
     return predictions.test == store.split("test").labels, accepted / drawn
@@ -74,22 +83,21 @@ def compare(params: Params, generators: int, where: Path) -> None:
             right[name].append(correct)
             kept[name].append(share)
         labels = Store.open(workspace.store).split("test").labels
-    show({name: np.concatenate(each) for name, each in right.items()}, kept, labels)
+    show({name: np.concatenate(each, axis=1) for name, each in right.items()}, kept, labels)
 
 
 def show(right: dict[str, np.ndarray], kept: dict[str, list[float]], labels: np.ndarray) -> None:
     """One row a filter; all differences are to no filter."""
-    table = Table("filter", title=f"{len(labels):,} test images, {len(right['no filter'])} classifiers a row")
+    table = Table("filter", title=f"{len(labels):,} test images, {right['no filter'][..., 0].size} classifiers a row")
     for heading in ("draws kept", "balanced accuracy", "difference", "95 % interval"):
         table.add_column(heading, justify="right")
     for name, correct in right.items():
         accuracy = balanced_accuracy(correct, labels).mean()
         difference = correct.astype(np.int8) - right["no filter"]
         rng = np.random.default_rng(derive(0, "benchmark.filters", name))
-        low, high = interval(difference, labels, draws=DRAWS, rng=rng)
-        mean = balanced_accuracy(difference, labels).mean()
+        effect = estimate(difference, labels, draws=DRAWS, rng=rng)
         share = f"{np.mean(kept[name]):.0%}" if name in SETTINGS else ""
-        table.add_row(name, share, f"{accuracy:.4f}", f"{mean:+.4f}", f"{low:+.4f} to {high:+.4f}")
+        table.add_row(name, share, f"{accuracy:.4f}", f"{effect.mean:+.4f}", f"{effect.low:+.4f} to {effect.high:+.4f}")
     Console(width=110).print(table)
 
 
