@@ -1,6 +1,6 @@
 """Every recipe trains with its own defaults, and so does every pair of loss and penalty."""
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +17,18 @@ from gan.trainer import Trainer
 from tests.gan.test_trainer import CPU, bars
 
 CENTRE = torch.tensor([0.6, -0.6])
+POINTS: dict[str, Any] = {
+    "kimg": 3.2,
+    "batch_size": 32,
+    "n_critic": 1,
+    "penalty_weight": 0.5,
+    "critic_lr": 6e-3,
+    "generator_lr": 3e-3,
+    "width": 16,
+    "latent_dim": 2,
+    "ema_kimg": 0.3,
+    "augment": (),
+}
 # thousands of images: the recipes without a penalty are the slow ones
 KIMG = dict.fromkeys(RECIPES, 12) | {"wgan": 36, "dcgan": 24}
 
@@ -35,8 +47,7 @@ class Cloud:
 @pytest.mark.parametrize("penalty", sorted(PENALTIES))
 def test_every_loss_with_every_penalty_draws_points_nearer_to_the_real_ones(loss: str, penalty: str) -> None:
     shape = Shape(1, 2, classes=1, latent_dim=2, width=16)
-    config = Config(kimg=3.2, batch_size=32, n_critic=1, loss=loss, penalty=penalty, penalty_weight=0.5, augment=())
-    config = replace(config, width=16, latent_dim=2, ema_kimg=0.3)
+    config = Config(loss=loss, penalty=penalty, **POINTS)
     torch.manual_seed(0)
     trainer = Trainer(config, gaussians.Generator(shape), gaussians.Critic(shape), Cloud(), 0)
     before = (gaussians.sample(trainer.ema, 0, 256) - CENTRE).norm(dim=1).mean()
@@ -44,7 +55,7 @@ def test_every_loss_with_every_penalty_draws_points_nearer_to_the_real_ones(loss
         figures = trainer.iteration()
         assert figures.isfinite().all()
     after = (gaussians.sample(trainer.ema, 0, 256) - CENTRE).norm(dim=1).mean()
-    assert after < 0.7 * before
+    assert after < 0.5 * before
 
 
 @pytest.fixture(scope="module", params=sorted(RECIPES))
