@@ -29,7 +29,7 @@ except KeyboardInterrupt: process.wait()
 LEAVING = """
 import subprocess, sys
 print('ready', flush=True)
-subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])
+subprocess.Popen(["sleep", "300"])
 """
 STUBBORN = (
     "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(300)"
@@ -118,7 +118,7 @@ def test_an_exception_in_the_holder_ends_the_program(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="ready"):
         run_guarded([sys.executable, "-c", PAIR], tmp_path, fail)
     assert children
-    assert not any(child.is_running() for child in children)
+    assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_second_training_in_a_folder_is_refused(digits_workspace: Workspace) -
 
 
 def test_a_full_gpu_is_worth_another_try(digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Trainer) -> None:
+    def full(self: Trainer, share: float | None = None) -> None:
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
     monkeypatch.setattr(Trainer, "iteration", full)

@@ -183,7 +183,7 @@ def test_export_set_writes_beside_the_project(server: Server, project: Project, 
     run = server.begin("export_set/manual", project=str(project.root), format="parquet", **parameters)
     assert server.end(run)["type"] == "COMPLETED"
     rows = pq.read_table(tmp_path / "set" / "manifest.parquet").to_pylist()
-    made = [row["class"] for row in rows]
+    made = [row["label"] for row in rows]
     assert (made.count("3"), made.count("8"), len(made)) == (5, 7, 12)
     assert project.bytes_of("synthetic", "metrics", "dvc.lock") == before
     assert project.run("dvc", "status", "--json").stdout.strip() == "{}"
