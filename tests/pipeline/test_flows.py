@@ -21,10 +21,12 @@ GUARD = [sys.executable, "-P", guard.__file__]
 # a parent and a child that say so, as dvc and its stage are; the child ends cleanly on SIGINT alone
 PAIR = """
 import subprocess, sys
-child = "import time\\nprint('ready', flush=True)\\ntry: time.sleep(300)\\nexcept KeyboardInterrupt: print('saved')"
-process = subprocess.Popen([sys.executable, "-c", child])
-try: process.wait()
-except KeyboardInterrupt: process.wait()
+child = "import time\\ntry:\\n print('ready', flush=True)\\n time.sleep(300)\\nexcept KeyboardInterrupt: print('saved')"
+try:
+    process = subprocess.Popen([sys.executable, "-c", child])
+    process.wait()
+except KeyboardInterrupt:
+    process.wait()
 """
 LEAVING = """
 import subprocess, sys
