@@ -6,13 +6,13 @@ The generator is normalised per image and modulated by (z, label), so that an im
 
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan.networks.conditioning import Modulation, Projection, Style
+from gan.networks.conditioning import Modulation, Projection
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
+from gan.networks.upsampling import UpsamplingGenerator
 
 
 class UpBlock(nn.Module):
@@ -36,28 +36,11 @@ class UpBlock(nn.Module):
         return self.second(y) + F.interpolate(self.skip(x), scale_factor=2.0, mode="nearest")
 
 
-class Generator(Network):
+class Generator(UpsamplingGenerator):
     """z (N, latent_dim) and labels (N,) to images (N, C, H, W) in [-1, 1]."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        widths = [shape.width_at(level) for level in range(shape.levels, -1, -1)]
-        style_dim = 2 * shape.latent_dim
-        self.style = Style(shape.classes, shape.latent_dim)
-        self.stem = nn.Linear(style_dim, widths[0] * shape.base**2)
-        self.blocks = nn.ModuleList(UpBlock(i, o, style_dim) for i, o in pairwise(widths))
-        self.last_norm = Modulation(widths[-1], style_dim)
-        self.to_image = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
-
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
-        shape = self.shape
-        style = self.style(z, labels)
-        x = self.stem(style).view(len(z), -1, shape.base, shape.base)
-        for block in self.blocks:
-            x = block(x, style)
-        x = torch.tanh(self.to_image(F.relu(self.last_norm(x, style))))
-        return x[:, :, : shape.image_size, : shape.image_size]
+        super().__init__(shape, UpBlock)
 
 
 class DownBlock(nn.Module):

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
 from pipeline.formats.encoding import Encoding, encode
+from pipeline.formats.shards import DATA, ShardReader
 
-DATA = "data"
 ROWS_PER_GROUP = 128  # what a reader that wants one image has to fetch
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
@@ -51,20 +51,8 @@ class ParquetWriter:
         """Nothing is left to do: a shard is whole by itself."""
 
 
-class ParquetReader:
+class ParquetReader(ShardReader):
     """Finds the images that :class:`ParquetWriter` wrote; see :class:`pipeline.formats.base.Reader`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __iter__(self) -> Iterator[Stored]:
-        """Every image, shard by shard."""
-        for file in self.files():
-            yield from self.read(file)
-
-    def files(self) -> Iterator[Path]:
-        """Every file in the folder of shards."""
-        return iter(sorted(path.relative_to(self.root) for path in (self.root / DATA).rglob("*") if path.is_file()))
 
     def read(self, file: Path) -> Iterator[Stored]:
         """The images in one shard."""

@@ -10,8 +10,9 @@ from typing import IO
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
 from pipeline.formats.encoding import EXTENSIONS, Encoding, encode
+from pipeline.formats.shards import DATA, ShardReader
 
-DATA, LABEL = "data", "cls"
+LABEL = "cls"
 
 
 class WebDatasetWriter:
@@ -45,20 +46,8 @@ class WebDatasetWriter:
         """Nothing is left to do: a shard is whole by itself."""
 
 
-class WebDatasetReader:
+class WebDatasetReader(ShardReader):
     """Finds the images that :class:`WebDatasetWriter` wrote; see :class:`pipeline.formats.base.Reader`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __iter__(self) -> Iterator[Stored]:
-        """Every image, shard by shard."""
-        for file in self.files():
-            yield from self.read(file)
-
-    def files(self) -> Iterator[Path]:
-        """Every file in the folder of shards."""
-        return iter(sorted(path.relative_to(self.root) for path in (self.root / DATA).rglob("*") if path.is_file()))
 
     def read(self, file: Path) -> Iterator[Stored]:
         """The images in one shard; a label that is missing is -1."""
