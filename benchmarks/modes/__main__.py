@@ -18,6 +18,7 @@ import torch
 from benchmarks.modes import digits, gaussians
 from gan.config import Config
 from gan.networks import Network
+from gan.recipes import RECIPES
 from gan.trainer import Trainer
 
 BCE = {"recipe": "gan", "penalty": "none", "critic_lr": 2e-4, "generator_lr": 2e-4, "beta1": 0.5}
@@ -27,7 +28,9 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "mini-batch std": {"minibatch_std": 4},
 }
 ARMS: dict[str, dict[str, Any]] = {
-    **{recipe: {"recipe": recipe} for recipe in ("wgan-gp", "wgan-lp", "wgan", "gan", "r3")},
+    **{recipe: {"recipe": recipe} for recipe in ("wgan-gp", "wgan-lp", "gan", "r3")},
+    # its own rates, whatever the task's: clipped weights bear no others
+    "wgan": {"recipe": "wgan", **{rate: RECIPES["wgan"][rate] for rate in ("critic_lr", "generator_lr")}},
     "BCE, no penalty": BCE,
     **{f"wgan-gp, {name}": {"recipe": "wgan-gp", **extra} for name, extra in EXTRAS.items()},
     **{f"BCE, no penalty, {name}": BCE | extra for name, extra in EXTRAS.items()},

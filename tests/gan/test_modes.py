@@ -1,4 +1,4 @@
-"""Mode coverage: the default recipe finds all of 25 Gaussians, and the benchmark counts as it should."""
+"""Mode coverage: a recipe finds all of 25 Gaussians, and the benchmark counts as it should."""
 
 import math
 
@@ -16,14 +16,15 @@ def real_points(count: int) -> torch.Tensor:
     return source.draw(source.draw_labels(count, draws), draws).flatten(1)
 
 
-def test_the_default_recipe_finds_all_25_gaussians() -> None:
-    config = Config.of("wgan-gp", **gaussians.SETTINGS)
+def test_r3_finds_all_25_gaussians_and_stays_on_them() -> None:
+    """Half the benchmark's budget, with which other seeds too find all 25, and 75 to 82 samples in 100 are good."""
+    config = Config.of("r3", **gaussians.SETTINGS | {"kimg": 384})
     trainer = gaussians.trainer(config, 0)
     for _ in range(config.iterations):
         trainer.iteration()
     found = gaussians.coverage(gaussians.sample(trainer.ema, 0))
     assert found.modes == 25
-    assert found.good > 0.3
+    assert found.good > 0.65
 
 
 def test_real_points_lie_within_three_deviations_as_rayleigh_says() -> None:
