@@ -77,7 +77,7 @@ def test_dvc_shows_the_order_the_figures_and_the_plots(finished: Project, tmp_pa
     assert "balanced_accuracy" in shown
     finished.run("dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     page = (tmp_path / "plots" / "index.html").read_text()
-    for shown in ("Wasserstein estimate", "Share of real images", "samples.png", "grid.png", "nearest.png", "arms.png"):
+    for shown in ("Score gap", "Share of real images", "samples.png", "grid.png", "nearest.png", "arms.png"):
         assert shown in page
 
 
