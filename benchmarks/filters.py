@@ -25,6 +25,7 @@ from pipeline.classifier.pool import make_pool
 from pipeline.classifier.runner import Runner
 from pipeline.classifier.training import Recipe
 from pipeline.classifier.trial import Setting
+from pipeline.errors import UserError
 from pipeline.metrics.effect import estimate
 from pipeline.metrics.utility import balanced_accuracy
 from pipeline.params import FilterParams, Params, load_params
@@ -79,11 +80,16 @@ def compare(params: Params, generators: int, where: Path) -> None:
         for name in right:
             filters = FilterParams(**SETTINGS.get(name, {}))
             changed = seeded.model_copy(update={"export": seeded.export.model_copy(update={"filters": filters})})
-            correct, share = judged(changed, workspace, SYNTHETIC if name in SETTINGS else CONTROL)
+            try:
+                correct, share = judged(changed, workspace, SYNTHETIC if name in SETTINGS else CONTROL)
+            except UserError as error:  # it passes too little of a class
+                print(f"{name}: {error}")
+                continue
             right[name].append(correct)
             kept[name].append(share)
         labels = Store.open(workspace.store).split("test").labels
-    show({name: np.concatenate(each, axis=1) for name, each in right.items()}, kept, labels)
+    whole = {name: np.concatenate(each, axis=1) for name, each in right.items() if len(each) == generators}
+    show(whole, kept, labels)
 
 
 def show(right: dict[str, np.ndarray], kept: dict[str, list[float]], labels: np.ndarray) -> None:
