@@ -19,6 +19,7 @@ from pipeline.atomic import write_json
 from pipeline.errors import UserError
 
 SplitName = Literal["train", "val", "test"]
+FILES = ("images.npy", "labels.npy", "summary.json")  # what a result that is made of the set depends on
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 

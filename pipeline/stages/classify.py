@@ -21,7 +21,7 @@ from pipeline.progress import track
 from pipeline.report import page
 from pipeline.report.arms import draw_arms, draw_doses, write_arms, write_classes, write_doses
 from pipeline.report.results import print_utility
-from pipeline.store import Store
+from pipeline.store import FILES, Store
 from pipeline.workspace import Workspace
 
 FEW, VERY_FEW = 50, 20  # train images of a class
@@ -118,7 +118,7 @@ def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
     found = hashlib.sha256(json.dumps([params.seed, choices], sort_keys=True).encode())
     found.update(fingerprint(params.classify, workspace.root).encode())
     for path in (
-        *(workspace.store / name for name in ("images.npy", "labels.npy", "summary.json")),
+        *(workspace.store / name for name in FILES),
         workspace.synthetic / "manifest.parquet",
     ):
         if not path.exists():

@@ -34,7 +34,7 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.provenance import params_hash, revision, version
 from pipeline.report.acceptance import acceptance_table
-from pipeline.store import Store
+from pipeline.store import FILES, Store
 from pipeline.workspace import Workspace
 
 PART = 256  # images that are written, and recorded as written, at a time
@@ -127,7 +127,7 @@ def _identity(params: Params, workspace: Workspace, store: Store) -> dict[str, A
     return {
         "seed": params.seed,
         "export": params.export.model_dump(exclude={"force"}),
-        "store": [sha256(store.folder / name) for name in ("images.npy", "labels.npy", "summary.json")],
+        "store": [sha256(store.folder / name) for name in FILES],
         "models": [sha256(path) for path in sorted(workspace.models.glob("*.safetensors"))],
         "part": PART,
         "versions": [version(), torch.__version__, PIL.__version__],

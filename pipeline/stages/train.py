@@ -17,7 +17,7 @@ from pipeline.errors import BusyError, UserError
 from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.progress import Progress, track
-from pipeline.store import Store
+from pipeline.store import FILES, Store
 from pipeline.training import plan
 from pipeline.training.interrupt import deferred
 from pipeline.training.output import draw, ship
@@ -25,8 +25,6 @@ from pipeline.training.run import Run, Setting
 from pipeline.training.settings import choose_device, gan_config
 from pipeline.training.snapshots import Judge
 from pipeline.workspace import Workspace
-
-STORE_FILES = ("images.npy", "labels.npy", "summary.json")
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -89,7 +87,7 @@ def _setting(params: Params, workspace: Workspace) -> Setting:
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")
     config = gan_config(params.train, device, counts)
-    data = {name: sha256(store.folder / name) for name in STORE_FILES}
+    data = {name: sha256(store.folder / name) for name in FILES}
     return Setting(params.train, config, store, data, device, Judge(store, params.seed))
 
 
