@@ -20,7 +20,7 @@ Tree = dict[str, Any]
 
 
 def summarise(params: Params, store: Store, pool: Pool, found: Experiment) -> Tree:
-    """The verdict and all that it stands on; see README.md for what the keys mean."""
+    """The verdict and all that it stands on; see docs/verdict.md for what the keys mean."""
     return _rounded(_Summary(params, store, pool, found).tree())
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -110,8 +111,9 @@ class Server:
     # What the API says ------------------------------------------------------------------------------------------
 
     def post(self, path: str, **content: Any) -> Any:
-        """Asks the API."""
-        answer = self.api.post(path, json=content)
+        """Asks the API; while its database is busy (status 503) again, as Prefect's own client does."""
+        busy = httpx.codes.SERVICE_UNAVAILABLE
+        answer = wait_for(path, lambda: (answer := self.api.post(path, json=content)).status_code != busy and answer)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
@@ -201,18 +203,31 @@ def start_worker(server: Server, folder: Path) -> Program:
     return server.start(server.home, "prefect", "worker", "start", "--pool", "augmint", "--type", "process")
 
 
-def working_in(folder: Path, *kinds: str) -> list[int]:
-    """The processes that run stages in a folder: guards, dvc and augmint; with ``kinds`` only such."""
-    kinds = kinds or ("dvc repro", "augmint train")  # a guard names what it guards
+def commands_in(folder: Path) -> list[list[str]]:
+    """The command lines of all processes at work in a folder."""
     found = []
     for process in psutil.process_iter():
         try:
-            command = " ".join(process.cmdline())
-            if process.cwd() == str(folder) and any(kind in command for kind in kinds):
-                found.append(process.pid)
+            if process.cwd() == str(folder):
+                found.append(process.cmdline())
         except psutil.Error:
             continue
     return found
+
+
+def working_in(folder: Path) -> bool:
+    """Whether a stage runs in a folder: a guard, dvc, a shell of dvc's or the trainer."""
+    lines = [" ".join(command) for command in commands_in(folder)]
+    return any(kind in line for line in lines for kind in ("dvc repro", "augmint train"))  # a guard names its ward
+
+
+def trainers_in(folder: Path) -> int:
+    """How many trainings run in a folder; the shell that dvc starts them by is none."""
+    return sum(
+        Path(program).name == "augmint" and argument == "train"
+        for command in commands_in(folder)
+        for program, argument in pairwise(command)
+    )
 
 
 def state_of(project: Project) -> Path:

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Project
-from tests.e2e.prefect.conftest import PATIENCE, Program, Server, start_worker, state_of, wait_for, working_in
+from tests.e2e.prefect.conftest import (
+    PATIENCE,
+    Program,
+    Server,
+    start_worker,
+    state_of,
+    trainers_in,
+    wait_for,
+    working_in,
+)
 
 SECONDS_TO_STOP = 30.0  # the guard's own bound; a training in good health takes one
 TWO_MINUTES = 120.0
@@ -35,7 +44,7 @@ def train(server: Server, project: Project, deployment: str = "augment/manual") 
     """A run of which the training is in work and has taken up the state of the one before."""
     before = state_of(project).exists()
     run = server.begin(deployment, project=str(project.root), targets=["train"])
-    wait_for("the training", lambda: working_in(project.root, "augmint train") and state_of(project).exists())
+    wait_for("the training", lambda: trainers_in(project.root) and state_of(project).exists())
     if before:
         wait_for("the old state", lambda: "train: goes on from" in server.logs(run))
     return run
@@ -71,7 +80,7 @@ def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner:
     other = server.begin("refresh/nightly", project=str(endless.root))
     wait_for("a slot of the deployment", lambda: server.state(same)["name"] == "AwaitingConcurrencySlot")
     wait_for("a turn in the folder", lambda: "a flow is in work in this folder (PID" in server.logs(other))
-    assert len(working_in(endless.root, "augmint train")) == 1
+    assert trainers_in(endless.root) == 1
     server.cancel(other)
     server.cancel(first)
     wait_for("the second training", lambda: "train: goes on from" in server.logs(same))

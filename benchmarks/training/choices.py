@@ -1,0 +1,106 @@
+"""What single choices cost or gain in sample quality: equal kimg, equal networks, several seeds, one choice changed.
+
+    python benchmarks/training/choices.py precision|penalty|augment|recipe [--set digits] [--kimg 60] [--seeds 3]
+
+KID is in the features of a classifier trained on the whole train set, between 1,000 samples and held-out images; it is
+shown in thousandths. Every run adds a line to the results, and those that are there are not run again. One thread.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from sets import Judge, Task, digits, fashion
+
+from gan.batches import to_pixels
+from gan.config import Config
+from gan.networks import Network
+from gan.probe import Probe
+from gan.trainer import Labelled, Trainer
+
+SAMPLES = 1000
+WATCHED = 150  # held-out images that an adaptive augmentation goes by
+SIZES = (100, 300, 1000)  # train images, where the choice hangs on them
+CHOICES: dict[str, dict[str, dict[str, Any]]] = {
+    "precision": {"bfloat16": {}, "float32": {"precision": "float32"}},
+    "penalty": {
+        "half of the batch": {},
+        "whole batch": {"penalty_fraction": 1.0},
+        "every 4th step": {"penalty_every": 4},
+    },
+    "augment": {"none": {"augment": ()}, "adaptive": {"adaptive": True}, "fixed": {}},
+    "recipe": {name: {"recipe": name} for name in ("wgan-gp", "wgan-lp", "gan", "r3")},
+}
+
+
+def main() -> None:
+    """Runs what is missing, then prints a row a setting."""
+    options = _options()
+    torch.set_num_threads(1)
+    task = digits() if options.set == "digits" else fashion(Path(options.set))
+    judge = Judge(task)
+    sizes = SIZES if options.choice == "augment" else (len(task.train.labels),)
+    title = f"{options.set}, {options.kimg:g} kimg"
+    table = Table("train images", options.choice, "KID x 1000", "by seed", title=title)
+    for size in sizes:
+        for name, change in CHOICES[options.choice].items():
+            found = [_result(options, task, judge, size, change, seed) for seed in range(options.seeds)]
+            spread = f"{mean(found):.1f} ± {stdev(found):.1f}" if len(found) > 1 else f"{found[0]:.1f}"
+            table.add_row(f"{size:,}", name, spread, ", ".join(f"{value:.1f}" for value in found))
+    Console(width=110).print(table)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("choice", choices=CHOICES)
+    parser.add_argument("--set", default="digits", help="digits, or the archive of Fashion-MNIST")
+    parser.add_argument("--kimg", type=float, default=60.0, help="budget of a run")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--results", type=Path, default=Path("choices.jsonl"))
+    return parser.parse_args()
+
+
+def _result(
+    options: argparse.Namespace, task: Task, judge: Judge, size: int, change: dict[str, Any], seed: int
+) -> float:
+    """A run's KID in thousandths, looked up or made."""
+    choices = {"recipe": "wgan-gp", "kimg": options.kimg, "width": options.width, "precision": "bfloat16"} | change
+    name = {"set": Path(options.set).name, "size": size, "seed": seed} | choices
+    name = json.loads(json.dumps(name))  # as it is read back
+    lines = options.results.read_text().splitlines() if options.results.exists() else []
+    for row in map(json.loads, lines):
+        if row["run"] == name:
+            return float(row["kid"])
+    data = Labelled(task.train.images[:size], task.train.labels[:size], task.train.classes)
+    trainer = Trainer.on_images(Config.of(**choices), data, seed, torch.device("cpu"))
+    probe = Probe(trainer, data, Labelled(task.held_out[:WATCHED], task.held_out_labels[:WATCHED], data.classes))
+    began = time.process_time()
+    for _ in range(trainer.config.iterations):
+        trainer.iteration()
+        probe.after_iteration()
+    kid = 1000 * judge.kid(*_samples(trainer.ema))
+    row = {"run": name, "kid": kid, "seconds": time.process_time() - began}
+    with options.results.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row), flush=True)
+    return kid
+
+
+@torch.inference_mode()
+def _samples(generator: Network) -> tuple[np.ndarray, np.ndarray]:
+    labels = torch.arange(SAMPLES) % 10
+    z = torch.randn(SAMPLES, generator.shape.latent_dim, generator=torch.Generator().manual_seed(0))
+    parts = [to_pixels(generator(a, b)) for a, b in zip(z.split(100), labels.split(100), strict=True)]
+    return torch.cat(parts).numpy(), labels.numpy()
+
+
+if __name__ == "__main__":
+    main()
