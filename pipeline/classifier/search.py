@@ -52,8 +52,11 @@ def trials(params: ClassifyParams, doses: int) -> int:
     return searched + params.seeds * (len(WITHOUT_SYNTHETIC) + 2 * params.draws)
 
 
-def available_doses(pool: Pool, params: ClassifyParams) -> list[float]:
+def available_doses(pool: Pool, params: ClassifyParams, reason: str | None = None) -> list[float]:
     """The doses of ``params`` that the pool holds.
+
+    Args:
+        reason: why the pool holds no more than the exported set, if so.
 
     Raises:
         UserError: it holds none of them.
@@ -61,8 +64,9 @@ def available_doses(pool: Pool, params: ClassifyParams) -> list[float]:
     doses = sorted(dose for dose in params.doses if pool.holds(dose, params.draws))
     if not doses:
         raise UserError(
-            f"the exported set is too small for {params.draws} draws of the least dose, {min(params.doses)}: raise "
-            "`export.balance`, or lower `classify.draws`"
+            f"the exported set is too small for {params.draws} draws of the least dose, {min(params.doses)}"
+            f"{f' ({reason})' if reason else ''}: raise `export.balance`, lower `classify.draws`, or add a dose of at "
+            f"most {1 / params.draws:.2g} to `classify.doses`"
         )
     return doses
 

@@ -72,7 +72,7 @@ def judge(
     folders = (cache / "pool", workspace.synthetic, workspace.models)
     reason = make_pool(*folders, store, left_out=refused, largest=max(classify.doses), draws=classify.draws)
     pool = Pool.open(cache / "pool")
-    doses = available_doses(pool, classify)
+    doses = available_doses(pool, classify, reason)
     build(classify, workspace.root, len(store.classes), store.channels, store.image_size, seed=0)  # fails early
     setting = Setting(workspace.root, workspace.store, cache / "pool", classify)
     with (
