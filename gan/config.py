@@ -5,6 +5,8 @@ from typing import Any
 
 from gan.recipes import RECIPES
 
+LABEL_FADE = 0.2  # of the budget
+
 
 @dataclass(frozen=True)
 class Config:
@@ -18,6 +20,8 @@ class Config:
         beta1, beta2: of Adam, both networks.
         lr_warmup: kimg over which both learning rates rise linearly from zero.
         lr_decay: the last share of the budget over which both learning rates fall linearly to zero; 0 never.
+        label_delay: the first share of the budget, in which both networks leave the labels out; over the
+            next :data:`LABEL_FADE` of it they come in (after Shahbazi et al. 2022).
         loss: a name of ``gan.losses``.
         penalty: a name of ``gan.penalties``.
         penalty_weight: lambda of the penalty (gamma of R1 and R2).
@@ -45,6 +49,7 @@ class Config:
     beta2: float = 0.9
     lr_warmup: float = 0.0
     lr_decay: float = 0.3
+    label_delay: float = 0.0
     loss: str = "wasserstein"
     penalty: str = "two_sided"
     penalty_weight: float = 5.0
@@ -70,6 +75,9 @@ class Config:
             if self.batch_size % images:
                 raise ValueError(f"{name}: a batch of {self.batch_size} does not part into groups of {images}")
 
+        if not 0 <= self.label_delay <= 1 - LABEL_FADE:
+            raise ValueError(f"label_delay: {self.label_delay} is not between 0 and {1 - LABEL_FADE}")
+
     @classmethod
     def of(cls, recipe: str, **choices: Any) -> "Config":
         """A recipe's settings under ``choices``, of which None means the recipe's own.
@@ -84,6 +92,10 @@ class Config:
     def images_per_iteration(self) -> int:
         """Real images that one iteration shows to the critic."""
         return self.batch_size * self.n_critic
+
+    def label_strength(self, share: float) -> float:
+        """How much labels count once ``share`` of the budget is spent, in [0, 1]."""
+        return min(1.0, max(0.0, (share - self.label_delay) / LABEL_FADE)) if self.label_delay else 1.0
 
     @property
     def iterations(self) -> int:

@@ -68,7 +68,9 @@ class Probe:
             found["separation"] = separation(scores["train"], scores["fake"], scores["difference_variance"])
         if self._real is not None:
             drawn = self._drawn()
-            found |= {"diversity": drawn.diversity(self._real), "label_contrast": drawn.contrast(self._real)}
+            found["diversity"] = drawn.diversity(self._real)
+            if self.trainer.label_strength == 1:
+                found["label_contrast"] = drawn.contrast(self._real)
         return {name: value for name, value in found.items() if value is not None}
 
     def _named(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ from gan.augment import augment
 from gan.batches import Batches
 from gan.config import Config
 from gan.networks import Network, Shape, build
+from gan.networks.conditioning import set_label_strength
 from gan.objective import Objective
 from gan.seeds import derive, stream
 
@@ -68,6 +69,7 @@ class Trainer:
         self._gradients = _compiled(self.objective, critic) if config.compiled else self._eager_gradients
         self.done = 0  # iterations
         self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
+        self.label_strength = 1.0  # as of the last iteration
         self.lr_scale = 1.0  # on both learning rates, lowered after a divergence
 
     @classmethod
@@ -91,7 +93,9 @@ class Trainer:
             float32, the figures of :data:`FIGURES`, the critic's averaged over its steps; on the device, so that
             reading them is what waits for it. The gradients are the norms over all parameters.
         """
-        self._set_learning_rates(self.done / self.config.iterations if share is None else share)
+        share = self.done / self.config.iterations if share is None else share
+        self._set_learning_rates(share)
+        self._set_label_strength(share)
         critic_figures = [self._critic_step(step) for step in range(self.config.n_critic)]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step()
@@ -194,6 +198,13 @@ class Trainer:
             factor *= min(1.0, (self.done + 1) * config.images_per_iteration / (1000 * config.lr_warmup))
         self.critic_optimizer.param_groups[0]["lr"] = config.critic_lr * factor
         self.generator_optimizer.param_groups[0]["lr"] = config.generator_lr * factor
+
+    def _set_label_strength(self, share: float) -> None:
+        strength = self.config.label_strength(share)
+        if strength != self.label_strength:
+            self.label_strength = strength
+            for network in (self.generator, self.critic, self.ema):
+                set_label_strength(network, strength)
 
     # State ---------------------------------------------------------------------------------------------------------
 

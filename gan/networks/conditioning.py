@@ -5,6 +5,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class LabelEmbedding(nn.Embedding):
+    """A vector for each label, times ``strength``: 1, or less while a training leaves the labels out."""
+
+    strength: Tensor
+
+    def __init__(self, classes: int, features: int) -> None:
+        super().__init__(classes, features)
+        self.register_buffer("strength", torch.ones(()), persistent=False)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """labels int64 (N,) to (N, features)."""
+        return self.strength * super().forward(labels)
+
+
+def set_label_strength(network: nn.Module, strength: float) -> None:
+    """How much the label counts in all of a network: 0 not at all, 1 fully, as in every network that is loaded."""
+    for module in network.modules():
+        if isinstance(module, LabelEmbedding):
+            module.strength.fill_(strength)
+
+
 class Modulation(nn.Module):
     """Normalises each image over channels and space, then scales and shifts its channels by the style."""
 
@@ -24,7 +45,7 @@ class Style(nn.Module):
 
     def __init__(self, classes: int, latent_dim: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(classes, latent_dim)
+        self.embed = LabelEmbedding(classes, latent_dim)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """z (N, latent_dim), labels int64 (N,) to (N, 2 latent_dim)."""
@@ -37,7 +58,7 @@ class Projection(nn.Module):
     def __init__(self, classes: int, features: int) -> None:
         super().__init__()
         self.score = nn.Linear(features, 1)
-        self.embed = nn.Embedding(classes, features)
+        self.embed = LabelEmbedding(classes, features)
         nn.init.normal_(self.embed.weight, std=features**-0.5)
 
     def forward(self, h: Tensor, labels: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ class Run:
                 return
         if ended or self._passed(self.setting.params.grid_kimg, images):
             self.samples().save(self._grid_file(self.images))
-        if ended or self._passed(self.setting.params.snapshot_kimg, images):
+        labelled = self.trainer.label_strength == 1
+        if labelled and (ended or self._passed(self.setting.params.snapshot_kimg, images)):
             self.album.take(self.trainer.ema, self.images)
 
     def _passed(self, kimg: float, before: int) -> bool:

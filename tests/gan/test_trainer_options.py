@@ -80,6 +80,43 @@ def test_learning_rates_rise_from_zero_and_fall_to_it() -> None:
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
 
 
+def test_labels_are_left_out_at_first_and_then_come_in() -> None:
+    config = Config(kimg=0.16, n_critic=1, label_delay=0.4, **TINY)
+    trainer, strengths = Trainer.on_images(config, bars(), 0, CPU), []
+    tables = [
+        (network, network.style.embed if network is not trainer.critic else network.head.embed)
+        for network in (trainer.generator, trainer.critic)
+    ]
+    before = [table.weight.clone() for _, table in tables]
+    z = torch.randn(16, 4)
+    for step in range(config.iterations):
+        trainer.iteration()
+        strengths.append(trainer.label_strength)
+        untouched = all(torch.equal(table.weight, old) for (_, table), old in zip(tables, before, strict=True))
+        one, other = (trainer.fakes(z, torch.full((16,), label)) for label in (0, 1))
+        assert untouched == torch.equal(one, other) == (step < 5), step
+    assert strengths == pytest.approx([0, 0, 0, 0, 0, 0.5, 1, 1, 1, 1])
+
+
+def test_a_run_that_is_resumed_while_labels_come_in_ends_in_the_same_bits() -> None:
+    config = Config(kimg=0.16, n_critic=1, label_delay=0.4, **TINY)
+    whole, first, second = (Trainer.on_images(config, bars(), 0, CPU) for _ in range(3))
+    for _ in range(config.iterations):
+        whole.iteration()
+    for _ in range(6):
+        first.iteration()
+    second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
+    for _ in range(config.iterations - 6):
+        second.iteration()
+    for name, tensor in whole.state().items():
+        assert torch.equal(tensor, second.state()[name]), name
+
+
+def test_a_delay_that_leaves_no_time_for_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="label_delay"):
+        Config(kimg=1, label_delay=0.9)
+
+
 def _compiler_missing() -> bool:
     return not any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
 
@@ -92,7 +129,7 @@ def test_the_compiled_step_equals_the_eager_one(backend: str, monkeypatch: pytes
     """Three iterations, double backward included; the whole step is one graph, or it would not compile."""
     compile_with = torch.compile
     monkeypatch.setattr("torch.compile", lambda f, **options: compile_with(f, backend=backend, **options))
-    config = {"kimg": 1, "penalty_every": 2, "n_critic": 2, **TINY}
+    config = {"kimg": 0.128, "label_delay": 0.2, "penalty_every": 2, "n_critic": 2, **TINY}
     eager, compiled = (Trainer.on_images(Config(compiled=c, **config), bars(), 0, CPU) for c in (False, True))
     for _ in range(3):
         torch.testing.assert_close(compiled.iteration(), eager.iteration(), rtol=1e-4, atol=1e-5)
