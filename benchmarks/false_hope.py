@@ -32,8 +32,7 @@ from pipeline.store import Store, write_store
 
 HEAD, TAIL, VAL, TEST = 90, 4, 200, 540
 FIELDS = ("kind", "run", "verdict", "delta", "low", "high", "baseline", "dose")
-DRAWS = 2
-SHORT = {"seeds": 5, "draws": DRAWS, "tuning_seeds": 1, "steps": 40, "batch_size": 32, "width": 8, "bootstrap": 1000}
+SHORT = {"seeds": 5, "draws": 2, "tuning_seeds": 1, "steps": 40, "batch_size": 32, "width": 8, "bootstrap": 1000}
 SETTING = ClassifyParams(doses=(0.25,), tuning=((2e-2, 5e-2),), **SHORT)  # type: ignore[arg-type]
 
 Images = tuple[np.ndarray, np.ndarray]
@@ -77,8 +76,9 @@ def split(rng: np.random.Generator) -> tuple[Images, Images, Images, Images]:
     return first, second, third, fourth
 
 
-def run(kind: str, number: int, folder: Path) -> dict[str, object]:
+def run(kind: str, number: int, folder: Path, draws: int) -> dict[str, object]:
     """One experiment; its row of the CSV file."""
+    classify = SETTING.model_copy(update={"draws": draws})
     rng = np.random.default_rng(number)
     train, val, test, spare = split(rng)
     parts = {"train": train[1], "val": val[1], "test": test[1]}
@@ -88,15 +88,15 @@ def run(kind: str, number: int, folder: Path) -> dict[str, object]:
     write_store(folder / "store", blocks, parts, classes, (1, 8, 8), {})  # type: ignore[arg-type]
     images = spare[0] if kind == "held-back" else FALSE[kind](train, spare[1], rng)
     unit = np.bincount(spare[1], minlength=10)
-    draws = np.concatenate([np.arange(count) % DRAWS for count in unit])
-    save(folder / "pool", images, spare[1], draws, unit)
+    belongs = np.concatenate([np.arange(count) % draws for count in unit])
+    save(folder / "pool", images, spare[1], belongs, unit)
     store, pool = Store.open(folder / "store"), Pool.open(folder / "pool")
-    params = Params(seed=number, classify=SETTING)
-    doses = available_doses(pool, SETTING)
-    setting = Setting(folder, folder / "store", folder / "pool", SETTING)
-    progress = Progress(trials(SETTING, len(doses)), f"{kind} {number}", "classifiers")
+    params = Params(seed=number, classify=classify)
+    doses = available_doses(pool, classify)
+    setting = Setting(folder, folder / "store", folder / "pool", classify)
+    progress = Progress(trials(classify, len(doses)), f"{kind} {number}", "classifiers")
     with Runner(number, setting, folder, progress, workers=1) as runner:
-        found = experiment(runner, SETTING, doses, store.split("val").labels)
+        found = experiment(runner, classify, doses, store.split("val").labels)
     result = summarise(params, store, pool, found)
     low, high = result["ci95"]
     told = {"delta": result["delta"], "low": low, "high": high, "baseline": result["baseline"], "dose": result["dose"]}
@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, help="all of them if left out")
     parser.add_argument("--runs", type=int, default=20, help="of each kind")
     parser.add_argument("--first", type=int, default=0, help="number of the first run")
+    parser.add_argument("--draws", type=int, default=2, help="of the images; another number wants another file")
     parser.add_argument("--csv", type=Path, default=Path("false_hope.csv"), help="the file of finished runs")
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()
@@ -138,7 +139,7 @@ def main() -> None:
             if (kind, str(number)) in done:
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                row = run(kind, number, Path(folder))
+                row = run(kind, number, Path(folder), options.draws)
             with options.csv.open("a", newline="") as lines:
                 writer = csv.DictWriter(lines, FIELDS)
                 if not options.csv.stat().st_size:

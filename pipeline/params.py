@@ -283,6 +283,7 @@ class ClassifyParams(Section):
     synthetic_share: Annotated[float, Field(gt=0, le=4)] = 1.0
     synthetic_until: Annotated[float, Field(gt=0, le=1)] = 1.0
     pretrain: bool = False
+    copies_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     force: bool = False
     min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
     equivalence_margin: Annotated[float, Field(ge=0, lt=1)] = 0.01

@@ -1,6 +1,6 @@
 """What single choices cost or gain in sample quality: equal kimg, equal networks, several seeds, one choice changed.
 
-    python benchmarks/training/choices.py precision|penalty|augment|recipe [--set digits] [--kimg 60] [--seeds 3]
+    python benchmarks/training/choices.py precision|penalty|augment|labels|recipe [--set digits] [--kimg 60] [--seeds 3]
 
 KID is in the features of a classifier trained on the whole train set, between 1,000 samples and held-out images; it is
 shown in thousandths. Every run adds a line to the results, and those that are there are not run again. One thread.
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from sets import Judge, Task, digits, fashion
+from sets import Judge, Task, digits, fashion, long_tail
 
 from gan.batches import to_pixels
 from gan.config import Config
@@ -28,6 +28,7 @@ from gan.trainer import Labelled, Trainer
 SAMPLES = 1000
 WATCHED = 150  # held-out images that an adaptive augmentation goes by
 SIZES = (100, 300, 1000)  # train images, where the choice hangs on them
+TAIL = 100, 4  # images of the first and of the last class
 CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "precision": {"bfloat16": {}, "float32": {"precision": "float32"}},
     "penalty": {
@@ -36,6 +37,7 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
         "every 4th step": {"penalty_every": 4},
     },
     "augment": {"none": {"augment": ()}, "adaptive": {"adaptive": True}, "fixed": {}},
+    "labels": {"from the start": {}, "after 40 %": {"label_delay": 0.4}},  # on a long tail
     "recipe": {name: {"recipe": name} for name in ("wgan-gp", "wgan-lp", "gan", "r3")},
 }
 
@@ -46,6 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     task = digits() if options.set == "digits" else fashion(Path(options.set))
     judge = Judge(task)
+    task = long_tail(task, *TAIL) if options.choice == "labels" else task
     sizes = SIZES if options.choice == "augment" else (len(task.train.labels),)
     title = f"{options.set}, {options.kimg:g} kimg"
     table = Table("train images", options.choice, "KID x 1000", "by seed", title=title)
@@ -72,7 +75,14 @@ def _result(
     options: argparse.Namespace, task: Task, judge: Judge, size: int, change: dict[str, Any], seed: int
 ) -> float:
     """A run's KID in thousandths, looked up or made."""
-    choices = {"recipe": "wgan-gp", "kimg": options.kimg, "width": options.width, "precision": "bfloat16"} | change
+    choices = {
+        "recipe": "wgan-gp",
+        "kimg": options.kimg,
+        "width": options.width,
+        "precision": "bfloat16",
+        "balance": 1.0,
+    }
+    choices |= change
     name = {"set": Path(options.set).name, "size": size, "seed": seed} | choices
     name = json.loads(json.dumps(name))  # as it is read back
     lines = options.results.read_text().splitlines() if options.results.exists() else []

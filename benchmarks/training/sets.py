@@ -56,6 +56,14 @@ def fashion(archive: Path, size: int = 32, count: int = 5000) -> Task:
     return _task(images, labels, np.arange(count), np.arange(count, len(images)))
 
 
+def long_tail(task: Task, head: int, tail: int) -> Task:
+    """The same with ``head`` images of the first class down to ``tail`` of the last one, in equal ratios."""
+    images, labels, classes = task.train.images, task.train.labels, task.train.classes
+    sizes = np.round(head * (tail / head) ** (np.arange(classes) / (classes - 1))).astype(int)
+    rows = np.concatenate([np.flatnonzero(labels == label)[:size] for label, size in enumerate(sizes)])
+    return task._replace(train=Labelled(images[rows], labels[rows], classes))
+
+
 def _task(images: np.ndarray, labels: np.ndarray, train: np.ndarray, rest: np.ndarray) -> Task:
     labels = labels.astype(np.int64)
     return Task(Labelled(images[train], labels[train], 10), images[rest], labels[rest])

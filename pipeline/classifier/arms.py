@@ -50,7 +50,9 @@ class Arm:
         both = second_steps(params.steps, params.synthetic_until) if self.extra != "none" else 0
         seen[self.images] += (params.steps - (both if params.pretrain else 0)) * params.batch_size
         if self.extra != "none":
-            seen[self.extra] += both * params.second_batch
+            copied = round(params.copies_share * both * params.second_batch)
+            seen["copies"] += copied
+            seen[self.extra] += both * params.second_batch - copied
         return seen
 
 

@@ -33,6 +33,26 @@ def shuffled_rounds(items: np.ndarray, total: int, generator: torch.Generator) -
     )[:total]
 
 
+class Joined:
+    """Rows of two arrays, the second one's numbered after the first one's; neither is read but for rows asked for.
+
+    Args:
+        first: uint8 (M, C, H, W), may be memory-mapped.
+        second: uint8 (N, C, H, W), likewise.
+    """
+
+    def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
+        self._first, self._second = first, second
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Rows int64 (K,) in [0, M + N) to uint8 (K, C, H, W)."""
+        out = np.empty((len(rows), *self._first.shape[1:]), self._first.dtype)
+        later = rows >= len(self._first)
+        out[~later] = self._first[rows[~later]]
+        out[later] = self._second[rows[later] - len(self._first)]
+        return out
+
+
 def copies(labels: np.ndarray, train_labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """For each of ``labels`` (K,) the row of a real image of that class, int64 (K,), all of a class equally often.
 

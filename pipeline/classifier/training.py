@@ -13,7 +13,7 @@ from torch import nn
 
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, augment
-from pipeline.classifier.batches import draw_batches
+from pipeline.classifier.batches import Joined, draw_batches
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 
@@ -42,7 +42,7 @@ class ExtraPass:
     """Images that take a forward pass of their own, so that batch normalisation never mixes them in.
 
     Attributes:
-        images: uint8 (M, C, H, W), may be memory-mapped.
+        images: uint8 (M, C, H, W), may be memory-mapped; looked up by many rows at once alone.
         rows: int64 (K,), the images used, as rows of ``images``; a row may stand there often.
         labels: int64 (K,).
         weight: of this pass's loss beside the main one.
@@ -51,7 +51,7 @@ class ExtraPass:
         alone: within that share there is no main pass: pretraining.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Joined
     rows: np.ndarray
     labels: np.ndarray
     weight: float

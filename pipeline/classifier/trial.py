@@ -11,7 +11,7 @@ from torch import nn
 from gan.seeds import derive, stream
 from pipeline.classifier.architectures import build
 from pipeline.classifier.arms import Arm
-from pipeline.classifier.batches import copies
+from pipeline.classifier.batches import Joined, copies
 from pipeline.classifier.pool import Pool
 from pipeline.classifier.training import ExtraPass, fit, logits
 from pipeline.params import ClassifyParams
@@ -125,11 +125,14 @@ def _extra(arm: Arm, pool: Pool, train: Split, seed: int, draw: int, params: Cla
     if arm.extra == "none":
         return None
     rows = pool.rows(arm.dose, draw)
-    labels, images = pool.labels[rows], pool.images
-    if arm.extra == "copies":
-        rows, images = copies(labels, train.labels, stream(seed, "classify.copies")), train.images
+    labels = pool.labels[rows]
+    share = 1.0 if arm.extra == "copies" else params.copies_share
+    if share:  # of both arms the same rows give way to the same copies
+        copied = torch.rand(len(rows), generator=stream(seed, "classify.copied")).numpy() < share
+        of_train = copies(labels, train.labels, stream(seed, "classify.copies"))
+        rows = np.where(copied, len(pool.images) + of_train, rows)
     return ExtraPass(
-        images,
+        Joined(pool.images, train.images),
         rows,
         labels,
         params.synthetic_weight,

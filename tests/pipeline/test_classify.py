@@ -163,6 +163,29 @@ def test_the_control_is_matched_image_for_image(tail: tuple[Workspace, Digits, D
     assert np.array_equal(synthetic.val, control.val)
 
 
+def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
+    tail: tuple[Workspace, Digits, Digits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, (images, _), spare = tail
+    _held_out_fewer(workspace)
+    setting = _pool_of(workspace, *spare)
+    setting = replace(setting, params=setting.params.model_copy(update={"copies_share": 0.4}))
+    passes = []
+    monkeypatch.setattr("pipeline.classifier.trial.fit", lambda *_, extra, **__: passes.append(extra))
+    for extra in ("synthetic", "copies"):
+        train_arm(Arm("x", Recipe(), extra=extra, dose=1.0, lr=1e-2), 7, 0, setting)  # type: ignore[arg-type]
+    mixed, control = passes
+    same = mixed.rows == control.rows
+    assert 0.3 < same.mean() < 0.5
+    assert np.array_equal(mixed.rows[~same], np.flatnonzero(~same))  # the pool's own
+    assert np.array_equal(mixed.labels, control.labels)
+    pool = np.sort(spare[1])
+    assert np.array_equal(mixed.images[mixed.rows[~same]], spare[0][np.argsort(spare[1], kind="stable")][~same])
+    assert np.array_equal(mixed.images[mixed.rows[same]], images[control.rows[same] - len(pool)])
+    seen = Arm("x", Recipe(), extra="synthetic").images_seen(setting.params)
+    assert seen == {"real": 32, "synthetic": 19, "copies": 13}
+
+
 def test_equal_trials_share_their_name_and_others_do_not() -> None:
     arm = Arm("classical", Recipe("oversampling"), lr=1e-2)
     assert replace(arm, name="other").key() == arm.key()
