@@ -1,5 +1,6 @@
 """A project of its own in a temporary folder: this repository's ``dvc.yaml``, the digits, and a tiny budget."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -83,7 +84,25 @@ def new_project(tmp_path: Path) -> Callable[[], Project]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after ``dvc repro``. Tests must leave its outputs as they are."""
-    project = make_project(tmp_path_factory.mktemp("finished") / "project")
+    """A project after ``dvc repro``. Tests must leave its outputs as they are.
+
+    Test processes side by side build it once and take a copy each.
+    """
+    own = tmp_path_factory.mktemp("finished") / "project"
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _built(own)
+    shared = tmp_path_factory.getbasetemp().parent / "finished"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "whole").exists():
+            _built(shared / "project")
+            (shared / "whole").touch()
+    shutil.copytree(shared / "project", own, symlinks=True)
+    return Project(own)
+
+
+def _built(root: Path) -> Project:
+    project = make_project(root)
     project.run("dvc", "repro")
     return project
