@@ -21,9 +21,8 @@ repro: $(READY)  ## run the pipeline on params.yaml and print what came out
 serve: $(READY)  ## start Prefect's server, a worker and the deployments of prefect.yaml, and print the UI's address
 	augmint serve --worker
 
-# a process more than cores, as the tests of Prefect wait for most of their time
 test: $(READY)  ## run the tests, on two cores
-	python -m pytest -n 3 --dist loadfile
+	python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## check style and types
 	ruff check .

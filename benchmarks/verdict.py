@@ -20,7 +20,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-NOT_TESTED_ALONE = ("synthetic", "synthetic_only")
+WITHOUT = ("real", "class_weights", "oversampling", "classical", "mixed", "control")
+ARMS = (*WITHOUT, "synthetic", "synthetic_only")
 
 
 def main() -> None:
@@ -71,9 +72,10 @@ def table(utility: dict[str, Any]) -> str:
     """Markdown: the arms, the doses, the verdict."""
     against = {row["against"]: row for row in utility["comparisons"]}
     rows = ["| arm | validation | test | 95 % | macro-F1 | + synthetic against it |", "| --- |" + " ---: |" * 5]
-    for name, arm in utility["arms"].items():
+    for name in ARMS:
+        arm = utility["arms"][name]
         title = f"{arm['title']}, the baseline" if name == utility["baseline"] else arm["title"]
-        difference = "" if name in NOT_TESTED_ALONE else _difference(against[name])
+        difference = _difference(against[name]) if name in WITHOUT else ""
         low, high = arm["ci95"]
         figures = (_percent(arm[key]) for key in ("validation", "balanced_accuracy"))
         rows.append(
