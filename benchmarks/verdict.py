@@ -49,11 +49,10 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     _write_params(options, folder / "params.yaml")
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": binaries + os.pathsep + os.environ["PATH"], "DVC_NO_ANALYTICS": "1"}
-    commands = (
-        [["dvc", "repro"]] if (folder / ".dvc").exists() else [["dvc", "init", "--no-scm", "-q"], ["dvc", "repro"]]
-    )
-    for command in commands:
-        subprocess.run(command, cwd=folder, env=environment, check=True)
+    if not (folder / ".dvc").exists():
+        subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=folder, env=environment, check=True)
+    if code := subprocess.run(["dvc", "repro"], cwd=folder, env=environment, check=False).returncode:
+        sys.exit(code)  # dvc has said why; a failed gate is one such end
     print(table(json.loads((folder / "metrics" / "utility.json").read_text())))
 
 
