@@ -1,6 +1,6 @@
 """The whole pipeline on a set of yours by one command, and its table for docs/results.md.
 
-    python benchmarks/verdict.py examples/fashion-mnist.yaml fashion-mnist.zip --folder fashion --set-to train.recipe=r3
+    python benchmarks/verdict.py examples/fashion-mnist.yaml fashion-mnist.zip --folder fashion --set-to train.kimg=60
     python benchmarks/verdict.py examples/magnetic-tile.yaml magnetic-tile.zip
 
 A project of its own is made in the folder, with the parameter file and the archive's path in it, and `dvc repro` is run
