@@ -19,9 +19,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.classifier.arms import WITHOUT_SYNTHETIC
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-WITHOUT = ("real", "class_weights", "oversampling", "classical", "mixed", "control")
-ARMS = (*WITHOUT, "synthetic", "synthetic_only")
+ARMS = (*WITHOUT_SYNTHETIC, "synthetic", "synthetic_only")
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def table(utility: dict[str, Any]) -> str:
     for name in ARMS:
         arm = utility["arms"][name]
         title = f"{arm['title']}, the baseline" if name == utility["baseline"] else arm["title"]
-        difference = _difference(against[name]) if name in WITHOUT else ""
+        difference = _difference(against[name]) if name in WITHOUT_SYNTHETIC else ""
         low, high = arm["ci95"]
         figures = (_percent(arm[key]) for key in ("validation", "balanced_accuracy"))
         rows.append(

@@ -74,7 +74,6 @@ class Config:
         for name, images in groups.items():
             if self.batch_size % images:
                 raise ValueError(f"{name}: a batch of {self.batch_size} does not part into groups of {images}")
-
         if not 0 <= self.label_delay <= 1 - LABEL_FADE:
             raise ValueError(f"label_delay: {self.label_delay} is not between 0 and {1 - LABEL_FADE}")
 

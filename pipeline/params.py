@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
-from gan.config import Config
+from gan.config import LABEL_FADE, Config
 from pipeline.errors import UserError
 from pipeline.gates import check_figure, check_gates, parse
 
@@ -115,7 +115,7 @@ class TrainParams(Section):
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     lr_warmup: NotNegative = 0.0
-    label_delay: Annotated[float, Field(ge=0, le=0.8)] = 0.0
+    label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = 0.0
     lr_decay: Fraction = 0.3
     penalty: Literal["two_sided", "one_sided", "r1", "r2", "r1_r2", "none"] | None = None
     penalty_weight: NotNegative | None = None

@@ -8,7 +8,6 @@ had before the first iteration's networks were made, and the prediction for that
 """
 
 import argparse
-import resource
 import time
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from gan.config import Config
 from gan.memory import peak_bytes
 from gan.networks import Shape
 from gan.trainer import Labelled, Trainer
-from pipeline.training.plan import CPU_OVERHEAD, MIB
+from pipeline.training.plan import CPU_OVERHEAD, MIB, process_peak
 
 WARM_UP, TIMED, BETWEEN = 3, 10, 60  # iterations
 
@@ -67,13 +66,13 @@ def _measure(size: int, width: int, batch: int, precision: str) -> tuple[Cost, i
     images = rng.integers(0, 256, (2000, 3, size, size), dtype=np.uint8)
     data = Labelled(images, rng.integers(0, 10, 2000), 10)
     torch.ones(256, 256) @ torch.ones(256, 256)  # loads the library
-    before = _peak()
+    before = process_peak()
     trainer = Trainer.on_images(config, data, 0, torch.device("cpu"))
     _seconds(trainer, WARM_UP)
     early = _seconds(trainer, TIMED)
     _seconds(trainer, BETWEEN)
     late = _seconds(trainer, TIMED)
-    memory = (_peak() - before) / MIB
+    memory = (process_peak() - before) / MIB
     told = peak_bytes(config, Shape(size, 3, 10, config.latent_dim, width), torch.device("cpu")) * CPU_OVERHEAD / MIB
     parameters = sum(p.numel() for network in (trainer.generator, trainer.critic) for p in network.parameters())
     return Cost(early, late, memory, told), parameters
@@ -84,10 +83,6 @@ def _seconds(trainer: Trainer, iterations: int) -> float:
     for _ in range(iterations):
         trainer.iteration()
     return (time.perf_counter() - began) / iterations
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -17,23 +17,19 @@ from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 from plain import Plain
 from rich.console import Console
 from rich.table import Table
 from sets import Judge, Task, digits, fashion
-from torch import nn
 
-from gan.batches import to_pixels
 from gan.config import Config
-from gan.networks import Shape
+from gan.networks import Network, Shape
 from gan.trainer import Trainer, fresh_network
 from pipeline.runtime import prepare
 
 SHARE = 1 / 3  # of the textbook loop's time
 POINTS = 30
-SAMPLES = 1000
 
 
 def main() -> None:
@@ -115,7 +111,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _curve(
-    work: Callable[[], object], generator: nn.Module, judge: Judge, iterations: int, what: str
+    work: Callable[[], object], generator: Network, judge: Judge, iterations: int, what: str
 ) -> Iterator[tuple[float, float]]:
     seconds, every = 0.0, max(1, iterations // POINTS)
     for done in range(1, iterations + 1):
@@ -123,18 +119,9 @@ def _curve(
         work()
         seconds += time.perf_counter() - began
         if done % every == 0 or done == iterations:
-            value = judge.kid(*_samples(generator))
+            value = judge.kid(generator)
             print(f"{what}: {done}/{iterations} iterations, {seconds:.1f} s, KID {value:.4f}", flush=True)
             yield seconds, value
-
-
-@torch.inference_mode()
-def _samples(generator: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    draws = torch.Generator().manual_seed(0)
-    labels = torch.arange(SAMPLES) % 10
-    z = torch.randn(SAMPLES, generator.shape.latent_dim, generator=draws)
-    parts = [to_pixels(generator(a, b)) for a, b in zip(z.split(100), labels.split(100), strict=True)]
-    return torch.cat(parts).numpy(), labels.numpy()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
+from gan.batches import to_pixels
+from gan.networks import Network
 from gan.trainer import Labelled
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import Recipe, features, fit
 from pipeline.metrics.kid import kid
+
+SAMPLES = 1000
 
 
 class Task(NamedTuple):
@@ -79,6 +84,11 @@ class Judge:
         fit(self.network, task.train.images, task.train.labels, seed=0, steps=steps, recipe=recipe, lr=2e-2)
         self.real, self.labels = features(self.network, task.held_out), task.held_out_labels
 
-    def kid(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Of uint8 images (N, C, H, W) that should show ``labels``."""
-        return kid(features(self.network, images), self.real, labels, self.labels).value
+    @torch.inference_mode()
+    def kid(self, generator: Network) -> float:
+        """Of :data:`SAMPLES` images of a generator, as many of each class, always from the same latents."""
+        labels = torch.arange(SAMPLES) % 10
+        z = torch.randn(SAMPLES, generator.shape.latent_dim, generator=torch.Generator().manual_seed(0))
+        parts = [to_pixels(generator(a, b)) for a, b in zip(z.split(100), labels.split(100), strict=True)]
+        made = features(self.network, torch.cat(parts).numpy())
+        return kid(made, self.real, labels.numpy(), self.labels).value

@@ -59,6 +59,10 @@ def tell_peak(progress: Progress, device: torch.device) -> None:
     if device.type == "cuda":
         progress.say(f"train: {torch.cuda.max_memory_allocated(device) / MIB:,.0f} MiB of tensors at the peak")
         return
+    progress.say(f"train: {process_peak() / MIB:,.0f} MiB of memory at the peak, of the whole process")
+
+
+def process_peak() -> int:
+    """The most bytes of memory that this process took so far."""
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss counts bytes there, kilobytes on Linux
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    progress.say(f"train: {peak / MIB:,.0f} MiB of memory at the peak, of the whole process")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

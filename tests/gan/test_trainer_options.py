@@ -83,16 +83,13 @@ def test_learning_rates_rise_from_zero_and_fall_to_it() -> None:
 def test_labels_are_left_out_at_first_and_then_come_in() -> None:
     config = Config(kimg=0.16, n_critic=1, label_delay=0.4, **TINY)
     trainer, strengths = Trainer.on_images(config, bars(), 0, CPU), []
-    tables = [
-        (network, network.style.embed if network is not trainer.critic else network.head.embed)
-        for network in (trainer.generator, trainer.critic)
-    ]
-    before = [table.weight.clone() for _, table in tables]
+    tables = [trainer.generator.style.embed, trainer.critic.head.embed]
+    before = [table.weight.clone() for table in tables]
     z = torch.randn(16, 4)
     for step in range(config.iterations):
         trainer.iteration()
         strengths.append(trainer.label_strength)
-        untouched = all(torch.equal(table.weight, old) for (_, table), old in zip(tables, before, strict=True))
+        untouched = all(torch.equal(table.weight, old) for table, old in zip(tables, before, strict=True))
         one, other = (trainer.fakes(z, torch.full((16,), label)) for label in (0, 1))
         assert untouched == torch.equal(one, other) == (step < 5), step
     assert strengths == pytest.approx([0, 0, 0, 0, 0, 0.5, 1, 1, 1, 1])
