@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import parameters
 
 from pipeline.classifier.arms import WITHOUT_SYNTHETIC
 
@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
 def _run(options: argparse.Namespace, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(REPOSITORY / "dvc.yaml", folder)
-    _write_params(options, folder / "params.yaml")
+    parameters.write(options.params, options.archive, options.set_to, folder / "params.yaml")
     binaries = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": binaries + os.pathsep + os.environ["PATH"], "DVC_NO_ANALYTICS": "1"}
     if not (folder / ".dvc").exists():
@@ -55,17 +55,6 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     if code := subprocess.run(["dvc", "repro"], cwd=folder, env=environment, check=False).returncode:
         sys.exit(code)  # dvc has said why; a failed gate is one such end
     print(table(json.loads((folder / "metrics" / "utility.json").read_text())))
-
-
-def _write_params(options: argparse.Namespace, path: Path) -> None:
-    yaml = YAML()
-    content = yaml.load(options.params)
-    content["data"]["path"] = str(options.archive.resolve())
-    for pair in options.set_to:
-        key, _, value = pair.partition("=")
-        group, _, name = key.partition(".")
-        content[group][name] = yaml.load(value)
-    yaml.dump(content, path)
 
 
 def table(utility: dict[str, Any]) -> str:

@@ -1,0 +1,155 @@
+"""What ways of using synthetic images are worth, judged on real images that are neither train nor test.
+
+    python benchmarks/uses.py params.yaml data/digits.zip --use "" --use "classify.synthetic_weight=0.25 dose=3"
+    python benchmarks/uses.py examples/fashion-mnist.yaml fashion-mnist.zip --folder fashion --seeds 4 --use \\
+        "export.filters.confidence=[0.5,1.0] classify.copies_share=0.5 classify.synthetic_weight=1.0"
+
+The images that ``data.long_tail`` leaves out of the train split are the judges, so that any number of ways may be tried
+and the test split is still unseen. One generator is trained; each way names what it changes in the parameter file, and
+its ``dose``. For every seed a classifier without a second pass, the control and the arm with synthetic images are
+trained alike, and differences are paired by seed. In a folder that is kept, what is finished is not run again.
+"""
+
+import argparse
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import parameters
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.classifier.arms import Arm
+from pipeline.classifier.pool import make_pool
+from pipeline.classifier.runner import Runner
+from pipeline.classifier.training import Recipe
+from pipeline.classifier.trial import Setting
+from pipeline.metrics.utility import balanced_accuracy
+from pipeline.params import Params, load_params
+from pipeline.progress import track
+from pipeline.stages import export, ingest, train
+from pipeline.store import Store, write_store
+from pipeline.workspace import Workspace
+
+MOST = 4000  # judging images
+TAKEN = "dose="
+
+
+class Scores(NamedTuple):
+    """Balanced accuracy of each seed, float64 (seeds,)."""
+
+    classical: np.ndarray
+    control: np.ndarray
+    synthetic: np.ndarray
+
+
+def write_judging_store(thinned: Store, whole: Store, folder: Path) -> None:
+    """Train and val of ``thinned``, and for a test split up to :data:`MOST` train images of ``whole`` that it lacks."""
+    train, val, test = (thinned.split(name) for name in ("train", "val", "test"))
+    known = {image.tobytes() for part in (train, val, test) for image in np.asarray(part.images)}
+    rest = whole.split("train")
+    order = np.random.default_rng(0).permutation(len(rest))
+    left = [row for row in order.tolist() if rest.images[row].tobytes() not in known][:MOST]
+    rows = np.sort(left)
+    labels = {"train": train.labels, "val": val.labels, "test": rest.labels[rows]}
+    shape = (thinned.channels, thinned.image_size, thinned.image_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_store(folder, [train.images, val.images, rest.images[rows]], labels, thinned.classes, shape, {})  # type: ignore[arg-type]
+
+
+def prepare(params: Params, folder: Path) -> Store:
+    """Ingests, trains the generator, and gathers the judging images, unless that is done."""
+    workspace, judging = Workspace(folder), folder / "judging"
+    if not (judging / "summary.json").exists():
+        if not params.data.long_tail:
+            raise SystemExit("data.long_tail: null leaves no images out to judge by")
+        ingest.run(params, workspace)
+        train.run(params, workspace)
+        everything = params.model_copy(update={"data": params.data.model_copy(update={"long_tail": None})})
+        whole = Workspace(folder / "whole")
+        ingest.run(everything, whole)
+        write_judging_store(Store.open(workspace.store), Store.open(whole.store), judging)
+    return Store.open(judging)
+
+
+def judge(params: Params, dose: float, recipe: Recipe, folder: Path) -> Scores:
+    """Exports as ``params`` say, and trains ``params.classify.seeds`` classifiers of each arm."""
+    workspace, classify, judging = Workspace(folder), params.classify, folder / "judging"
+    choices = params.model_dump_json(exclude={"classify": {"seeds"}})  # more seeds go on from those that are done
+    cache = folder / "uses" / hashlib.sha256(f"{choices} {dose} {recipe}".encode()).hexdigest()[:16]
+    cache.mkdir(parents=True, exist_ok=True)
+    store = Store.open(judging)
+    pool = cache / "pool"
+    if not (pool / "unit.npy").exists():
+        export.run(params, workspace)
+    make_pool(pool, workspace.synthetic, workspace.models, store, left_out=(), largest=dose, draws=classify.draws)
+    (lr, weight_decay), *_ = classify.tuning
+    extras: tuple[Literal["none", "copies", "synthetic"], ...] = ("none", "copies", "synthetic")
+    arms = [Arm(extra, recipe, extra=extra, dose=dose, lr=lr, weight_decay=weight_decay) for extra in extras]
+    labels = store.split("test").labels
+    with (
+        track(len(arms) * classify.seeds, "classifiers", "classifiers") as progress,
+        Runner(params.seed, Setting(workspace.root, judging, pool, classify), cache, progress) as runner,
+    ):
+        found = runner.run(*arms, seeds=classify.seeds, draws=classify.draws, crossed=False)
+    return Scores(*(balanced_accuracy(result.test == labels, labels).ravel() for result in found))
+
+
+def difference(scores: np.ndarray, others: np.ndarray) -> str:
+    """Points, paired by seed, with the standard error: ``+0.3 ± 0.2``."""
+    gain = (scores - others) * 100
+    return f"{gain.mean():+.1f} ± {gain.std(ddof=1) / len(gain) ** 0.5:.1f}"
+
+
+def show(rows: dict[str, Scores], judges: int) -> None:
+    """One row a use."""
+    table = Table("use", title=f"{judges:,} judging images; points of balanced accuracy, standard errors over seeds")
+    for heading in ("classical", "control", "+ synthetic", "against the control", "against classical"):
+        table.add_column(heading, justify="right")
+    for name, scores in rows.items():
+        means = [f"{each.mean() * 100:.1f}" for each in scores]
+        against = [difference(scores.synthetic, other) for other in (scores.control, scores.classical)]
+        table.add_row(name or "as the parameter file says", *means, *against)
+    Console(width=140).print(table)
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    """Everything, in ``folder``; the table is printed again after each use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, rows = folder / "params.yaml", {}
+    parameters.write(options.params, options.data, options.set_to, file)
+    store = prepare(load_params(file), folder)
+    for use in options.use:
+        parts = use.split()
+        dose = next((float(part.removeprefix(TAKEN)) for part in parts if part.startswith(TAKEN)), 1.0)
+        choices = [part for part in parts if not part.startswith(TAKEN)]
+        seeds = f"classify.seeds={options.seeds}"
+        parameters.write(options.params, options.data, [*options.set_to, *choices, seeds], file)
+        rows[use] = judge(load_params(file), dose, Recipe(options.balance, "trivial"), folder)
+        show(rows, len(store.split("test")))
+
+
+def main() -> None:
+    """Works in the folder given, or in a temporary one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("params", type=Path, help="a parameter file")
+    parser.add_argument("data", type=Path, help="what its data.path stands for")
+    parser.add_argument("--folder", type=Path, help="where to work; a temporary one if left out")
+    parser.add_argument("--use", action="append", required=True, metavar="'KEY=VALUE ... [dose=D]'", help="one way")
+    parser.add_argument(
+        "--set-to", action="append", default=[], metavar="KEY=VALUE", help="for all, e.g. train.kimg=60"
+    )
+    parser.add_argument("--balance", choices=("weights", "oversampling"), default="oversampling", help="of every arm")
+    parser.add_argument("--seeds", type=int, default=6, help="classifiers of each arm, 5 at least")
+    options = parser.parse_args()
+    if options.folder:
+        run(options, options.folder)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run(options, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
