@@ -35,6 +35,11 @@ def test_every_knob_of_the_shipped_file_has_a_comment() -> None:
     assert [line for line in knobs if "#" not in line] == []
 
 
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "examples").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_example_is_valid(file: Path) -> None:
+    assert load_params(file).data.source == "archive"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
