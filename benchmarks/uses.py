@@ -34,7 +34,7 @@ from pipeline.store import Store, write_store
 from pipeline.workspace import Workspace
 
 MOST = 4000  # judging images
-TAKEN = "dose="
+DOSE = "dose="
 
 
 class Scores(NamedTuple):
@@ -61,8 +61,9 @@ def write_judging_store(thinned: Store, whole: Store, folder: Path) -> None:
 
 def prepare(params: Params, folder: Path) -> Store:
     """Ingests, trains the generator, and gathers the judging images, unless that is done."""
-    workspace, judging = Workspace(folder), folder / "judging"
-    if not (judging / "summary.json").exists():
+    workspace, judging, made_with = Workspace(folder), folder / "judging", folder / "made_with.json"
+    choices = params.model_dump_json(include={"seed", "data", "train"})
+    if not made_with.exists():
         if not params.data.long_tail:
             raise SystemExit("data.long_tail: null leaves no images out to judge by")
         ingest.run(params, workspace)
@@ -71,6 +72,9 @@ def prepare(params: Params, folder: Path) -> Store:
         whole = Workspace(folder / "whole")
         ingest.run(everything, whole)
         write_judging_store(Store.open(workspace.store), Store.open(whole.store), judging)
+        made_with.write_text(choices)
+    if made_with.read_text() != choices:
+        raise SystemExit(f"{folder}: made by other choices of seed, data or train; name another folder")
     return Store.open(judging)
 
 
@@ -123,8 +127,8 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     store = prepare(load_params(file), folder)
     for use in options.use:
         parts = use.split()
-        dose = next((float(part.removeprefix(TAKEN)) for part in parts if part.startswith(TAKEN)), 1.0)
-        choices = [part for part in parts if not part.startswith(TAKEN)]
+        dose = next((float(part.removeprefix(DOSE)) for part in parts if part.startswith(DOSE)), 1.0)
+        choices = [part for part in parts if not part.startswith(DOSE)]
         seeds = f"classify.seeds={options.seeds}"
         parameters.write(options.params, options.data, [*options.set_to, *choices, seeds], file)
         rows[use] = judge(load_params(file), dose, Recipe(options.balance, "trivial"), folder)
