@@ -12,6 +12,7 @@ trained alike, and differences are paired by seed. In a folder that is kept, wha
 
 import argparse
 import hashlib
+import sys
 import tempfile
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -26,6 +27,7 @@ from pipeline.classifier.pool import make_pool
 from pipeline.classifier.runner import Runner
 from pipeline.classifier.training import Recipe
 from pipeline.classifier.trial import Setting
+from pipeline.errors import UserError
 from pipeline.metrics.utility import balanced_accuracy
 from pipeline.params import Params, load_params
 from pipeline.progress import track
@@ -65,7 +67,7 @@ def prepare(params: Params, folder: Path) -> Store:
     choices = params.model_dump_json(include={"seed", "data", "train"})
     if not made_with.exists():
         if not params.data.long_tail:
-            raise SystemExit("data.long_tail: null leaves no images out to judge by")
+            raise UserError("data.long_tail: null leaves no images out to judge by")
         ingest.run(params, workspace)
         train.run(params, workspace)
         everything = params.model_copy(update={"data": params.data.model_copy(update={"long_tail": None})})
@@ -74,7 +76,7 @@ def prepare(params: Params, folder: Path) -> Store:
         write_judging_store(Store.open(workspace.store), Store.open(whole.store), judging)
         made_with.write_text(choices)
     if made_with.read_text() != choices:
-        raise SystemExit(f"{folder}: made by other choices of seed, data or train; name another folder")
+        raise UserError(f"{folder}: made by other choices of seed, data or train; name another folder")
     return Store.open(judging)
 
 
@@ -119,19 +121,25 @@ def show(rows: dict[str, Scores], judges: int) -> None:
     Console(width=140).print(table)
 
 
+def read(options: argparse.Namespace, use: str, file: Path) -> tuple[Params, float]:
+    """The parameters and the dose of one use; ``file`` is written over."""
+    parts = use.split()
+    dose = next((float(part.removeprefix(DOSE)) for part in parts if part.startswith(DOSE)), 1.0)
+    choices = [part for part in parts if not part.startswith(DOSE)]
+    parameters.write(options.params, options.data, [*options.set_to, *choices, f"classify.seeds={options.seeds}"], file)
+    return load_params(file), dose
+
+
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Everything, in ``folder``; the table is printed again after each use."""
     folder.mkdir(parents=True, exist_ok=True)
-    file, rows = folder / "params.yaml", {}
-    parameters.write(options.params, options.data, options.set_to, file)
-    store = prepare(load_params(file), folder)
-    for use in options.use:
-        parts = use.split()
-        dose = next((float(part.removeprefix(DOSE)) for part in parts if part.startswith(DOSE)), 1.0)
-        choices = [part for part in parts if not part.startswith(DOSE)]
-        seeds = f"classify.seeds={options.seeds}"
-        parameters.write(options.params, options.data, [*options.set_to, *choices, seeds], file)
-        rows[use] = judge(load_params(file), dose, Recipe(options.balance, "trivial"), folder)
+    file = folder / "params.yaml"
+    plain, _ = read(options, "", file)
+    ways = {use: read(options, use, file) for use in options.use}  # what is wrong is said before anything is trained
+    store = prepare(plain, folder)
+    rows: dict[str, Scores] = {}
+    for use, (params, dose) in ways.items():
+        rows[use] = judge(params, dose, Recipe(options.balance, "trivial"), folder)
         show(rows, len(store.split("test")))
 
 
@@ -148,11 +156,12 @@ def main() -> None:
     parser.add_argument("--balance", choices=("weights", "oversampling"), default="oversampling", help="of every arm")
     parser.add_argument("--seeds", type=int, default=6, help="classifiers of each arm, 5 at least")
     options = parser.parse_args()
-    if options.folder:
-        run(options, options.folder)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        run(options, Path(folder))
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            run(options, options.folder or Path(temporary))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
