@@ -110,11 +110,11 @@ def test_output_comes_whole_and_the_exit_code_as_it_was(tmp_path: Path) -> None:
 
 
 def test_an_exception_in_the_holder_ends_the_program(tmp_path: Path) -> None:
-    children: list[psutil.Process] = []
+    before, children = set(psutil.Process().children(recursive=True)), set[psutil.Process]()
 
     def fail(line: str) -> None:
         if not children:
-            children.extend(psutil.Process().children(recursive=True))
+            children.update(set(psutil.Process().children(recursive=True)) - before)
             raise RuntimeError(line)
 
     with pytest.raises(RuntimeError, match="ready"):
