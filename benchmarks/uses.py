@@ -1,8 +1,8 @@
 """What ways of using synthetic images are worth, judged on real images that are neither train nor test.
 
     python benchmarks/uses.py params.yaml data/digits.zip --use "" --use "classify.synthetic_weight=0.25 dose=3"
-    python benchmarks/uses.py examples/fashion-mnist.yaml fashion-mnist.zip --folder fashion --seeds 4 --use \\
-        "export.filters.confidence=[0.5,1.0] classify.copies_share=0.5 classify.synthetic_weight=1.0"
+    python benchmarks/uses.py examples/fashion-mnist.yaml fashion-mnist.zip --folder fashion --use "dose=0.16666667" \\
+        --use "classify.copies_share=0 dose=0.16666667"
 
 The images that ``data.long_tail`` leaves out of the train split are the judges, so that any number of ways may be tried
 and the test split is still unseen. One generator is trained; each way names what it changes in the parameter file, and
@@ -23,11 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.classifier.arms import Arm
-from pipeline.classifier.pool import make_pool
+from pipeline.classifier.pool import Pool, make_pool
 from pipeline.classifier.runner import Runner
+from pipeline.classifier.search import available_doses
 from pipeline.classifier.training import Recipe
 from pipeline.classifier.trial import Setting
 from pipeline.errors import UserError
+from pipeline.ingest.splitting import thin
 from pipeline.metrics.utility import balanced_accuracy
 from pipeline.params import Params, load_params
 from pipeline.progress import track
@@ -47,14 +49,12 @@ class Scores(NamedTuple):
     synthetic: np.ndarray
 
 
-def write_judging_store(thinned: Store, whole: Store, folder: Path) -> None:
-    """Train and val of ``thinned``, and for a test split up to :data:`MOST` train images of ``whole`` that it lacks."""
-    train, val, test = (thinned.split(name) for name in ("train", "val", "test"))
-    known = {image.tobytes() for part in (train, val, test) for image in np.asarray(part.images)}
-    rest = whole.split("train")
-    order = np.random.default_rng(0).permutation(len(rest))
-    left = [row for row in order.tolist() if rest.images[row].tobytes() not in known][:MOST]
-    rows = np.sort(left)
+def write_judging_store(params: Params, thinned: Store, whole: Store, folder: Path) -> None:
+    """Train and val of ``thinned``, and for a test split up to :data:`MOST` of what was thinned out of ``whole``."""
+    assert params.data.long_tail
+    train, val, rest = thinned.split("train"), thinned.split("val"), whole.split("train")
+    left = thin(rest.labels, np.arange(len(rest)), whole.classes, params.data.long_tail, params.seed)
+    rows = np.sort(np.random.default_rng(0).permutation(left)[:MOST])
     labels = {"train": train.labels, "val": val.labels, "test": rest.labels[rows]}
     shape = (thinned.channels, thinned.image_size, thinned.image_size)
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def prepare(params: Params, folder: Path) -> Store:
         everything = params.model_copy(update={"data": params.data.model_copy(update={"long_tail": None})})
         whole = Workspace(folder / "whole")
         ingest.run(everything, whole)
-        write_judging_store(Store.open(workspace.store), Store.open(whole.store), judging)
+        write_judging_store(params, Store.open(workspace.store), Store.open(whole.store), judging)
         made_with.write_text(choices)
     if made_with.read_text() != choices:
         raise UserError(f"{folder}: made by other choices of seed, data or train; name another folder")
@@ -90,7 +90,9 @@ def judge(params: Params, dose: float, recipe: Recipe, folder: Path) -> Scores:
     pool = cache / "pool"
     if not (pool / "unit.npy").exists():
         export.run(params, workspace)
-    make_pool(pool, workspace.synthetic, workspace.models, store, left_out=(), largest=dose, draws=classify.draws)
+    made = (pool, workspace.synthetic, workspace.models)
+    reason = make_pool(*made, store, left_out=(), largest=dose, draws=classify.draws)
+    available_doses(Pool.open(pool), classify.model_copy(update={"doses": (dose,)}), reason)  # refuses one too large
     (lr, weight_decay), *_ = classify.tuning
     extras: tuple[Literal["none", "copies", "synthetic"], ...] = ("none", "copies", "synthetic")
     arms = [Arm(extra, recipe, extra=extra, dose=dose, lr=lr, weight_decay=weight_decay) for extra in extras]
