@@ -111,7 +111,7 @@ def save_network(folder: Path, part: str, network: Network, card: dict[str, Any]
     text = json.dumps(
         card | {"shape": asdict(network.shape), "sha256": digest}, indent=2, sort_keys=True, ensure_ascii=False
     )
-    (folder / f"{part}.json").write_text(text + "\n")
+    (folder / f"{part}.json").write_text(text + "\n", encoding="utf-8")
     return digest
 
 
@@ -123,7 +123,7 @@ def load_network(folder: Path, part: str) -> tuple[Network, dict[str, Any]]:
     """
     weights, card_file = folder / f"{part}.safetensors", folder / f"{part}.json"
     try:
-        card = json.loads(card_file.read_text())
+        card = json.loads(card_file.read_text(encoding="utf-8"))
         if sha256(weights) != card["sha256"]:
             raise WeightsError(f"{weights}: not the weights that {card_file} describes")
         network = build(card["family"], part, Shape(**card["shape"]))

@@ -49,7 +49,9 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         ValueError: a figure is NaN or infinite, which JSON cannot say; use ``None``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    path.write_text(
+        json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _swap(part: Path, target: Path) -> None:

@@ -120,7 +120,9 @@ def revision(folder: Path) -> str | None:
     inputs = ["--", ".", ":(exclude)dvc.lock", ":(exclude)metrics"]
     try:
         commit, changed = (
-            subprocess.run(["git", *command, *inputs], cwd=folder, capture_output=True, text=True, check=True).stdout
+            subprocess.run(
+                ["git", *command, *inputs], cwd=folder, capture_output=True, encoding="utf-8", check=True
+            ).stdout
             for command in (["log", "-1", "--format=%H"], ["status", "--porcelain", "--untracked-files=no"])
         )
     except (OSError, subprocess.CalledProcessError):

@@ -35,7 +35,7 @@ def read(workspace: Workspace) -> Figures:
     for name in METRICS:
         path = workspace.metrics(name)
         if path.exists():
-            figures |= dict(_flat(json.loads(path.read_text()), name))
+            figures |= dict(_flat(json.loads(path.read_text(encoding="utf-8")), name))
     return figures
 
 
@@ -71,7 +71,7 @@ def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> No
         if place.exists():
             create_link_artifact(_link(place, workspace, base_url), place.name, artifact_key(project, title), title)
     if workspace.metrics("utility").exists():
-        utility = json.loads(workspace.metrics("utility").read_text())
+        utility = json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))
         text = verdict(utility, last.get("utility.verdict"), workspace, base_url)
         create_markdown_artifact(text, artifact_key(project, "verdict"), utility["verdict"])
 

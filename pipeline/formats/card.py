@@ -75,7 +75,7 @@ def publish(workspace: Workspace) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no figures to read ({error}); run `dvc repro` first") from None
 

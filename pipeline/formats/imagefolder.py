@@ -67,7 +67,10 @@ class ImageFolderWriter:
                 (self.root / folder / KEEP).touch()
         with ExitStack() as stack:
             roots = self._layout.roots
-            files = {split: stack.enter_context((self.root / at / METADATA).open("w")) for split, at in roots.items()}
+            files = {
+                split: stack.enter_context((self.root / at / METADATA).open("w", encoding="utf-8"))
+                for split, at in roots.items()
+            }
             for row in read_rows(self.root / MANIFEST):
                 line = {
                     "file_name": row.file.removeprefix(f"{roots[row.split]}/"),

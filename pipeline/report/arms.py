@@ -15,7 +15,7 @@ REAL, SYNTHETIC, BASELINE = "#4c72b0", "#c44e52", "#1f3b66"
 
 def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
     """One row an arm, seed and draw; ``arms`` as in ``metrics/utility.json``."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["arm", "seed", "draw", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"])
         for name, arm in in_order(arms):
@@ -26,7 +26,7 @@ def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
 
 def write_classes(path: Path, per_class: list[dict[str, Any]]) -> None:
     """One row a class; ``per_class`` as in ``metrics/utility.json``, with one column of recalls an arm."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         arms = list(per_class[0]["recall"])
         writer.writerow(
@@ -41,7 +41,7 @@ def write_classes(path: Path, per_class: list[dict[str, Any]]) -> None:
 
 def write_doses(path: Path, doses: list[dict[str, Any]]) -> None:
     """One row a dose; ``doses`` as in ``metrics/utility.json``."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["dose", "images", "validation_balanced_accuracy", "picked"])
         for row in doses:

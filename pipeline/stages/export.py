@@ -116,7 +116,7 @@ def _warnings(plan: Plan, params: Params) -> Iterator[str]:
 def _quality(workspace: Workspace) -> dict[str, Any]:
     """The figures of ``evaluate``; DVC runs it before, a person may not have."""
     try:
-        return json.loads(workspace.metrics("quality").read_text())
+        return json.loads(workspace.metrics("quality").read_text(encoding="utf-8"))
     except FileNotFoundError:
         print(f"export: no {workspace.metrics('quality')}: the gates are not checked", file=sys.stderr)
         return {}

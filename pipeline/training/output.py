@@ -48,7 +48,7 @@ def draw(run: Run, folder: Path) -> None:
     """Writes the curves and the sample grids, that of what ships as ``samples.png``."""
     grids = folder / "grids"
     grids.mkdir(parents=True)
-    with (folder / "curves.csv").open("w", newline="") as file:
+    with (folder / "curves.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in run.curve:
