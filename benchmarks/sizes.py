@@ -32,6 +32,7 @@ from rich.table import Table  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from gan.config import Config  # noqa: E402
+from gan.penalties import PENALTIES  # noqa: E402
 from gan.recipes import RECIPES  # noqa: E402
 from gan.trainer import Labelled, Trainer  # noqa: E402
 from pipeline.classifier.network import SmallResNet  # noqa: E402
@@ -45,6 +46,9 @@ NEGLIGIBLE = 1e-3  # of all gradients' norm: a bias in front of a normalisation 
 WIDTHS = (4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 33)
 CHANNELS = (1, 3)
 IMAGE_SIZES = (8, 9, 12, 15, 16, 17, 31, 32, 33, 64)
+
+
+TWO_SIDED = PENALTIES["two_sided"]
 
 
 @dataclass(frozen=True)
@@ -203,22 +207,33 @@ def _gan(case: Case) -> str:
 
 
 def _gan_compared(trainer: Trainer) -> str:
-    """One critic step with its penalty, as the trainer has it, and one pass through the generator."""
+    """The critic with the double backward pass of a penalty, on what the trainer shows it, and the generator.
+
+    Scores and pixels have weights of their own. In the losses real and synthetic ones cancel, and gradients that should
+    be zero are rounding alone.
+    """
     steps: list[tuple[Tensor, ...]] = []
     gradients = trainer._gradients
 
     def recording(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
-        steps.append((real, fake, labels, torch.full((len(labels),), 0.3) if alpha is None else alpha))
+        steps.append((real, fake, labels))
         return gradients(real, fake, labels, alpha)
 
     trainer._gradients = recording
     trainer.iteration(0.5)
     trainer._gradients = gradients
-    critic = _compared(trainer.critic, lambda net: trainer.objective.critic(net, *steps[0])[0])
-    config = trainer.config
-    z, labels = torch.randn(config.batch_size, config.latent_dim), torch.arange(config.batch_size) % 3
-    towards = torch.randn(config.batch_size, *steps[0][0].shape[1:2], 1, 1)[:, : trainer.generator.shape.channels]
-    generator = _compared(trainer.generator, lambda net: (net(z, labels) * towards).sum())
+    real, fake, labels = steps[0]
+    places, scores = torch.rand(len(labels)), torch.randn(2 * len(labels))
+
+    def of_critic(critic: nn.Module) -> Tensor:
+        judged = critic(torch.cat([real, fake]), torch.cat([labels, labels]))
+        return (judged * scores).sum() + TWO_SIDED(critic, real, fake, labels, places)
+
+    shape, config = trainer.generator.shape, trainer.config
+    z, asked = torch.randn(config.batch_size, config.latent_dim), torch.arange(config.batch_size) % shape.classes
+    pixels = torch.randn(config.batch_size, shape.channels, shape.image_size, shape.image_size)
+    critic = _compared(trainer.critic, of_critic)
+    generator = _compared(trainer.generator, lambda network: (network(z, asked) * pixels).sum())
     return critic if critic != "ok" else generator
 
 

@@ -26,6 +26,16 @@ def prepare() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
+def use_utf8() -> None:
+    """Starts this program anew in Python's UTF-8 mode if the locale's encoding is another one.
+
+    Names of classes and files are then the same in every locale, and so are the bytes that are written.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def usable_cores() -> int:
     """The cores that this process may run on, one at least."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS

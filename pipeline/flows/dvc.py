@@ -12,7 +12,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
-from pipeline.errors import BusyError, UserError
+from pipeline.errors import BusyError, UnexpectedError, UserError
 
 DVC = (sys.executable, "-m", "dvc")
 KILLED = (-9, 137)  # SIGKILL, as DVC and as a shell report it: most often the system was out of memory
@@ -73,7 +73,7 @@ def failure(lines: Sequence[str], code: int) -> UserError:
     reason = "\n".join(errors) or f"dvc ended with exit code {code}"
     found = re.search(r"exited with (-?\d+)$", reason, re.MULTILINE)
     status = int(found[1]) if found else code
-    if status in (UserError.exit_code, BusyError.exit_code):
+    if status in (UserError.exit_code, BusyError.exit_code, UnexpectedError.exit_code):
         reason = _said(lines) or reason
     passes = status in (BusyError.exit_code, *KILLED) or "is being blocked by" in reason or "acquire lock" in reason
     return BusyError(reason) if passes else UserError(reason)
