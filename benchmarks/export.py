@@ -73,7 +73,7 @@ def write(images: np.ndarray, folder: Path) -> None:
         overridden=(),
         augmint="1",
     )
-    writer, digest = open_writer(folder, about), params_hash(params)
+    writer, digest = open_writer(folder, about), params_hash(set_params(params))
 
     def part(start: int) -> list[Row]:
         indices = range(start, min(start + PART, len(images)))

@@ -19,7 +19,7 @@ from typing import Any
 
 import parameters
 
-from pipeline.classifier.arms import WITHOUT_SYNTHETIC
+from pipeline.experiment.names import WITHOUT_SYNTHETIC
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ARMS = (*WITHOUT_SYNTHETIC, "synthetic", "synthetic_only")

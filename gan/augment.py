@@ -46,13 +46,13 @@ def adapted(strength: float, overfitting: float, images: int) -> float:
     return min(1.0, max(0.0, strength + (step if overfitting > OVERFITTING_TARGET else -step)))
 
 
-def augment(images: Tensor, operations: Sequence[str], generator: torch.Generator, strength: float = 1.0) -> Tensor:
+def augment(images: Tensor, operations: Sequence[str], rng: torch.Generator, strength: float = 1.0) -> Tensor:
     """Applies each of ``operations`` to an image with the chance ``strength``, with amounts of its own.
 
     Args:
         images: float (N, C, H, W) in [-1, 1]; gradients flow through.
         operations: names out of :data:`OPERATIONS`; none returns ``images`` as they are.
-        generator: a CPU generator: the draws are the same on every device.
+        rng: on the CPU, so that the changes are the same on every device.
         strength: in [0, 1].
 
     Returns:
@@ -60,7 +60,7 @@ def augment(images: Tensor, operations: Sequence[str], generator: torch.Generato
     """
     if strength == 0 or not operations:
         return images
-    amounts = _Amounts(len(images), operations, strength, generator)
+    amounts = _Amounts(len(images), operations, strength, rng)
     if any(name in GEOMETRIC for name in operations):
         images = _warp(images, amounts)
     if "brightness" in operations:
@@ -77,18 +77,18 @@ def augment(images: Tensor, operations: Sequence[str], generator: torch.Generato
 class _Amounts:
     """How much of each operation each image gets."""
 
-    def __init__(self, count: int, operations: Sequence[str], strength: float, generator: torch.Generator) -> None:
-        self.count, self.operations, self.strength, self.generator = count, operations, strength, generator
+    def __init__(self, count: int, operations: Sequence[str], strength: float, rng: torch.Generator) -> None:
+        self.count, self.operations, self.strength, self.rng = count, operations, strength, rng
 
     def touched(self) -> Tensor:
         """1 for images that an operation touches, 0 for the others: float (count,)."""
         if self.strength == 1:
             return torch.ones(self.count)
-        return (torch.rand(self.count, generator=self.generator) < self.strength).float()
+        return (torch.rand(self.count, generator=self.rng) < self.strength).float()
 
     def uniform(self, columns: int) -> Tensor:
         """In [0, 1], (count, columns)."""
-        return torch.rand((self.count, columns), generator=self.generator)
+        return torch.rand((self.count, columns), generator=self.rng)
 
     def symmetric(self, name: str, most: float, columns: int = 1) -> Tensor:
         """In [-most, most], (count, columns); 0 where the operation is not asked for or does not touch the image."""

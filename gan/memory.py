@@ -49,10 +49,10 @@ class _Blank:
     def __init__(self, shape: Shape, device: torch.device) -> None:
         self.shape, self.device = shape, device
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         return torch.zeros(count, dtype=torch.int64)
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         side = self.shape.image_size
         return torch.zeros(len(labels), self.shape.channels, side, side, device=self.device)
 

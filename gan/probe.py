@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gan.augment import adapted
-from gan.batches import Batches
 from gan.health import Classes, overfitting, separation, sign_overfitting
+from gan.real_images import RealImages
 from gan.seeds import stream
 from gan.trainer import Labelled, Trainer
 
@@ -38,7 +38,7 @@ class Probe:
         self._present = torch.from_numpy(np.unique(labels))  # a small held-out set may lack a class
         images = held_out.images if self.known else train.images
         places = np.searchsorted(self._present.numpy(), labels)
-        self._held_out = Batches(images, places, len(self._present), 0.0, trainer.device)
+        self._held_out = RealImages(images, places, len(self._present), 0.0, trainer.device)
         self._labels, self._real = _some_of_each(train)
 
     def after_iteration(self) -> None:
@@ -80,15 +80,15 @@ class Probe:
     def _scores(self) -> Tensor:
         """Of one batch of each kind, all of the same labels; float32 as in ``SCORES``."""
         trainer, config = self.trainer, self.trainer.config
-        draws = stream(trainer.seed, "train.probe", trainer.done)
-        places = self._held_out.draw_labels(config.batch_size // config.packing, draws)
+        rng = stream(trainer.seed, "train.probe", trainer.done)
+        places = self._held_out.sample_labels(config.batch_size // config.packing, rng)
         places = places.repeat_interleave(config.packing)
         labels = self._present[places]
-        held_out = self._held_out.draw(places, draws)
-        train = trainer.source.draw(labels, draws)
+        held_out = self._held_out.sample(places, rng)
+        train = trainer.source.sample(labels, rng)
         labels = labels.to(trainer.device)
-        fake = trainer.fakes(trainer.latents(draws), labels)
-        seen = [trainer.seen(images, draws) for images in (train, fake, held_out)]
+        fake = trainer.fakes(trainer.latents(rng), labels)
+        seen = [trainer.seen(images, rng) for images in (train, fake, held_out)]
         with trainer.objective.autocast(train):
             of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
         means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
@@ -97,8 +97,8 @@ class Probe:
     def _drawn(self) -> Classes:
         trainer = self.trainer
         labels = torch.from_numpy(self._labels).repeat_interleave(IMAGES)
-        draws = stream(trainer.seed, "train.spread", trainer.done)
-        z = torch.randn(len(labels), trainer.config.latent_dim, generator=draws)
+        rng = stream(trainer.seed, "train.spread", trainer.done)
+        z = torch.randn(len(labels), trainer.config.latent_dim, generator=rng)
         images = trainer.fakes(z.to(trainer.device), labels.to(trainer.device)).cpu().numpy()
         return Classes.of(list(images.reshape(len(self._labels), IMAGES, -1)))
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from gan.batches import to_pixels
 from gan.ensemble import Ensemble
 from gan.networks import Network
+from gan.pixels import to_pixels
 from gan.seeds import stream
 
 # The last bits of a convolution depend on the batch's shape, on the memory's layout and on how many threads share it.
@@ -64,8 +64,8 @@ class Sampler:
 
     @torch.inference_mode()
     def _block(self, label: int, block: int) -> Tensor:
-        draws = stream(self.seed, "latent", label, block)
-        z = torch.randn(self.block, self.generator.shape.latent_dim, generator=draws)
+        rng = stream(self.seed, "latent", label, block)
+        z = torch.randn(self.block, self.generator.shape.latent_dim, generator=rng)
         labels = torch.full((self.block,), label, dtype=torch.int64)
         images = self.generator(z.to(self.device), labels.to(self.device)).float()
         return to_pixels(images).contiguous().cpu()

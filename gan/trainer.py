@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from gan.augment import augment
-from gan.batches import Batches
 from gan.config import Config
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
 from gan.objective import Objective
+from gan.real_images import RealImages
 from gan.seeds import derive, stream
 
 FIGURES = ("critic_loss", "generator_loss", "score_gap", "penalty", "critic_gradient", "generator_gradient")
@@ -34,14 +34,14 @@ class Labelled:
     classes: int
 
 
-class Source(Protocol):
-    """Where real images come from; ``gan.batches.Batches`` is the usual one."""
+class ImageSource(Protocol):
+    """Where real images come from; ``gan.real_images.RealImages`` is the usual one."""
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
         ...
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """A real image of each label, float32 (N, C, H, W) in [-1, 1], on the device."""
         ...
 
@@ -57,7 +57,7 @@ class Trainer:
         seed: the project's seed.
     """
 
-    def __init__(self, config: Config, generator: Network, critic: Network, source: Source, seed: int) -> None:
+    def __init__(self, config: Config, generator: Network, critic: Network, source: ImageSource, seed: int) -> None:
         self.config, self.source, self.seed = config, source, seed
         # convolutions run fastest with the channels innermost, on processors and on GPUs
         self.generator, self.critic = (n.to(memory_format=torch.channels_last) for n in (generator, critic))
@@ -77,7 +77,7 @@ class Trainer:
         """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur."""
         _, channels, size, _ = data.images.shape
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
-        batches = Batches(data.images, data.labels, data.classes, config.balance, device)
+        batches = RealImages(data.images, data.labels, data.classes, config.balance, device)
         generator, critic = (fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic"))
         return cls(config, generator, critic, batches, seed)
 
@@ -105,15 +105,15 @@ class Trainer:
 
     def _critic_step(self, step: int) -> Tensor:
         config = self.config
-        draws = stream(self.seed, "train.critic", self.done, step)
-        labels, real = self._real(draws)
+        rng = stream(self.seed, "train.critic", self.done, step)
+        labels, real = self._real(rng)
         with torch.no_grad(), self.objective.autocast(real):
-            fake = self.generator(self.latents(draws), labels)
-        real, fake = (self.seen(images, draws) for images in (real, fake))
+            fake = self.generator(self.latents(rng), labels)
+        real, fake = (self.seen(images, rng) for images in (real, fake))
         labels = labels[:: config.packing]
         alpha = None
         if self.objective.penalised(self.done * config.n_critic + step):
-            alpha = torch.rand(self._penalised_part(len(labels)), generator=draws).to(self.device)
+            alpha = torch.rand(self._penalised_part(len(labels)), generator=rng).to(self.device)
         self.critic_optimizer.zero_grad(set_to_none=True)
         figures = self._gradients(real, fake, labels, alpha)
         self.critic_optimizer.step()
@@ -128,13 +128,13 @@ class Trainer:
 
     def _generator_step(self) -> Tensor:
         config = self.config
-        draws = stream(self.seed, "train.generator", self.done)
-        labels = self._labels(draws).to(self.device)
+        rng = stream(self.seed, "train.generator", self.done)
+        labels = self._labels(rng).to(self.device)
         self.critic.requires_grad_(False)
         with self.objective.autocast(labels):
-            fake = self.generator(self.latents(draws), labels)
-        fake = self.seen(fake, draws)
-        real = self.seen(self.source.draw(labels.cpu(), draws), draws) if self.objective.loss.paired else None
+            fake = self.generator(self.latents(rng), labels)
+        fake = self.seen(fake, rng)
+        real = self.seen(self.source.sample(labels.cpu(), rng), rng) if self.objective.loss.paired else None
         loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -165,22 +165,22 @@ class Trainer:
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
-    def _labels(self, draws: torch.Generator) -> Tensor:
+    def _labels(self, rng: torch.Generator) -> Tensor:
         """Labels of a batch, (batch_size,) on the CPU; each ``packing`` in a row are the same."""
         config = self.config
-        return self.source.draw_labels(config.batch_size // config.packing, draws).repeat_interleave(config.packing)
+        return self.source.sample_labels(config.batch_size // config.packing, rng).repeat_interleave(config.packing)
 
-    def _real(self, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = self._labels(draws)
-        return labels.to(self.device), self.source.draw(labels, draws)
+    def _real(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        labels = self._labels(rng)
+        return labels.to(self.device), self.source.sample(labels, rng)
 
-    def latents(self, draws: torch.Generator) -> Tensor:
+    def latents(self, rng: torch.Generator) -> Tensor:
         """Random vectors for a batch, float32 (batch_size, latent_dim), on the device."""
-        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=draws).to(self.device)
+        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=rng).to(self.device)
 
-    def seen(self, images: Tensor, draws: torch.Generator) -> Tensor:
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
-        images = augment(images.float(), self.config.augment, draws, self.strength)
+        images = augment(images.float(), self.config.augment, rng, self.strength)
         packed = images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
         return packed.contiguous(memory_format=torch.channels_last)
 

@@ -112,12 +112,13 @@ def export(dry_run: bool, force: bool) -> None:
 @main.command("export-set", hidden=True)
 @click.argument("request")
 def export_set(request: str) -> None:
-    """Write the set that REQUEST asks for, a pipeline.export.aside.Request in JSON; the flow of that name runs it."""
-    from pipeline.export import aside
+    """Write the set that REQUEST asks for, a pipeline.export.request.Request in JSON; the flow of that name runs it."""
+    from pipeline.export.request import Request
     from pipeline.params import load_params
+    from pipeline.stages import export_set as stage
 
     workspace = Workspace()
-    aside.write(aside.Request.model_validate_json(request), load_params(workspace.params), workspace)
+    stage.run(Request.model_validate_json(request), load_params(workspace.params), workspace)
 
 
 @main.command()
@@ -150,7 +151,7 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
 def classify(require: str | None) -> None:
     """Train classifiers with and without synthetic images; give the verdict. A stage of dvc.yaml."""
     from pipeline.params import load_params
-    from pipeline.report.results import print_utility
+    from pipeline.report.terminal.results import print_utility
     from pipeline.stages.classify import current, run, verdict
 
     workspace = Workspace()
@@ -192,7 +193,7 @@ def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> No
 @main.command()
 def results() -> None:
     """Print what the last run found: the table of arms, the verdict and the report's path."""
-    from pipeline.report.results import print_results
+    from pipeline.report.terminal.results import print_results
 
     print_results(Workspace())
 

@@ -195,7 +195,7 @@ Band = tuple[Fraction, Fraction]
 
 
 class FilterParams(Section):
-    """Which draws are kept; each filter can be off. They know the train split alone; see ``pipeline.export.filters``.
+    """Which candidates are kept. Each filter can be off; see ``pipeline.export.filters``.
 
     Attributes:
         confidence: the least and the most probability that a classifier may give the class asked for; null is off.
@@ -264,7 +264,7 @@ class ClassifyParams(Section):
     Attributes:
         tuning: pairs of learning rate and weight decay that every arm is tried with.
         doses: of synthetic images; 1 is the exported set.
-        draws: generator seeds; see :mod:`pipeline.classifier.pool`.
+        draws: generator seeds; see :mod:`pipeline.experiment.pool`.
         classifier: ``small-resnet``, ``torchvision:<model>``, or ``module:factory`` of the user's own.
     """
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -97,17 +98,25 @@ def version() -> str:
         return "unknown"
 
 
-def params_hash(params: Params) -> str:
-    """SHA-256, 64 hex digits, of the parameters that an exported set depends on: ``seed`` and ``export``.
+def params_hash(chosen: Mapping[str, Any]) -> str:
+    """SHA-256, 64 hex digits, of the parameters that an exported set depends on: see :func:`set_params`.
 
     What else it depends on, the generator's hash names.
     """
-    return hashlib.sha256(json.dumps(set_params(params), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
-def set_params(params: Params) -> dict[str, Any]:
-    """The parameters that an exported set depends on, for JSON."""
-    return params.model_dump(mode="json", include={"seed", "export"})
+def set_params(params: Params, counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The parameters that an exported set depends on, ``seed`` and ``export``, for JSON.
+
+    Args:
+        counts: synthetic images by class, where they were asked for in the place of a balance.
+    """
+    chosen = params.model_dump(mode="json", include={"seed", "export"})
+    if counts is None:
+        return chosen
+    kept = {name: value for name, value in chosen["export"].items() if name not in ("balance", "classes")}
+    return chosen | {"export": kept | {"counts": dict(counts)}}
 
 
 def revision(folder: Path) -> str | None:

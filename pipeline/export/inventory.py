@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.export.parts import image_name
+from pipeline.export.work import image_name
 from pipeline.formats import open_reader
 from pipeline.formats.base import Stored
 from pipeline.formats.manifest import MANIFEST, About, Row, read_rows

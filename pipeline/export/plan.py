@@ -57,8 +57,22 @@ class Plan:
         return table
 
 
-def make_plan(params: ExportParams, store: Store, file: Path) -> Plan:
+def make_plan(store: Store, counts: Mapping[str, int], include_real: str) -> Plan:
     """The plan for an ingested set.
+
+    Args:
+        store: the ingested set.
+        counts: synthetic images by class; a class that is not named gets none.
+        include_real: ``none``, ``train`` or ``all``: which real images are part of the set.
+    """
+    size = len(store.classes)
+    train = tuple(store.split("train").counts(size).tolist())
+    real = {name: tuple(store.split(name).counts(size).tolist()) for name in REAL_SPLITS[include_real]}
+    return Plan(store.classes, train, tuple(counts.get(name, 0) for name in store.classes), real)
+
+
+def balanced_counts(params: ExportParams, store: Store, file: Path) -> dict[str, int]:
+    """Synthetic images by class, as ``export.balance`` and ``export.classes`` ask for them.
 
     Args:
         file: where the parameters stand, for the message.
@@ -66,16 +80,19 @@ def make_plan(params: ExportParams, store: Store, file: Path) -> Plan:
     Raises:
         UserError: ``export.classes`` names a class that the set has not.
     """
-    size = len(store.classes)
-    train = store.split("train").counts(size).tolist()
     for name in params.classes:
         if name not in store.classes:
-            close = difflib.get_close_matches(name, store.classes, n=1, cutoff=0.0)[0]
             where = locate(file, "export", "classes", name)
-            raise UserError(f"{where}: export.classes.{name}: no such class in {store.folder}; did you mean `{close}`?")
+            raise UserError(f"{where}: export.classes.{name}: {no_such_class(name, store)}")
+    train = store.split("train").counts(len(store.classes)).tolist()
     balances = [params.classes.get(name, params.balance) for name in store.classes]
-    real = {name: tuple(store.split(name).counts(size).tolist()) for name in REAL_SPLITS[params.include_real]}
-    return Plan(store.classes, tuple(train), tuple(wanted(train, balances)), real)
+    return dict(zip(store.classes, wanted(train, balances), strict=True))
+
+
+def no_such_class(name: str, store: Store) -> str:
+    """What is wrong with a class name that the ingested set does not know, and the nearest one that it does."""
+    close = difflib.get_close_matches(name, store.classes, n=1, cutoff=0.0)[0]
+    return f"no such class in {store.folder}; did you mean `{close}`?"
 
 
 def wanted(counts: Sequence[int], balances: Sequence[Balance]) -> list[int]:

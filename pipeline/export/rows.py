@@ -1,19 +1,22 @@
 """What a set says of itself and of each of its images."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from pipeline.export.parts import Record
-from pipeline.export.source import Source
+from pipeline.export.ingredients import Ingredients
+from pipeline.export.work import Record
 from pipeline.formats.manifest import About, Row
-from pipeline.params import Params
-from pipeline.provenance import Mark, set_params, version
+from pipeline.provenance import Mark, params_hash, version
 from pipeline.store import SPLITS, Store
 
 
-def describe(params: Params, source: Source, store: Store, revision: str | None, overridden: list[str]) -> About:
+def describe(
+    chosen: dict[str, Any], source: Ingredients, store: Store, revision: str | None, overridden: list[str]
+) -> About:
     """What is true of the whole set.
 
     Args:
+        chosen: see :func:`pipeline.provenance.set_params`.
         revision: of the project's repository.
         overridden: quality gates that failed and were overridden.
     """
@@ -25,7 +28,7 @@ def describe(params: Params, source: Source, store: Store, revision: str | None,
         splits=tuple(name for name in SPLITS if name in splits),
         seed=source.sampler.seed,
         generator=source.generator,
-        params=set_params(params),
+        params=chosen,
         revision=revision,
         overridden=tuple(overridden),
         augmint=version(),
@@ -39,12 +42,9 @@ def mark(about: About, label: int, index: int) -> str | None:
     return Mark(about.generator, about.classes[label], index, about.seed).xmp()
 
 
-def rows(about: About, params: str, record: Record) -> Iterator[Row]:
-    """The manifest's rows of a part.
-
-    Args:
-        params: see :func:`pipeline.provenance.params_hash`.
-    """
+def rows(about: About, record: Record) -> Iterator[Row]:
+    """The manifest's rows of a part."""
+    params = params_hash(about.params)
     for entry, written in zip(record.entries, record.written, strict=True):
         yield Row(
             file=written.file,

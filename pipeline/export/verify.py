@@ -17,8 +17,8 @@ from gan.networks import Network
 from pipeline.errors import UserError
 from pipeline.export.inventory import Inventory
 from pipeline.export.remaking import remake
-from pipeline.export.seal import SUMS, files, is_image, read_sums
 from pipeline.formats.card import CARD, render_card
+from pipeline.formats.checksums import SUMS, files, is_image, read_sums
 from pipeline.formats.croissant import CROISSANT
 from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
 from pipeline.workspace import Workspace

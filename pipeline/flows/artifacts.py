@@ -17,8 +17,8 @@ from prefect.artifacts import (
 )
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 
+from pipeline.experiment.names import in_order
 from pipeline.flows.names import artifact_key
-from pipeline.report.tables import in_order
 from pipeline.workspace import Workspace
 
 METRICS = ("ingest", "train", "quality", "utility")

@@ -21,7 +21,7 @@ from pipeline.metrics.fidelity import Features, compare, compare_classes
 from pipeline.metrics.floors import Repeat, below, floor
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
-from pipeline.metrics.resampling import Draw, draw, widening
+from pipeline.metrics.resampling import Subsets, subsets, widening
 from pipeline.progress import track
 
 FRECHET_LEAST = 500
@@ -78,26 +78,28 @@ def measure(
         progress.advance(len(held_out))
         drawn = embed(synthetic, domain, train, train_features)
         progress.advance(len(drawn))
-    draws = [
-        draw(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
+    samples = [
+        subsets(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
         for repeat in range(settings.repeats)
     ]
-    quality = summarise(held_out, drawn, classes, draws, settings.neighbours)
+    quality = summarise(held_out, drawn, classes, samples, settings.neighbours)
     quality["embedder"] = domain.name
     quality["images"] |= {} if train is None else {"train": len(train)}
     quality["copies"], notes = None, ["No copy check: it takes the images that the generator was trained on."]
     if train_features is not None:
         quality["copies"], notes = copy_check(held_out, drawn, train_features, derive(settings.seed, "evaluate.cells"))
         quality |= {f"copy_share_{space}": quality["copies"][space]["share"] for space in SPACES}
-    quality["embedders"] = {other.name: _by_other(other, real, synthetic, classes, draws, settings) for other in others}
+    quality["embedders"] = {
+        other.name: _by_other(other, real, synthetic, classes, samples, settings) for other in others
+    }
     rows, drift = quality["per_class"], quality["floor"]["spectrum_drift"]
-    quality["bias"] = bias(held_out, drawn, classes, draws, rows, drift, real.images.shape[-1])
+    quality["bias"] = bias(held_out, drawn, classes, samples, rows, drift, real.images.shape[-1])
     quality["notes"] = [*_notes(quality), *notes]
     return Measured(quality, held_out, drawn)
 
 
 def summarise(
-    real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw], neighbours: int
+    real: Embedded, synthetic: Embedded, classes: Sequence[str], samples: Sequence[Subsets], neighbours: int
 ) -> dict[str, Any]:
     """The figures of the whole and of each class, as the domain embedder sees them.
 
@@ -105,16 +107,16 @@ def summarise(
     floor of each holds the synthetic and the real mean at equal N and the real one's 95 % prediction interval.
 
     Args:
-        draws: the rows of each repeat, two at least.
+        samples: the rows of each repeat, two at least.
     """
-    repeats = _repeats(real, synthetic, len(classes), draws, neighbours, _figures)
-    floors = floor(repeats, widening(len(draws[0].first), len(real), len(synthetic)))
+    repeats = _repeats(real, synthetic, len(classes), samples, neighbours, _figures)
+    floors = floor(repeats, widening(len(samples[0].first), len(real), len(synthetic)))
     distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
     rows = class_rows(real, synthetic, classes, repeats)
     worst = max(rows, key=lambda row: row["shortfall"] if row["shortfall"] is not None else -np.inf)
     return {
-        **_headline(floors, len(draws[0].first)),
+        **_headline(floors, len(samples[0].first)),
         "kid": distance.value,
         "kid_standard_error": distance.standard_error,
         "label_agreement": agreement.value,
@@ -124,7 +126,7 @@ def summarise(
         "worst_class_shortfall": worst["shortfall"],
         "missing_classes": missing_classes(rows),
         "below_floor": below(floors),
-        "images": {"synthetic": len(synthetic), "held_out": len(real), "compared": len(draws[0].first)},
+        "images": {"synthetic": len(synthetic), "held_out": len(real), "compared": len(samples[0].first)},
         "floor": floors,
         "per_class": rows,
     }
@@ -135,7 +137,7 @@ def _by_other(
     real: Images,
     synthetic: Images,
     classes: Sequence[str],
-    draws: Sequence[Draw],
+    samples: Sequence[Subsets],
     settings: Settings,
 ) -> dict[str, Any]:
     """What a further embedder has to say: distances, manifolds and classes, but nothing of labels and copies."""
@@ -149,11 +151,11 @@ def _by_other(
             found["inception_score"] = inception_score(embedder.logits(candidate.features))
         return found
 
-    repeats = _repeats(held_out, drawn, len(classes), draws, settings.neighbours, figures)
-    floors = floor(repeats, widening(len(draws[0].first), len(held_out), len(drawn)))
+    repeats = _repeats(held_out, drawn, len(classes), samples, settings.neighbours, figures)
+    floors = floor(repeats, widening(len(samples[0].first), len(held_out), len(drawn)))
     distance = kid(drawn.features, held_out.features, drawn.labels, held_out.labels)
     return {
-        **_headline(floors, len(draws[0].first)),
+        **_headline(floors, len(samples[0].first)),
         "kid": distance.value,
         "kid_standard_error": distance.standard_error,
         "below_floor": below(floors),
@@ -179,13 +181,13 @@ def _repeats(
     real: Seen,
     synthetic: Seen,
     classes: int,
-    draws: Sequence[Draw],
+    samples: Sequence[Subsets],
     neighbours: int,
     figures: Callable[[Seen, Seen, int], dict[str, float]],
 ) -> list[Repeat]:
     repeats = []
-    with track(len(draws), "evaluate: comparing", "repeats") as progress:
-        for rows in draws:
+    with track(len(samples), "evaluate: comparing", "repeats") as progress:
+        for rows in samples:
             first, second, drawn = real.take(rows.first), real.take(rows.second), synthetic.take(rows.synthetic)
             repeats.append(
                 Repeat(

@@ -33,7 +33,7 @@ def ship(run: Run, folder: Path, others: list[str]) -> dict[str, Any]:
     return {
         "kimg": kimg,
         "iterations": run.trainer.done,
-        "precision": run.setting.config.precision,
+        "precision": run.setup.config.precision,
         "generator": digest,
         "generator_parameters": _size(run.trainer.ema),
         "critic_parameters": _size(run.trainer.critic),
@@ -44,7 +44,7 @@ def ship(run: Run, folder: Path, others: list[str]) -> dict[str, Any]:
     }
 
 
-def draw(run: Run, folder: Path) -> None:
+def plot(run: Run, folder: Path) -> None:
     """Writes the curves and the sample grids, that of what ships as ``samples.png``."""
     grids = folder / "grids"
     grids.mkdir(parents=True)

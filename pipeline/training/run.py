@@ -1,7 +1,5 @@
 """One training run: the loop, what watches over it, and its state on disk."""
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
@@ -22,9 +20,10 @@ from gan.seeds import derive
 from gan.trainer import FIGURES, Labelled, Trainer
 from pipeline.atomic import remove
 from pipeline.errors import UserError
+from pipeline.identity import key
 from pipeline.params import TrainParams
 from pipeline.progress import Progress
-from pipeline.report.pictures import grid
+from pipeline.sheets import grid
 from pipeline.store import Split, Store
 from pipeline.training.budget import Budget
 from pipeline.training.snapshots import Album, Judge
@@ -38,7 +37,7 @@ IMAGES_PER_KIMG = 1000
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrainingSetup:
     """What all members of an ensemble share.
 
     Attributes:
@@ -62,33 +61,33 @@ class Run:
     """A trainer, its curves and its health, resumable at any moment.
 
     Args:
-        setting: what it shares with others.
+        setup: what it shares with others.
         seed: its own.
         folder: where its state lies while it is in work.
         say: takes lines for the log.
     """
 
-    def __init__(self, setting: Setting, seed: int, folder: Path, say: Callable[[str], None]) -> None:
-        self.setting, self.seed, self.folder, self.say = setting, seed, folder, say
-        config, store = setting.config, setting.store
+    def __init__(self, setup: TrainingSetup, seed: int, folder: Path, say: Callable[[str], None]) -> None:
+        self.setup, self.seed, self.folder, self.say = setup, seed, folder, say
+        config, store = setup.config, setup.store
         train, held_out = (_labelled(store.split(name), store) for name in ("train", "val"))
-        self.trainer = Trainer.on_images(config, train, seed, setting.device)
+        self.trainer = Trainer.on_images(config, train, seed, setup.device)
         self.probe = Probe(self.trainer, train, held_out)
         self.monitor = Monitor()
-        self.budget = Budget(config, setting.params.minutes)
+        self.budget = Budget(config, setup.params.minutes)
         self.rollbacks = 0
         self.share = 0.0  # of the budget, spent by the end of the last iteration
         self.curve: list[Tensor] = []  # rows of COLUMNS
         self._sum, self._count = torch.zeros(len(FIGURES)), 0
         self._key = self._identity()
-        self.album = Album(setting.judge, folder, self._key)
+        self.album = Album(setup.judge, folder, self._key)
         self._good = self._own_state()
         self._resume()
 
     @property
     def images(self) -> int:
         """Real images shown to the critic so far."""
-        return self.trainer.done * self.setting.config.images_per_iteration
+        return self.trainer.done * self.setup.config.images_per_iteration
 
     @property
     def kimg(self) -> float:
@@ -114,7 +113,7 @@ class Run:
             progress.advance(self.budget.units(self.share) - progress.done, self._note())
             if stop():
                 raise KeyboardInterrupt
-            if time.monotonic() - saved >= self.setting.params.checkpoint_seconds:
+            if time.monotonic() - saved >= self.setup.params.checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
 
@@ -134,10 +133,10 @@ class Run:
             self._add_point()
             if self.images <= images:  # it rolled back
                 return
-        if ended or self._passed(self.setting.params.grid_kimg, images):
+        if ended or self._passed(self.setup.params.grid_kimg, images):
             self.samples().save(self._grid_file(self.images))
         labelled = self.trainer.label_strength == 1
-        if labelled and (ended or self._passed(self.setting.params.snapshot_kimg, images)):
+        if labelled and (ended or self._passed(self.setup.params.snapshot_kimg, images)):
             self.album.take(self.trainer.ema, self.images)
 
     def _passed(self, kimg: float, before: int) -> bool:
@@ -155,7 +154,7 @@ class Run:
         self.curve.append(torch.cat([torch.tensor([self.kimg]), figures, torch.tensor(watched)]))
         for alarm in self.monitor.read(self.kimg, self.share, signals):
             self.say(f"train: {alarm}")
-            if alarm.sign is DIVERGENCE and alarm.until is None and self.rollbacks < self.setting.params.rollbacks:
+            if alarm.sign is DIVERGENCE and alarm.until is None and self.rollbacks < self.setup.params.rollbacks:
                 alarm.until = self.kimg
                 self._roll_back(figures)
                 return
@@ -172,7 +171,7 @@ class Run:
         Raises:
             UserError: that has been done as often as is allowed.
         """
-        allowed, at = self.setting.params.rollbacks, self.kimg
+        allowed, at = self.setup.params.rollbacks, self.kimg
         if self.rollbacks == allowed:
             raise UserError(
                 f"train: diverged before {at:.1f} kimg ({_note(figures)}), after {allowed} rollbacks; lower "
@@ -201,10 +200,10 @@ class Run:
 
     def card(self, part: str) -> dict[str, object]:
         """What a network's card says of it."""
-        store = self.setting.store
+        store = self.setup.store
         return {
             "part": part,
-            "family": self.setting.config.family,
+            "family": self.setup.config.family,
             "classes": list(store.classes),
             "channels": store.channels,
             "image_size": store.image_size,
@@ -258,17 +257,15 @@ class Run:
         self.folder.mkdir(parents=True)
 
     def _identity(self) -> str:
-        """A hash of all that the result depends on: a state of anything else must not be taken up."""
-        parts = {
-            "params": self.setting.params.model_dump(mode="json", exclude={"checkpoint_seconds", "device", "seeds"}),
-            "config": repr(self.setting.config),
-            "seed": self.seed,
-            "data": self.setting.data,
-            "device": self.setting.device.type,
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        """Names all that the result depends on: a state of anything else must not be taken up."""
+        return key(
+            params=self.setup.params.model_dump(mode="json", exclude={"checkpoint_seconds", "device", "seeds"}),
+            config=repr(self.setup.config),
+            seed=self.seed,
+            data=self.setup.data,
+            device=self.setup.device.type,
+            threads=torch.get_num_threads(),
+        )
 
     # Looks ---------------------------------------------------------------------------------------------------------
 
@@ -279,7 +276,7 @@ class Run:
     def samples(self) -> Image.Image:
         """What the averaged generator draws by now, one row a class."""
         sampler = Sampler(self.trainer.ema, derive(self.seed, "train.grid"), self.trainer.device)
-        classes = self.setting.store.classes
+        classes = self.setup.store.classes
         rows = [sampler.draw(label, 0, GRID_COLUMNS).numpy() for label in range(len(classes))]
         return grid(np.stack(rows), classes)
 

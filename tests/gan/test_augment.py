@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from gan.augment import ADAPTIVE_BELOW, GEOMETRIC, OPERATIONS, OVERFITTING_TARGET, RAMP_KIMG, adapted, augment, choose
-from gan.batches import Batches
 from gan.config import Config
 from gan.networks import Network, Shape
 from gan.probe import EVERY, Probe
+from gan.real_images import RealImages
 from gan.trainer import Labelled, Trainer, fresh_network
 
 
@@ -107,7 +107,7 @@ def test_an_adaptive_run_augments_as_long_as_its_critic_knows_the_images_by_hear
     config = Config(kimg=6, batch_size=64, width=4, latent_dim=4, adaptive=True)
     shape, cpu = Shape(8, 1, 2, latent_dim=4, width=4), torch.device("cpu")
     critic = ByHeart(shape, torch.from_numpy(few.images) / 127.5 - 1)
-    source = Batches(few.images, few.labels, 2, 0.0, cpu)
+    source = RealImages(few.images, few.labels, 2, 0.0, cpu)
     trainer = Trainer(config, fresh_network(config, "generator", shape, 0), critic, source, 0)
     probe, strengths = Probe(trainer, few, unseen), []
     for look in range(10):

@@ -92,7 +92,7 @@ def _row(params: Params, about: About, item: Item, file: str, digest: str) -> Ro
         synthetic=synthetic,
         seed=about.seed if synthetic else None,
         generator=GENERATOR if synthetic else None,
-        params=params_hash(params),
+        params=params_hash(set_params(params)),
         revision=about.revision,
         label_confidence=0.5 if synthetic else None,
         filters=("confidence",) if synthetic else None,
