@@ -28,7 +28,7 @@ from pipeline.formats.manifest import read_about
 from pipeline.formats.names import class_name
 from pipeline.params import load_params
 from pipeline.provenance import Mark, read_mark
-from pipeline.export import making as stage
+from pipeline.export import making
 from pipeline.stages.export import dry_run, run
 from pipeline.workspace import Workspace
 from tests.pipeline.export_project import CLASSES, contents, make, make_models, make_store, params, rows
@@ -243,10 +243,11 @@ SCRIPT = """
 import resource, sys
 from pathlib import Path
 from pipeline.errors import UserError
-from pipeline.export import making as stage
+from pipeline.export import making
+from pipeline.stages import export as stage
 from pipeline.workspace import Workspace
 from tests.pipeline.export_project import params
-stage.PART = 32
+making.PART = 32
 if sys.argv[2] != "all":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
@@ -276,7 +277,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_set_whole(tmp_path: Path) -> N
 
 
 def test_a_killed_export_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "PART", 32)
+    monkeypatch.setattr(making, "PART", 32)
     workspace, undisturbed = make(tmp_path / "killed"), make(tmp_path / "undisturbed")
     process = start(workspace, "all")
     deadline = time.monotonic() + 120
