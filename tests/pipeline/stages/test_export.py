@@ -20,7 +20,7 @@ from gan.checkpoint import load_generator
 from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.errors import UserError
-from pipeline.export import writing
+from pipeline.export import making, writing
 from pipeline.export.plan import wanted
 from pipeline.formats import open_reader
 from pipeline.formats.encoding import decode
@@ -28,7 +28,6 @@ from pipeline.formats.manifest import read_about
 from pipeline.formats.names import class_name
 from pipeline.params import load_params
 from pipeline.provenance import Mark, read_mark
-from pipeline.export import making
 from pipeline.stages.export import dry_run, run
 from pipeline.workspace import Workspace
 from tests.pipeline.export_project import CLASSES, contents, make, make_models, make_store, params, rows
