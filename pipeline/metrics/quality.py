@@ -251,8 +251,6 @@ def _notes(quality: dict[str, Any]) -> list[str]:
             "bias outweighs what it says; read the KID with its standard error, or its value in `floor` beside the "
             "real one."
         )
-    if quality["missing_classes"]:
-        notes.append(f"Missing, or drawn as something else: {', '.join(quality['missing_classes'])}.")
     unknown = [row["class"] for row in quality["per_class"] if row["coverage"] is None]
     if unknown:
         notes.append(f"No coverage, for want of real or synthetic images, in: {', '.join(unknown)}.")

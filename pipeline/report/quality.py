@@ -32,10 +32,8 @@ TONES = {"mean": "brightness", "contrast": "contrast"}
 CONFUSIONS = 5
 CONFUSED_LEAST = 0.02  # share of a class, above what real images show, below which it is not worth a line
 
-MISSING = "Missing, or drawn as something else"  # a note that the page has under Bias, in red
-
 KEYS = (
-    *("embedder", "embedder_accuracy", "images", "kid", "kid_standard_error", "label_agreement"),
+    *("embedder", "embedder_accuracy", "images", "kid", "kid_standard_error", "label_agreement", "notes"),
     *("worst_class", "worst_class_shortfall", "missing_classes"),
 )
 
@@ -44,7 +42,6 @@ def quality(tree: Tree) -> Tree:
     """Figures beside their floors, gates, copies and bias."""
     classes = [row["class"] for row in tree["per_class"]]
     return {key: tree[key] for key in KEYS} | {
-        "notes": [note for note in tree["notes"] if not note.startswith(MISSING)],
         "figures": _figures(tree),
         "embedders": [{"name": name, "figures": _figures(other)} for name, other in sorted(tree["embedders"].items())],
         "copies": tree["copies"],

@@ -17,6 +17,8 @@ def print_quality(quality: dict[str, Any]) -> None:
         f"KID {kid:.4f} ± {error:.4f}; label agreement {agreement:.3f} by an embedder that is right on "
         f"{quality['embedder_accuracy']:.3f} of real images; worst class: {quality['worst_class']}"
     ]
+    if quality["missing_classes"]:
+        lines.append(f"Missing, or drawn as something else: {', '.join(quality['missing_classes'])}.")
     lines += [*quality["notes"], *gate_lines(quality)]
     for line in lines:
         console.print(line, markup=False, highlight=False)

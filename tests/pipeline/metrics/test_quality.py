@@ -89,7 +89,7 @@ def test_two_dropped_classes_are_found_and_named(unseen: Images, train: Images, 
     assert {"coverage", "recall", "label_agreement", "kid", "frechet_distance"} <= set(result["below_floor"])
     assert result["coverage"] < result["floor"]["coverage"]["ci95"][0] - 0.05
     assert result["missing_classes"] == ["3", "7"]
-    assert "3, 7" in result["notes"][1]
+    assert not any("3, 7" in note for note in result["notes"])  # the readers say it from the list
     assert {row["class"] for row in result["per_class"] if row["shortfall"] > 0.5} == {"3", "7"}
     assert result["worst_class"] in {"3", "7"}
     assert result["kid"] > 3 * result["kid_standard_error"]

@@ -14,6 +14,7 @@ import psutil  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -24,7 +25,7 @@ from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.experiment.arms import REAL, Arm
 from pipeline.experiment.names import WITHOUT_SYNTHETIC
-from pipeline.experiment.pool import save
+from pipeline.experiment.pool import Pool, save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.search import trials
 from pipeline.experiment.trial import TrialSetup, train_arm
@@ -297,6 +298,54 @@ def test_classes_below_twenty_train_images_get_no_synthetic_ones_unless_forced(
     said = classify._warnings(Store.open(workspace.store), refused)
     assert "none of their synthetic images is used (classify.force: true uses them): " in said[0]
     assert said[1].startswith("fewer than 50 train images")
+
+
+@pytest.mark.usefixtures("one_process")
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_refused_is_in_no_training(force: bool, tail: tuple[Workspace, Digits, Digits]) -> None:
+    workspace, (_, labels), spare = tail
+    _held_out_fewer(workspace)
+    _export(workspace.synthetic, *spare)
+    params = TINY.model_copy(update={"classify": TINY.classify.model_copy(update={"force": force})})
+    classify.run(params, workspace)
+    utility = json.loads(workspace.metrics("utility").read_text())
+    small = np.bincount(labels) < 20
+    made = np.array([row["synthetic"] for row in utility["per_class"]])
+    exported = np.bincount(spare[1], minlength=10)
+    wanted = np.floor(utility["dose"] * np.where(small & (not force), 0, exported) + 0.5)
+    assert small.any() and not small.all()
+    np.testing.assert_array_equal(made, wanted)
+    assert any("none of their synthetic images is used" in warning for warning in utility["warnings"]) != force
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_pool_of_refused_classes_holds_none_of_their_images(tail: tuple[Workspace, Digits, Digits]) -> None:
+    workspace, (_, labels), spare = tail
+    _held_out_fewer(workspace)
+    _export(workspace.synthetic, *spare)
+    small, cache = np.flatnonzero(np.bincount(labels) < 20), workspace.scratch / "trials"
+    classify.judge(TINY, workspace, Store.open(workspace.store), cache, small.tolist())
+    pool = Pool.open(cache / "pool")
+    assert not np.isin(pool.labels, small).any()
+    assert set(pool.labels.tolist()) | set(small.tolist()) >= set(spare[1].tolist())
+
+
+def test_trials_of_another_torch_or_generator_are_not_taken_up(
+    tail: tuple[Workspace, Digits, Digits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, _, spare = tail
+    _export(workspace.synthetic, *spare)
+    first = classify._open_cache(TINY, workspace)
+    assert classify._open_cache(TINY, workspace) == first
+    workspace.models.mkdir()
+    (workspace.models / "generator.safetensors").write_bytes(b"one")
+    of_generator = classify._open_cache(TINY, workspace)
+    (workspace.models / "generator.safetensors").write_bytes(b"another")
+    of_another = classify._open_cache(TINY, workspace)
+    monkeypatch.setattr(torch, "__version__", "2.99.0")
+    of_torch = classify._open_cache(TINY, workspace)
+    assert len({first, of_generator, of_another, of_torch}) == 4
+    assert [path for path in (first, of_generator, of_another, of_torch) if path.exists()] == [of_torch]
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("HELPS", 0), ("INCONCLUSIVE", 1)])
