@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t
 
 
-class Interval(NamedTuple):
+class PredictionInterval(NamedTuple):
     """Where one more value would fall with a probability of 95 %, around the mean of those seen."""
 
     mean: float
@@ -15,12 +15,12 @@ class Interval(NamedTuple):
     high: float
 
 
-def prediction_interval(values: Sequence[float], widening: float = 1.0) -> Interval:
+def prediction_interval(values: Sequence[float], widening: float = 1.0) -> PredictionInterval:
     """Mean ± t · s · (1 + 1/n)^½ of two values or more, taken as normal; ``widening`` multiplies the deviation s."""
     n = len(values)
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1)) * widening
     reach = float(t.ppf(0.975, n - 1)) * deviation * np.sqrt(1 + 1 / n)
-    return Interval(mean, float(mean - reach), float(mean + reach))
+    return PredictionInterval(mean, float(mean - reach), float(mean + reach))
 
 
 def proportional(counts: np.ndarray, total: int) -> np.ndarray:
