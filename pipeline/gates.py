@@ -21,37 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-
-_LONGER = "train longer (train.kimg), look at the losses, or give the rare classes more real images"
-_COPYING = "look at plots/evaluate/nearest.png; train shorter, augment more (train.augment), or give more real images"
-_LABELS = "look at plots/evaluate/confusion.png; train longer (train.kimg), or mend labels that are wrong in the source"
-_CLASSES = "look at the worst and the missing classes; give them more real images, or train longer (train.kimg)"
-_DRIFTING = (
-    "look at plots/evaluate/grid.png and spectrum.png; train longer (train.kimg), or augment less (train.augment)"
-)
-
-REMEDIES = {
-    "copies": _COPYING,
-    "copy_share_pixel": _COPYING,
-    "copy_share_feature": _COPYING,
-    "coverage": _LONGER,
-    "density": _LONGER,
-    "diversity": "the generator repeats itself: raise train.n_critic or train.penalty_weight, or train longer",
-    "fid": _LONGER,
-    "frechet_distance": _LONGER,
-    "inception_score": _LONGER,
-    "intensity_drift": _DRIFTING,
-    "kid": _LONGER,
-    "label_agreement": _LABELS,
-    "missing_classes": _CLASSES,
-    "precision": _LONGER,
-    "recall": _LONGER,
-    "spectrum_drift": _DRIFTING,
-    "worst_class_shortfall": _CLASSES,
-}
-"""The figures that a gate may name, and what helps where one fails."""
-
-WITHOUT_FLOOR = {"copies", "missing_classes", "worst_class_shortfall"}
+from pipeline.figures import FIGURES
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -101,9 +71,9 @@ def check_figure(name: str) -> str:
     Raises:
         ValueError: there is none; the nearest name is given.
     """
-    if name not in REMEDIES:
-        nearest = difflib.get_close_matches(name, REMEDIES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown figure; did you mean `{nearest}`? (known here: {', '.join(sorted(REMEDIES))})")
+    if name not in FIGURES:
+        nearest = difflib.get_close_matches(name, FIGURES, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown figure; did you mean `{nearest}`? (known here: {', '.join(sorted(FIGURES))})")
     return name
 
 
@@ -114,7 +84,7 @@ def check_gates(gates: dict[str, str]) -> dict[str, str]:
         ValueError: one does.
     """
     for figure, text in gates.items():
-        if figure in WITHOUT_FLOOR and parse(text).factor:
+        if not FIGURES[figure].floor and parse(text).factor:
             raise ValueError(f"{figure} has no floor; compare it with a number")
     return gates
 
@@ -183,7 +153,7 @@ def require(quality: Mapping[str, Any], force: bool) -> list[str]:
     """
     failed = [gate for gate in quality.get("gates", []) if not gate["passed"]]
     if failed and not force:
-        lines = "\n".join(f"  {described(gate)}\n    {REMEDIES[gate['figure']]}" for gate in failed)
+        lines = "\n".join(f"  {described(gate)}\n    {FIGURES[gate['figure']].remedy}" for gate in failed)
         raise UserError(
             f"metrics/quality.json: the generator fails {len(failed)} of {len(quality['gates'])} gates:\n{lines}\n"
             "mend that, or change evaluate.gates in params.yaml; `augmint export --force` exports all the same, and "

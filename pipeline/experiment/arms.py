@@ -60,5 +60,16 @@ REAL = Arm("real", Recipe())
 BALANCED = (Arm("class_weights", Recipe("weights")), Arm("oversampling", Recipe("oversampling")))
 AUGMENTS: tuple[Augment, ...] = ("trivial", "rand")
 MIXES: tuple[Mix, ...] = ("mixup", "cutmix")
-# balance and augmentation are chosen together, because what is best without augmentation need not be so with it
-CLASSICAL = tuple(Arm("classical", Recipe(arm.recipe.balance, kind)) for arm in BALANCED for kind in AUGMENTS)
+
+ALONE: dict[str, tuple[Arm, ...]] = {
+    "real": (REAL,),
+    **{arm.name: (arm,) for arm in BALANCED},
+    # balance and augmentation are chosen together, because what is best without augmentation need not be so with it
+    "classical": tuple(Arm("classical", Recipe(arm.recipe.balance, kind)) for arm in BALANCED for kind in AUGMENTS),
+}
+"""Arms of real images that build on no other arm, by name; of several candidates the best on validation is tested."""
+
+
+def without_synthetic() -> tuple[str, ...]:
+    """The arms that see no synthetic image, by name, in their order: one of them is the baseline."""
+    return (*ALONE, "mixed", "control")

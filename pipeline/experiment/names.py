@@ -5,8 +5,7 @@ from typing import TypeVar
 
 from pipeline.classifier.training import Recipe
 
-WITHOUT_SYNTHETIC = ("real", "class_weights", "oversampling", "classical", "mixed", "control")
-ORDER = (*WITHOUT_SYNTHETIC, "synthetic", "synthetic_only")
+ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")
 """Every arm by its key in ``metrics/utility.json``, from the plain one to those with synthetic images."""
 
 TITLES = {
@@ -40,7 +39,7 @@ def describe(recipe: Recipe) -> str:
 
 
 def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
-    """The arms as one reads them; unknown ones last.
+    """The arms as one reads them; those that are not in :data:`ORDER` last.
 
     Args:
         arms: by name, as in ``metrics/utility.json``, where they stand by the alphabet.

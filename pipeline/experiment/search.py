@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.experiment.accuracies import balanced_accuracy
-from pipeline.experiment.arms import BALANCED, CLASSICAL, MIXES, REAL, Arm
-from pipeline.experiment.names import WITHOUT_SYNTHETIC
+from pipeline.experiment.arms import ALONE, MIXES, Arm, without_synthetic
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.trial import Predictions
@@ -48,9 +48,9 @@ class Experiment:
 
 def trials(params: ClassifyParams, doses: int) -> int:
     """How many classifiers an experiment asks for, those that it asks for twice included: of ``doses`` doses."""
-    tuned = len((REAL, *BALANCED, *CLASSICAL, *MIXES)) + 3
+    tuned = sum(map(len, ALONE.values())) + len(MIXES) + 3
     searched = params.tuning_seeds * (tuned * len(params.tuning) + doses)
-    return searched + params.seeds * (len(WITHOUT_SYNTHETIC) + 2 * params.draws)
+    return searched + params.seeds * (len(without_synthetic()) + 2 * params.draws)
 
 
 def available_doses(pool: Pool, params: ClassifyParams, reason: str | None = None) -> list[float]:
@@ -82,8 +82,8 @@ def experiment(runner: Runner, params: ClassifyParams, doses: Sequence[float], l
         labels: of the validation split, int64 (N,).
     """
     search = _Search(runner, params, labels)
-    plain = search.tuned(REAL, *BALANCED, *CLASSICAL)
-    classical = _best(plain[len((REAL, *BALANCED)) :])
+    alone = _best_by_name(search.tuned(*chain(*ALONE.values())))
+    classical = alone["classical"]
     mixed = _best(search.tuned(*(Arm("mixed", replace(classical.arm.recipe, mix=mix)) for mix in MIXES)))
     without = _best([classical, mixed])
     base = without.arm.recipe
@@ -95,11 +95,11 @@ def experiment(runner: Runner, params: ClassifyParams, doses: Sequence[float], l
     )
     by_dose = search.compare(*(replace(dosed[1].arm, dose=dose) for dose in doses))
     picked = _best(by_dose).arm.dose
-    arms = [tried.arm for tried in (*plain[: len((REAL, *BALANCED))], classical, mixed)]
+    arms = [tried.arm for tried in (*alone.values(), mixed)]
     arms += [replace(tried.arm, dose=picked) for tried in dosed]
     found = runner.run(*arms, seeds=params.seeds, draws=params.draws)
     results = {arm.name: (arm, predictions) for arm, predictions in zip(arms, found, strict=True)}
-    scores = {name: balanced_accuracy(results[name][1].val == labels, labels).mean() for name in WITHOUT_SYNTHETIC}
+    scores = {name: balanced_accuracy(results[name][1].val == labels, labels).mean() for name in without_synthetic()}
     return Experiment(results, max(scores, key=lambda name: float(scores[name])), search.tried, [without, *by_dose])
 
 
@@ -125,3 +125,9 @@ class _Search:
 def _best(tried: Sequence[Tried]) -> Tried:
     """The first of equals."""
     return max(tried, key=lambda one: one.mean)
+
+
+def _best_by_name(tried: Sequence[Tried]) -> dict[str, Tried]:
+    """The best candidate of each arm, in the arms' order."""
+    names = dict.fromkeys(one.arm.name for one in tried)
+    return {name: _best([one for one in tried if one.arm.name == name]) for name in names}

@@ -6,9 +6,9 @@ import numpy as np
 
 from gan.seeds import derive
 from pipeline.experiment.accuracies import balanced_accuracy, calibration_error, macro_f1, recalls, seeds_interval
-from pipeline.experiment.arms import Arm
+from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, recall_interval
-from pipeline.experiment.names import WITHOUT_SYNTHETIC, describe, title
+from pipeline.experiment.names import describe, title
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.search import Experiment, Tried
 from pipeline.experiment.trial import Predictions, tested_rows
@@ -32,7 +32,7 @@ class _Summary:
         self.correct = {name: result.test == self.test for name, (_, result) in found.arms.items()}
 
     def tree(self) -> Tree:
-        effects = {name: self._effect(self._differences(name), "difference", name) for name in WITHOUT_SYNTHETIC}
+        effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
         comparisons = {name: self._comparison(name, effect) for name, effect in effects.items()}
         baseline, effect = self.found.baseline, effects[self.found.baseline]
         per_class = self._per_class()

@@ -12,7 +12,7 @@ from pipeline.metrics.classes import class_rows, fidelity_rows, missing_classes
 from pipeline.metrics.copies import EXPECTED, copy_share, copy_threshold, share, status
 from pipeline.metrics.copy_statistic import cell_centres, copy_statistic
 from pipeline.metrics.distances import nearest
-from pipeline.metrics.drift import root_mean_square
+from pipeline.metrics.drift import mean_shift
 from pipeline.metrics.embedded import Embedded, Images, embed, exact_duplicates
 from pipeline.metrics.embedders import Embedder
 from pipeline.metrics.embedders.domain import DomainEmbedder
@@ -27,7 +27,13 @@ from pipeline.progress import track
 FRECHET_LEAST = 500
 FRECHET_NAMES = ("frechet_distance", "fid")
 SPACES = ("pixel", "feature")
-DRIFTS = {"tones": "intensity_drift", "spectra": "spectrum_drift"}
+
+BY_DOMAIN: dict[str, Callable[[Embedded, Embedded], float]] = {
+    "label_agreement": lambda candidate, _: float((candidate.predicted == candidate.labels).mean()),
+    "intensity_drift": lambda candidate, reference: mean_shift(candidate.tones, reference.tones),
+    "spectrum_drift": lambda candidate, reference: mean_shift(candidate.spectra, reference.spectra),
+}
+"""Figures of one set against another that the domain embedder alone can give; each stands in ``pipeline.figures``."""
 
 Seen = TypeVar("Seen", bound=Features)
 
@@ -166,10 +172,7 @@ def _by_other(
 
 def _figures(candidate: Embedded, reference: Embedded, neighbours: int) -> dict[str, float]:
     figures = compare(candidate, reference, neighbours)
-    figures["label_agreement"] = float((candidate.predicted == candidate.labels).mean())
-    for name in ("tones", "spectra"):
-        shift = getattr(candidate, name).mean(axis=0) - getattr(reference, name).mean(axis=0)
-        figures[DRIFTS[name]] = root_mean_square(shift)
+    figures |= {name: of(candidate, reference) for name, of in BY_DOMAIN.items()}
     if candidate.pixel is not None:
         for space in SPACES:
             threshold = copy_threshold(getattr(reference, space))

@@ -2,32 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline.gates import REMEDIES
+from pipeline.figures import FIGURES
 from pipeline.report.files import Tree
 
-# What a figure is called, and how to read it.
-FIGURES = {
-    "fid": ("FID", "Fréchet distance by the Inception network of 2015; lower is better"),
-    "inception_score": ("Inception score", "higher is better, on photographs of everyday things"),
-    "frechet_distance": (
-        "Fréchet distance",
-        "lower is better; biased at small numbers, so read it beside the real one",
-    ),
-    "kid": ("Kernel distance (KID)", "lower is better; unbiased, may fall below zero"),
-    "precision": ("Precision", "share of synthetic images that lie among real ones"),
-    "recall": ("Recall", "share of real images that lie among synthetic ones"),
-    "density": ("Density", "how densely real images surround the synthetic ones"),
-    "coverage": ("Coverage", "share of real images with a synthetic one near"),
-    "diversity": ("Diversity within a class", "1 is as varied as the real images"),
-    "label_agreement": ("Label agreement", "share whose label an independent classifier confirms"),
-    "intensity_drift": ("Drift of brightness and contrast", "in levels of 0 to 255; lower is better"),
-    "spectrum_drift": ("Drift of the spectrum", "in dB; lower is better"),
-    "copy_share_pixel": (
-        "Copies, by pixels",
-        "closer to a train image than 99 % of unseen real ones are; 1 % by chance",
-    ),
-    "copy_share_feature": ("Copies, by features", "the same, as the embedder sees it"),
-}
 TONES = {"mean": "brightness", "contrast": "contrast"}
 CONFUSIONS = 5
 CONFUSED_LEAST = 0.02  # share of a class, above what real images show, below which it is not worth a line
@@ -45,10 +22,14 @@ def quality(tree: Tree) -> Tree:
         "figures": _figures(tree),
         "embedders": [{"name": name, "figures": _figures(other)} for name, other in sorted(tree["embedders"].items())],
         "copies": tree["copies"],
-        "gates": [gate | {"remedy": REMEDIES.get(gate["figure"], "")} for gate in tree["gates"]],
+        "gates": [gate | {"remedy": _remedy(gate["figure"])} for gate in tree["gates"]],
         "confused": _confused(tree["bias"]["confusion"], classes),
         "intensity": _intensity(tree["bias"]["intensity"]),
     }
+
+
+def _remedy(figure: str) -> str:
+    return FIGURES[figure].remedy if figure in FIGURES else ""
 
 
 def _figures(tree: Tree) -> list[Tree]:
@@ -56,7 +37,8 @@ def _figures(tree: Tree) -> list[Tree]:
     floor = tree["floor"]
     rows = []
     for name in (*(name for name in FIGURES if name in floor), *sorted(set(floor) - set(FIGURES))):
-        title, hint = FIGURES.get(name, (name.replace("_", " "), ""))
+        known = FIGURES.get(name)
+        title, hint = (known.title, known.hint) if known else (name.replace("_", " "), "")
         values = {key: floor[name][key] for key in ("synthetic", "real", "ci95")}
         rows.append({"title": title, "hint": hint, "short": name in tree["below_floor"], **values})
     return rows

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.metrics import drift
 from pipeline.metrics.bias import confusion, intensity
-from pipeline.metrics.drift import class_means, frequencies, root_mean_square, spectra, tones
+from pipeline.metrics.drift import class_means, frequencies, mean_shift, spectra, tones
 from pipeline.metrics.embedded import Embedded
 from pipeline.metrics.resampling import subsets
 
@@ -50,10 +50,11 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(spectra(images), whole, rtol=1e-12)
 
 
-def test_class_means_and_root_mean_square_by_hand() -> None:
+def test_class_means_and_their_shift_by_hand() -> None:
     means = class_means(np.array([[1.0], [3.0], [10.0]]), np.array([0, 0, 2]), 3)
     np.testing.assert_array_equal(means, [[2], [np.nan], [10]])
-    assert root_mean_square(np.array([[3.0], [-4.0]])) == pytest.approx(np.sqrt(12.5))
+    first, second = np.array([[4.0, 0.0], [2.0, 2.0]]), np.array([[0.0, 5.0]])  # means 3, 1 and 0, 5
+    assert mean_shift(first, second) == pytest.approx(np.sqrt((9 + 16) / 2))
 
 
 def test_confusion_counts_asked_by_seen() -> None:

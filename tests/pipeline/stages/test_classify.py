@@ -23,8 +23,7 @@ from pipeline.classifier.batches import copies
 from pipeline.classifier.training import Recipe
 from pipeline.cli import main
 from pipeline.errors import UserError
-from pipeline.experiment.arms import REAL, Arm
-from pipeline.experiment.names import WITHOUT_SYNTHETIC
+from pipeline.experiment.arms import REAL, Arm, without_synthetic
 from pipeline.experiment.pool import Pool, save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.search import trials
@@ -108,10 +107,10 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     assert utility["verdict"] == "HELPS"
     assert utility["delta"] > 0.01
     assert utility["ci95"][0] > 0
-    assert set(utility["arms"]) == {*WITHOUT_SYNTHETIC, "synthetic", "synthetic_only"}
+    assert set(utility["arms"]) == {*without_synthetic(), "synthetic", "synthetic_only"}
     assert all(len(arm["seeds"]) == 5 and arm["optimizer_steps"] == 40 for arm in utility["arms"].values())
     assert utility["arms"]["control"]["images_seen"] == utility["arms"]["synthetic"]["images_seen"] == 2 * 40 * 32
-    best = max(WITHOUT_SYNTHETIC, key=lambda name: utility["arms"][name]["validation"])
+    best = max(without_synthetic(), key=lambda name: utility["arms"][name]["validation"])
     assert utility["baseline"] == best
     gap = utility["arms"]["synthetic"]["balanced_accuracy"] - utility["arms"][best]["balanced_accuracy"]
     assert utility["delta"] == pytest.approx(gap, abs=2e-6)
