@@ -195,7 +195,7 @@ Band = tuple[Fraction, Fraction]
 
 
 class FilterParams(Section):
-    """Which candidates are kept. Each filter can be off; see ``pipeline.export.filters``.
+    """Which proposals are kept. Each filter can be off; see ``pipeline.export.filters``.
 
     Attributes:
         confidence: the least and the most probability that a classifier may give the class asked for; null is off.

@@ -1,6 +1,6 @@
 """Drawing until every class has its quota: blocks side by side in threads, kept in a fixed order.
 
-Which candidates are kept depends on their order alone, so the number of threads moves nothing but the time.
+Which proposals are kept depends on their order alone, so the number of threads moves nothing but the time.
 """
 
 import time
@@ -17,17 +17,17 @@ from pipeline.export.filters import Judgement
 from pipeline.export.ingredients import Ingredients
 from pipeline.threads import in_order
 
-JUDGED = 256  # candidates of a class, from which on the share that passes counts
+JUDGED = 256  # proposals of a class, from which on the share that passes counts
 
 
 @dataclass
 class Tally:
-    """What became of the candidates of a class, from its first one on.
+    """What became of the proposals of a class, from its first one on.
 
     Attributes:
-        drawn: candidates judged; also the index of the next one.
-        accepted: candidates kept.
-        rejected: candidates that each filter rejects; several may reject the same.
+        drawn: proposals judged; also the index of the next one.
+        accepted: proposals kept.
+        rejected: proposals that each filter rejects; several may reject the same.
     """
 
     drawn: int = 0
@@ -35,7 +35,7 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
 
     def add(self, accepted: np.ndarray, judgement: Judgement, part: slice) -> None:
-        """Counts some candidates of a block."""
+        """Counts some proposals of a block."""
         self.drawn += part.stop - part.start
         self.accepted += int(accepted[part].sum())
         for name, passed in judgement.passed.items():
@@ -48,7 +48,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A candidate that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
+    """A proposal that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
 
     label: int
     index: int
@@ -66,7 +66,7 @@ class _Block(NamedTuple):
 
 
 class Drawing:
-    """Iterates over the kept candidates, class by class and in the order of their indices.
+    """Iterates over the kept proposals, class by class and in the order of their indices.
 
     Args:
         source: what is drawn, how much of it, and the filters.
@@ -130,6 +130,6 @@ class Drawing:
         rates = ", ".join(f"{name} {count / tally.drawn:.0%}" for name, count in tally.rejected.items())
         raise UserError(
             f"class {self._source.plan.classes[label]}: the filters pass {tally.accepted:,} of {tally.drawn:,} "
-            f"candidates ({tally.accepted / tally.drawn:.1%}), below export.min_acceptance ({least}). Rejected by "
+            f"proposals ({tally.accepted / tally.drawn:.1%}), below export.min_acceptance ({least}). Rejected by "
             f"{rates}. Loosen export.filters.{worst}, train longer, or ask for fewer in export.classes"
         )

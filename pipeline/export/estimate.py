@@ -19,7 +19,7 @@ class Estimate:
     Attributes:
         size: bytes of its images.
         seconds: of drawing, judging and encoding on the cores that there are.
-        acceptance: the share of the candidates that all filters pass, over the classes tried.
+        acceptance: the share of the proposals that all filters pass, over the classes tried.
     """
 
     size: float
@@ -27,7 +27,7 @@ class Estimate:
     acceptance: float
 
     def __str__(self) -> str:
-        kept = "" if self.acceptance == 1 else f"; the filters keep {self.acceptance:.0%} of a few candidates"
+        kept = "" if self.acceptance == 1 else f"; the filters keep {self.acceptance:.0%} of a few proposals"
         return f"about {self.size / 1e6:,.1f} MB, {self.seconds:,.0f} s{kept}"
 
 
@@ -35,7 +35,7 @@ def estimate(source: Ingredients, encoding: Encoding) -> Estimate:
     """Draws, judges and encodes a block of each of a few classes, and some real images; writes nothing.
 
     Raises:
-        UserError: none of these candidates passes the filters.
+        UserError: none of these proposals passes the filters.
     """
     labels, block = np.flatnonzero(source.plan.wanted), source.sampler.block
     tried = labels[np.linspace(0, len(labels) - 1, min(BLOCKS, len(labels))).round().astype(int)].tolist()
@@ -48,8 +48,8 @@ def estimate(source: Ingredients, encoding: Encoding) -> Estimate:
         size = sum(len(encode(image, encoding)) for image in samples)
         encoded = time.perf_counter()
     acceptance = len(images) / (block * len(tried)) if tried else 1.0
-    candidates = sum(source.plan.wanted) / max(acceptance, source.min_acceptance)
-    seconds = candidates * (drawn - began) / max(1, block * len(tried))
+    proposals = sum(source.plan.wanted) / max(acceptance, source.min_acceptance)
+    seconds = proposals * (drawn - began) / max(1, block * len(tried))
     each = max(1, len(samples))
     seconds += source.plan.total * (encoded - drawn) / each
     return Estimate(source.plan.total * size / each, seconds / usable_cores(), acceptance)

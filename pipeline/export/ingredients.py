@@ -33,7 +33,7 @@ class Ingredients:
         real: the splits whose images are written.
         sampler: draws the synthetic images.
         generator: SHA-256 of the generator's weights.
-        filters: judge the candidates.
+        filters: judge the proposals.
         min_acceptance: the least share of each class that the filters must pass.
     """
 

@@ -1,4 +1,4 @@
-"""Writing a set part by part, in threads, while the next candidates are drawn; what is finished is never made again."""
+"""Writing a set part by part, in threads, while the next proposals are drawn; what is finished is never made again."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -109,8 +109,8 @@ class SetWriter:
 
     def _drawn(self, number: int, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Part]:
         drawing = Drawing(self._source, pool, ahead, self.tallies)
-        candidates = iter(drawing)
-        while chunk := list(islice(candidates, self._size)):
+        proposals = iter(drawing)
+        while chunk := list(islice(proposals, self._size)):
             entries = [Entry("train", kept.label, kept.index, True, kept.scores) for kept in chunk]
             tallies = {kept.label: self.tallies[kept.label].copy() for kept in chunk}
             yield Part(number, entries, [kept.image for kept in chunk], tallies)

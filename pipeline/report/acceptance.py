@@ -1,4 +1,4 @@
-"""What the filters of ``export`` made of the candidates: ``metrics/export.json`` in rows."""
+"""What the filters of ``export`` made of the proposals: ``metrics/export.json`` in rows."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def filters(export: Tree) -> list[str]:
 
 
 def by_class(export: Tree) -> list[Tree]:
-    """One row a class that had candidates: ``share`` is what all filters passed, ``rejected`` goes by filter."""
+    """One row a class that had proposals: ``share`` is what all filters passed, ``rejected`` goes by filter."""
     names = filters(export)
     return [
         {key: row[key] for key in ("class", "wanted", "drawn", "accepted")}

@@ -1,4 +1,4 @@
-"""What the filters of ``export`` made of the candidates, on the terminal."""
+"""What the filters of ``export`` made of the proposals, on the terminal."""
 
 import sys
 
@@ -9,7 +9,7 @@ from pipeline.report.acceptance import Tree, by_class, filters
 
 
 def print_made(figures: Tree, seconds: object) -> None:
-    """Prints what the filters made of the candidates, if any was on, how many images there are, and the time.
+    """Prints what the filters made of the proposals, if any was on, how many images there are, and the time.
 
     Args:
         figures: the content of ``metrics/export.json``.
@@ -22,8 +22,8 @@ def print_made(figures: Tree, seconds: object) -> None:
 
 
 def acceptance_table(export: Tree) -> Table:
-    """Candidates of each class, how many each filter rejected, several may reject the same, and the share kept."""
-    table = Table("class", title="What the filters made of the candidates")
+    """Proposals of each class, how many each filter rejected, several may reject the same, and the share kept."""
+    table = Table("class", title="What the filters made of the proposals")
     for heading in ("drawn", *(f"- {name}" for name in filters(export)), "kept", "%"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in by_class(export):
@@ -40,6 +40,6 @@ def acceptance_line(export: Tree) -> str | None:
     drawn, kept = (sum(row[key] for row in rows) for key in ("drawn", "accepted"))
     least = min(rows, key=lambda row: row["share"])
     return (
-        f"filters ({', '.join(filters(export))}): {kept / drawn:.1%} of {drawn:,} candidates kept; least of class "
+        f"filters ({', '.join(filters(export))}): {kept / drawn:.1%} of {drawn:,} proposals kept; least of class "
         f"{least['class']}: {least['share']:.1%}"
     )

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from gan.checkpoint import load_critic, load_generator
 from gan.sampler import Sampler
 from pipeline.errors import UserError
-from pipeline.export.filters import PILOT, Candidates, Confidence, Copies, CriticRank, Manifold, nearest_other
+from pipeline.export.filters import PILOT, Proposals, Confidence, Copies, CriticRank, Manifold, nearest_other
 from pipeline.params import load_params
 from pipeline.stages.export import run
 from pipeline.workspace import Workspace
@@ -23,9 +23,9 @@ def grey(*levels: int) -> np.ndarray:
     return np.repeat(np.array(levels, dtype=np.uint8), 64).reshape(-1, 1, 8, 8)
 
 
-def draws(features: np.ndarray | None = None, probabilities: np.ndarray | None = None, label: int = 0) -> Candidates:
-    """Candidates that a classifier sees like this."""
-    block = Candidates(label, grey(*[0] * len(features if features is not None else probabilities)), None)  # type: ignore[arg-type]
+def draws(features: np.ndarray | None = None, probabilities: np.ndarray | None = None, label: int = 0) -> Proposals:
+    """Proposals that a classifier sees like this."""
+    block = Proposals(label, grey(*[0] * len(features if features is not None else probabilities)), None)  # type: ignore[arg-type]
     block.__dict__.update(features=features, probabilities=probabilities)
     return block
 
@@ -64,7 +64,7 @@ def test_copies_are_nearer_than_train_images_are_to_each_other() -> None:
     train = grey(0, 10, 13, 40)  # 80, 24, 24 and 216 apart from the nearest other
     copies = Copies(train, 0.5, np.random.default_rng(0))
     assert copies.line == 52
-    scores = copies.score(Candidates(0, grey(12, 5, 22, 20), None))
+    scores = copies.score(Proposals(0, grey(12, 5, 22, 20), None))
     assert scores.tolist() == [8, 40, 72, 56]
     assert copies.passes(0, scores).tolist() == [False, False, True, True]
 
@@ -72,7 +72,7 @@ def test_copies_are_nearer_than_train_images_are_to_each_other() -> None:
 def test_an_exact_copy_never_passes() -> None:
     copies = Copies(grey(7, 7), 0.5, np.random.default_rng(0))
     assert copies.line == 0
-    assert copies.passes(0, copies.score(Candidates(0, grey(7, 8), None))).tolist() == [False, True]
+    assert copies.passes(0, copies.score(Proposals(0, grey(7, 8), None))).tolist() == [False, True]
 
 
 def test_the_nearest_other_image_is_that_of_scipy() -> None:
@@ -90,7 +90,7 @@ def test_the_critic_drops_its_share_of_each_class(tmp_path: Path) -> None:
     sampler, critic = Sampler(load_generator(workspace.models)[0], 0), load_critic(workspace.models)[0]
     rank = CriticRank(critic, sampler, [0, 2], 0.25)
     for label in (0, 2):
-        scores = rank.score(Candidates(label, sampler.draw(label, 0, PILOT).numpy(), None))
+        scores = rank.score(Proposals(label, sampler.draw(label, 0, PILOT).numpy(), None))
         assert rank.passes(label, scores).mean() == pytest.approx(0.75, abs=0.01)  # other batches round otherwise
 
 
@@ -142,7 +142,7 @@ def test_a_class_that_the_filters_empty_stops_with_what_to_do(tmp_path: Path) ->
     workspace = make(tmp_path)
     run(params(), workspace)
     before = contents(workspace.synthetic)
-    said = r"class a/b: the filters pass \d of 256 candidates .*min_acceptance.*Loosen export\.filters\.confidence"
+    said = r"class a/b: the filters pass \d of 256 proposals .*min_acceptance.*Loosen export\.filters\.confidence"
     with pytest.raises(UserError, match=said):
         run(params(balance=50, filters={"confidence": (0.999, 1.0), "critic": 0.1, "steps": 2}), workspace)
     assert contents(workspace.synthetic) == before

@@ -26,7 +26,7 @@ def test_results_tell_of_gates_copies_filters_and_the_verdict(
     said = capsys.readouterr().out
     assert "gates: 1 of 3 passed" in said
     assert "copies of train images: 3 exact; suspected 1.1% by pixels (PASS), 1.1% by features (WARN)" in said
-    assert "filters (copies, critic): 79.0% of 1,400 candidates kept; least of class tail: 79.0%" in said
+    assert "filters (copies, critic): 79.0% of 1,400 proposals kept; least of class tail: 79.0%" in said
     assert said.index("filters") < said.index("HELPS: It helps") < said.index("report: ")
     workspace.metrics("quality").unlink()
     workspace.metrics("export").unlink()
