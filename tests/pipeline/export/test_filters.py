@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from gan.checkpoint import load_critic, load_generator
 from gan.sampler import Sampler
 from pipeline.errors import UserError
-from pipeline.export.filters import PILOT, Proposals, Confidence, Copies, CriticRank, Manifold, nearest_other
+from pipeline.export.filters import PILOT, Confidence, Copies, CriticRank, Manifold, Proposals, nearest_other
 from pipeline.params import load_params
 from pipeline.stages.export import run
 from pipeline.workspace import Workspace
