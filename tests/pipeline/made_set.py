@@ -17,6 +17,7 @@ GENERATOR = "ab" * 32
 QUALITY = {
     "floor": {"kid": {"synthetic": 0.125, "real": 0.0, "ci95": [-0.01, 0.0625]}},
     "below_floor": ["kid"],
+    "missing_classes": ["empty"],
     "notes": ["A note."],
 }
 

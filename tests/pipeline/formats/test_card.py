@@ -63,6 +63,7 @@ def test_the_card_gives_figures_gates_and_how_to_make_the_set_again(made: MadeSe
     text = card(made)
     assert "| kid, worse than real | 0.125 | 0.000 | -0.010 to 0.062 |" in text
     assert "A note." in text
+    assert "Missing, or drawn as something else: empty." in text
     assert "fails its quality gates:** kid" in text
     for said in (GENERATOR, str(2**62), "c" * 40, "augmint verify", "`cc-by-4.0`", "trainedAlgorithmicMedia"):
         assert said in text
