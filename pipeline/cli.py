@@ -67,6 +67,12 @@ def ingest() -> None:
 
 
 @main.command()
+def check() -> None:
+    """Say what will end a later stage or weaken what it finds, all at once, before anything is trained."""
+    _run_stage("check")
+
+
+@main.command()
 @click.option("--dry-run", is_flag=True, help="Print memory, iterations and time it would take; no more.")
 def train(dry_run: bool) -> None:
     """Train the conditional GAN; resumes where a killed run left off. A stage of dvc.yaml."""

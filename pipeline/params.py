@@ -190,7 +190,7 @@ class EvaluateParams(Section):
         return self
 
 
-Balance = Literal["max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]
+Balance = Literal["auto", "max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]
 Band = tuple[Fraction, Fraction]
 
 
@@ -213,6 +213,11 @@ class FilterParams(Section):
     critic: Annotated[float, Field(ge=0, lt=1)] = 0.0
     steps: Count = 300
 
+    @property
+    def on(self) -> bool:
+        """Whether any filter is on, so that the set is a selection of what was drawn."""
+        return self.confidence is not None or bool(self.manifold or self.copies or self.critic)
+
     @field_validator("confidence")
     @classmethod
     def _rises(cls, band: Band | None) -> Band | None:
@@ -227,7 +232,7 @@ class ExportParams(Section):
     Attributes:
         balance: how many synthetic images a class gets; see :func:`pipeline.export.plan.wanted`. ``max`` fills it to
             the largest class, a whole number (500) to that many, a number with a point (2.0) makes that many for each
-            real image.
+            real image. ``auto`` is ``max``, or 1.0 for a set that is balanced already.
         classes: the same for single classes, by name.
         include_real: which real images are part of the set, marked as real in the manifest.
         min_acceptance: a class of which the filters pass less than this share stops the stage.
@@ -239,7 +244,7 @@ class ExportParams(Section):
         force: exports although a gate of ``evaluate.gates`` failed; the set says so.
     """
 
-    balance: Balance = "max"
+    balance: Balance = "auto"
     classes: dict[str, Balance] = {}
     include_real: Literal["none", "train", "all"] = "none"
     filters: FilterParams = FilterParams()

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.params import Balance, ExportParams, locate
 from pipeline.store import SPLITS, SplitName, Store
 
+WORTH_FILLING = 0.1  # synthetic images over real ones; of fewer no classifier sees a difference
 REAL_SPLITS: Mapping[str, tuple[SplitName, ...]] = {"none": (), "train": ("train",), "all": SPLITS}
 
 
@@ -86,7 +87,21 @@ def balanced_counts(params: ExportParams, store: Store, file: Path) -> dict[str,
             raise UserError(f"{where}: export.classes.{name}: {no_such_class(name, store)}")
     train = store.split("train").counts(len(store.classes)).tolist()
     balances = [params.classes.get(name, params.balance) for name in store.classes]
-    return dict(zip(store.classes, wanted(train, balances), strict=True))
+    return dict(zip(store.classes, wanted(train, [settled(one, train) for one in balances]), strict=True))
+
+
+def settled(balance: Balance, counts: Sequence[int]) -> Balance:
+    """What ``auto`` stands for; any other balance is itself.
+
+    Where filling the classes up to the largest takes :data:`WORTH_FILLING` of the real images at least, it is ``max``.
+    A set that is balanced already gets as many synthetic images as it has real ones.
+
+    >>> settled("auto", [110, 50, 4]), settled("auto", [100, 100, 99])
+    ('max', 1.0)
+    """
+    if balance != "auto":
+        return balance
+    return "max" if sum(max(counts) - count for count in counts) >= WORTH_FILLING * sum(counts) else 1.0
 
 
 def no_such_class(name: str, store: Store) -> str:
@@ -100,8 +115,9 @@ def wanted(counts: Sequence[int], balances: Sequence[Balance]) -> list[int]:
 
     Args:
         counts: real train images of each class.
-        balances: of each class: ``"max"`` fills it to the size of the largest; a whole number fills it to that many,
-            real images included; a float makes that many for each real image of the class, rounded half up.
+        balances: of each class, ``auto`` settled: ``"max"`` fills it to the size of the largest; a whole number fills
+            it to that many, real images included; a float makes that many for each real image of the class, rounded
+            half up.
 
     Returns:
         One number a class, 0 or more.

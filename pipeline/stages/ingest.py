@@ -14,6 +14,7 @@ from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.ingest.selection import THINNED, Selection, select, store_channels
 from pipeline.params import Params
 from pipeline.sources import Listing, open_source
+from pipeline.stages import check
 from pipeline.store import SPLITS, SplitName, write_store
 from pipeline.workspace import Workspace
 
@@ -27,6 +28,7 @@ def run(params: Params, workspace: Workspace) -> None:
     Raises:
         UserError: no source, too many bad images, or a class without images in train or test.
     """
+    check.require(params, workspace, check.BEFORE_INGEST)
     data = params.data
     source = open_source(data, workspace.root)
     listing, target = source.listing, Target(data.image_size, data.channels, data.fit)
@@ -46,6 +48,7 @@ def run(params: Params, workspace: Workspace) -> None:
         f"{figures['bad']['images']:,} bad, {figures['duplicates']['removed']:,} exact duplicates left out, "
         f"{figures['near_duplicates']['images']:,} near duplicates in {figures['near_duplicates']['groups']:,} groups"
     )
+    check.advise(params, workspace)
 
 
 def _write(

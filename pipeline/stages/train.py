@@ -18,6 +18,7 @@ from pipeline.identity import digests
 from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.progress import Progress, track
+from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
@@ -37,6 +38,7 @@ def run(params: Params, workspace: Workspace) -> None:
         UserError: no ingested set, a class without a train image, no such device, or a run that diverged.
         BusyError: another training is in work in this folder, or the GPU has no room.
     """
+    check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
     with alone(workspace.scratch / "train.lock", "a training"):
         try:
             _all_members(params, workspace)
