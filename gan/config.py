@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from gan.networks import FAMILIES
 from gan.recipes import RECIPES
 
 LABEL_FADE = 0.2  # of the budget
@@ -79,13 +80,16 @@ class Config:
 
     @classmethod
     def of(cls, recipe: str, **choices: Any) -> "Config":
-        """A recipe's settings under ``choices``, of which None means the recipe's own.
+        """``choices``; where one is None the recipe's, else the family's, else the default.
+
+        >>> Config.of("dcgan", kimg=10, batch_size=32, beta1=None).beta1
+        0.5
 
         Raises:
-            KeyError: no such recipe.
+            KeyError: no such recipe or family.
         """
-        made = {name: value for name, value in choices.items() if value is not None}
-        return cls(**RECIPES[recipe] | made)
+        made = RECIPES[recipe] | {name: value for name, value in choices.items() if value is not None}
+        return cls(**dict(FAMILIES[made.get("family", cls.family)].defaults) | made)
 
     @property
     def images_per_iteration(self) -> int:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gan.config import Config
 from gan.losses import LOSSES
+from gan.networks import FAMILIES
 from gan.penalties import PENALTIES, Critic
 
 
@@ -15,6 +16,7 @@ class Objective:
         self.config = config
         self.loss = LOSSES[config.loss]
         self.penalty = PENALTIES[config.penalty]
+        self.family = FAMILIES[config.family]
 
     def penalised(self, step: int) -> bool:
         """Whether the critic step of this number takes the penalty."""
@@ -43,6 +45,8 @@ class Objective:
             part = slice(len(alpha))
             penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
             total = total + config.penalty_weight * config.penalty_every * penalty
+        for term in self.family.critic_terms:
+            total = total + term(critic, real, fake, labels)
         gap = real_scores.mean() - fake_scores.mean()
         return total, torch.stack([total, gap, penalty]).detach()
 

@@ -1,13 +1,12 @@
 """What a run in work is asked about itself: how its critic judges images it has and has not seen, and what it draws.
 
-Nothing here moves a weight; all draws come from streams named after the iteration.
+It observes: nothing here changes the run. All random numbers come from streams named after the iteration.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gan.augment import adapted
 from gan.health import Classes, overfitting, separation, sign_overfitting
 from gan.real_images import RealImages
 from gan.seeds import stream
@@ -41,15 +40,13 @@ class Probe:
         self._held_out = RealImages(images, places, len(self._present), 0.0, trainer.device)
         self._labels, self._real = _some_of_each(train)
 
-    def after_iteration(self) -> None:
-        """Looks at the scores when their time has come, and moves an adaptive augmentation."""
+    def look(self) -> bool:
+        """Looks at the scores when their time has come, once in :data:`EVERY` iterations; returns whether it did."""
         if self.trainer.done % EVERY:
-            return
+            return False
         scores = self._scores()
         self.mean = scores if self.mean.isnan().any() else torch.lerp(scores, self.mean, MEMORY)
-        if self.trainer.config.adaptive and self.overfitting is not None:
-            images = EVERY * self.trainer.config.images_per_iteration
-            self.trainer.strength = adapted(self.trainer.strength, self.overfitting, images)
+        return True
 
     @property
     def overfitting(self) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan.augment import augment
+from gan.augment import adapted, augment
 from gan.config import Config
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
@@ -96,6 +96,7 @@ class Trainer:
         share = self.done / self.config.iterations if share is None else share
         self._set_learning_rates(share)
         self._set_label_strength(share)
+        self._keep_to_schedule(share)
         critic_figures = [self._critic_step(step) for step in range(self.config.n_critic)]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step()
@@ -131,11 +132,14 @@ class Trainer:
         rng = stream(self.seed, "train.generator", self.done)
         labels = self._labels(rng).to(self.device)
         self.critic.requires_grad_(False)
+        latents = self.latents(rng)
         with self.objective.autocast(labels):
-            fake = self.generator(self.latents(rng), labels)
-        fake = self.seen(fake, rng)
+            drawn = self.generator(latents, labels)
+        fake = self.seen(drawn, rng)
         real = self.seen(self.source.sample(labels.cpu(), rng), rng) if self.objective.loss.paired else None
         loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
+        for term in self.objective.family.generator_terms:
+            loss = loss + term(self.generator, latents, labels, drawn, self.done)
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
@@ -144,7 +148,10 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """EMA with a half-life in images, shorter at the start to forget the first weights (Karras et al. 2022)."""
+        """EMA with a half-life in images, shorter at the start to forget the first weights (Karras et al. 2022).
+
+        Buffers of floats are averaged as the weights are; others, such as counts, are copied.
+        """
         config = self.config
         if config.ema_kimg == 0:
             decay = 0.0
@@ -153,6 +160,16 @@ class Trainer:
             half_life = min(config.ema_kimg * 1000, 0.1 * seen)
             decay = 0.5 ** (config.images_per_iteration / half_life)
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
+        for average, latest in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(latest, 1 - decay)
+            else:
+                average.copy_(latest)
+
+    def adapt(self, overfitting: float, images: int) -> None:
+        """Moves an adaptive augmentation by how far the critic overfits, ``images`` real ones after the last time."""
+        if self.config.adaptive:
+            self.strength = adapted(self.strength, overfitting, images)
 
     @torch.no_grad()
     def fakes(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -205,6 +222,12 @@ class Trainer:
             self.label_strength = strength
             for network in (self.generator, self.critic, self.ema):
                 set_label_strength(network, strength)
+
+    def _keep_to_schedule(self, share: float) -> None:
+        schedule = self.objective.family.schedule
+        if schedule is not None:
+            for network in (self.generator, self.critic, self.ema):
+                schedule(network, share)
 
     # State ---------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,7 +21,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
+from gan.augment import OPERATIONS
 from gan.config import LABEL_FADE, Config
+from gan.losses import LOSSES
+from gan.networks import FAMILIES
+from gan.penalties import PENALTIES
+from gan.recipes import RECIPES
 from pipeline.errors import UserError
 from pipeline.gates import check_figure, check_gates, parse
 
@@ -29,8 +34,23 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Operation = Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"]
+
+
+def _one_of(known: Collection[str]) -> AfterValidator:
+    """A name out of a registry, which is asked when a file is read: what is registered later counts too."""
+
+    def check(name: str) -> str:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+            raise ValueError(f"unknown name {name!r}; did you mean `{near[0]}`? (known here: {', '.join(known)})")
+        return name
+
+    return AfterValidator(check)
+
+
+Operation = Annotated[str, _one_of(OPERATIONS)]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
+_GAN = Config(kimg=100.0)  # whose defaults are those of the keys that it has too
 # choices of the train stage, not of the GAN
 LOOP = {"minutes", "seeds", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
 
@@ -103,34 +123,34 @@ class TrainParams(Section):
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
-    recipe: Literal["wgan-gp", "wgan-lp", "wgan", "gan", "dcgan", "r3"] = "wgan-gp"
-    kimg: Positive | None = 100.0
+    recipe: Annotated[str, _one_of(RECIPES)] = "wgan-gp"
+    kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    loss: Literal["wasserstein", "logistic", "hinge", "least_squares", "relativistic"] | None = None
+    batch_size: Annotated[int, Field(ge=2)] = _GAN.batch_size
+    loss: Annotated[str, _one_of(LOSSES)] | None = None
     n_critic: Count | None = None
     critic_lr: Positive | None = None
     generator_lr: Positive | None = None
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
-    lr_warmup: NotNegative = 0.0
-    label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = 0.0
-    lr_decay: Fraction = 0.3
-    penalty: Literal["two_sided", "one_sided", "r1", "r2", "r1_r2", "none"] | None = None
+    lr_warmup: NotNegative = _GAN.lr_warmup
+    label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = _GAN.label_delay
+    lr_decay: Fraction = _GAN.lr_decay
+    penalty: Annotated[str, _one_of(PENALTIES)] | None = None
     penalty_weight: NotNegative | None = None
-    penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    penalty_fraction: Annotated[float, Field(gt=0, le=1)] = _GAN.penalty_fraction
     penalty_every: Count | None = None
     drift_weight: NotNegative | None = None
     weight_clip: NotNegative | None = None
-    packing: Annotated[int, Field(ge=1, le=8)] = 1
-    minibatch_std: Annotated[int, Field(ge=0, le=64)] = 0
-    family: Literal["resnet", "dcgan"] | None = None
-    width: Annotated[int, Field(ge=4, le=512)] = 32
-    latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
-    ema_kimg: NotNegative = 5.0
-    augment: tuple[Operation, ...] | Literal["auto"] = ("translate", "scale", "rotate", "shear")
-    balance: Fraction = 0.5
+    packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
+    minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
+    family: Annotated[str, _one_of(FAMILIES)] | None = None
+    width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
+    ema_kimg: NotNegative = _GAN.ema_kimg
+    augment: tuple[Operation, ...] | Literal["auto"] = _GAN.augment
+    balance: Fraction = _GAN.balance
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compiled: Literal["auto"] | bool = "auto"

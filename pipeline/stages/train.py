@@ -11,7 +11,7 @@ import torch
 
 from gan.checkpoint import member_folder
 from gan.seeds import derive
-from gan.trainer import Labelled, Trainer
+from gan.trainer import Trainer
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import BusyError, UserError
 from pipeline.identity import digests
@@ -23,8 +23,9 @@ from pipeline.store import Store
 from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
 from pipeline.training.output import plot, ship
-from pipeline.training.run import Run, TrainingSetup
+from pipeline.training.run import Run
 from pipeline.training.settings import choose_device, gan_config
+from pipeline.training.setup import TrainingSetup
 from pipeline.training.snapshots import Judge
 from pipeline.workspace import Workspace
 
@@ -95,14 +96,12 @@ def _setup(params: Params, workspace: Workspace) -> TrainingSetup:
 
 
 def _trainer(setup: TrainingSetup, seed: int) -> Trainer:
-    split = setup.store.split("train")
-    data = Labelled(split.images, split.labels, len(setup.store.classes))
-    return Trainer.on_images(setup.config, data, seed, setup.device)
+    return Trainer.on_images(setup.config, setup.labelled("train"), seed, setup.device)
 
 
 def _member(setup: TrainingSetup, seed: int, index: int, workspace: Workspace) -> Run:
     own = derive(seed, "train.member", index) if index else seed
-    return Run(setup, own, _scratch(workspace, index), print)
+    return Run(setup, own, _scratch(workspace, index))
 
 
 def _train(work: Run, name: str) -> None:
@@ -110,7 +109,6 @@ def _train(work: Run, name: str) -> None:
     setup, budget = work.setup, work.budget
     print(estimate.describe(work.trainer, setup.store, setup.params.minutes))
     with deferred() as stop, track(budget.total, name, budget.unit, budget.units(work.share)) as progress:
-        work.say = progress.say
         try:
             work.train(progress, stop)
         except KeyboardInterrupt:

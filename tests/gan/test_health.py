@@ -9,7 +9,7 @@ import torch
 
 from gan.config import Config
 from gan.health import PATIENCE, SIGNS, Classes, Monitor, explosion, overfitting, separation
-from gan.probe import Probe
+from gan.probe import EVERY, Probe
 from gan.trainer import Labelled, Trainer
 
 CPU = torch.device("cpu")
@@ -34,7 +34,8 @@ def ailments(config: Config, train: Labelled, sicken: Callable[[Trainer], None] 
     probe, monitor = Probe(trainer, train, bars(64, seed=1)), Monitor()
     for done in range(1, config.iterations + 1):
         trainer.iteration()
-        probe.after_iteration()
+        if probe.look() and probe.overfitting is not None:
+            trainer.adapt(probe.overfitting, EVERY * config.images_per_iteration)
         if done % (config.iterations // 10) == 0:
             monitor.read(done, done / config.iterations, probe.signals())
     return {alarm.sign.name for alarm in monitor.alarms}

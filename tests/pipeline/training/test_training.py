@@ -71,10 +71,10 @@ def diverge_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, float], None]:
     def at(iteration: int, bound: float) -> None:
         step = Run._step
 
-        def ruin(self: Run) -> None:
+        def ruin(self: Run) -> torch.Tensor | None:
             if self.trainer.done == iteration and self.trainer.lr_scale > bound:
                 next(self.trainer.critic.parameters()).data.fill_(torch.inf)
-            step(self)
+            return step(self)
 
         monkeypatch.setattr(Run, "_step", ruin)
 
