@@ -50,7 +50,10 @@ def test_every_example_is_valid(file: Path) -> None:
         ("train:\n  n_critic: many\n", "params.yaml:2: train.n_critic: input should be a valid integer (got 'many')"),
         ("train:\n  critic_lr: .inf\n", "params.yaml:2: train.critic_lr: input should be a finite number"),
         ("seed: true\n", "params.yaml:1: seed: input should be a valid integer"),
-        ("train:\n  augment: [flip]\n", "params.yaml:2: train.augment: unknown name 'flip'; did you mean `scale`? (known here: translate,"),
+        (
+            "train:\n  augment: [flip]\n",
+            "params.yaml:2: train.augment: unknown name 'flip'; did you mean `scale`? (known here: translate,",
+        ),
         ("data:\n  long_tail: {head: 3, tail: 4}\n", "tail (4) must not be above head (3)"),
         ("data:\n  val_fraction: 0.5\n  test_fraction: 0.5\n", "leave nothing to train on"),
         ("data:\n  source: torchvision\n", "dataset names a torchvision class"),
