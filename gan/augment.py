@@ -49,6 +49,10 @@ def adapted(strength: float, overfitting: float, images: int) -> float:
 def augment(images: Tensor, operations: Sequence[str], rng: torch.Generator, strength: float = 1.0) -> Tensor:
     """Applies each of ``operations`` to an image with the chance ``strength``, with amounts of its own.
 
+    >>> images, rng = torch.zeros(2, 1, 8, 8), torch.Generator().manual_seed(0)
+    >>> augment(images, ["translate", "brightness"], rng).shape
+    torch.Size([2, 1, 8, 8])
+
     Args:
         images: float (N, C, H, W) in [-1, 1]; gradients flow through.
         operations: names out of :data:`OPERATIONS`; none returns ``images`` as they are.

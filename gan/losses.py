@@ -14,6 +14,10 @@ from torch import Tensor
 class Loss(NamedTuple):
     """What critic and generator minimise.
 
+    >>> import torch
+    >>> LOSSES["wasserstein"].critic(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 1.0])).item()
+    -2.0
+
     Attributes:
         critic: real and fake scores (N,), (N,) to a scalar.
         generator: fake and real scores to a scalar.

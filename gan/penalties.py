@@ -17,6 +17,11 @@ ROOT_EPSILON = 1e-12
 def two_sided(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
     """WGAN-GP's E[(||grad D(x, y)||_2 - 1)^2] between real and fake (Gulrajani et al. 2017, eq. 3).
 
+    >>> images, labels = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
+    >>> steep = lambda x, y: 3 * x.sum(dim=(1, 2, 3))  # the gradient's length is 3 * 4^½ = 6
+    >>> round(two_sided(steep, images, images + 1, labels, torch.rand(4)).item(), 3)
+    25.0
+
     Args:
         critic: (N, C, H, W), (N,) to scores (N,).
         real, fake: images (N, C, H, W); neither receives a gradient.

@@ -14,6 +14,11 @@ class RealImages:
 
     Sets up to :data:`RESIDENT_BYTES` live on the device as uint8; larger ones are read row by row.
 
+    >>> pixels, labels = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 0, 1])
+    >>> real, rng = RealImages(pixels, labels, 2, 1.0, torch.device("cpu")), torch.Generator().manual_seed(0)
+    >>> real.sample(real.sample_labels(16, rng), rng).shape
+    torch.Size([16, 1, 8, 8])
+
     Args:
         images: uint8 (N, C, H, W), an array or a memory map.
         labels: int64 (N,).

@@ -19,6 +19,13 @@ BLOCK = 32
 class Sampler:
     """Draws labelled images.
 
+    >>> from gan.networks import Shape, build
+    >>> shape = Shape(image_size=8, channels=1, classes=2, latent_dim=4, width=8)
+    >>> sampler = Sampler(build("resnet", "generator", shape), seed=0)
+    >>> images = sampler.draw(label=1, start=0, count=5)
+    >>> images.shape, bool((images[3:] == sampler.draw(label=1, start=3, count=2)).all())
+    (torch.Size([5, 1, 8, 8]), True)
+
     Args:
         generator: (z, labels) to images in [-1, 1]; put into eval mode and channels-last layout. Of an ensemble of M,
             image i comes from member i mod M.

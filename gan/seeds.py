@@ -8,6 +8,9 @@ import torch
 def derive(seed: int, *names: str | int) -> int:
     """The seed of one named stream: ``derive(0, "train.batch", 17)``.
 
+    >>> derive(0, "train.batch", 17) == derive(0, "train.batch", 17) != derive(0, "train.batch", 18)
+    True
+
     Args:
         seed: the project's seed, any integer.
         names: the stream's name, then whatever tells its members apart (a step, a class, a block).

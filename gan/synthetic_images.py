@@ -96,6 +96,16 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
     generator's first class. Drawing goes by the sampler's blocks; what the cache does not hold is drawn again, so let
     it hold the set, or use :class:`SyntheticStream` for a set that is too large for that.
 
+    >>> import tempfile
+    >>> from gan.checkpoint import save_network
+    >>> from gan.networks import Shape, build
+    >>> network = build("resnet", "generator", Shape(8, 1, classes=2, latent_dim=4, width=4))
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = save_network(Path(folder.name), "generator", network, {"family": "resnet", "classes": ["cat", "dog"]})
+    >>> images = SyntheticImages(folder.name, counts={"dog": 3}, seed=0)
+    >>> len(images), images[2][0].size, images.classes[images[2][1]]
+    (3, (8, 8), 'dog')
+
     Args:
         model_dir: holds ``generator.safetensors`` and its card.
         per_class: images of every class; or

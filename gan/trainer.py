@@ -74,7 +74,13 @@ class Trainer:
 
     @classmethod
     def on_images(cls, config: Config, data: Labelled, seed: int, device: torch.device) -> "Trainer":
-        """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur."""
+        """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur.
+
+        >>> data = Labelled(np.zeros((8, 1, 8, 8), np.uint8), np.arange(8) % 2, classes=2)
+        >>> trainer = Trainer.on_images(Config(kimg=1, batch_size=4, width=4), data, 0, torch.device("cpu"))
+        >>> dict(zip(FIGURES, trainer.iteration().tolist())).keys() == set(FIGURES)
+        True
+        """
         _, channels, size, _ = data.images.shape
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
         batches = RealImages(data.images, data.labels, data.classes, config.balance, device)

@@ -54,6 +54,9 @@ class Gate:
 def parse(text: str) -> Gate:
     """Reads one gate.
 
+    >>> parse("<= 3 floor").limit((0.1, 0.2))  # three times the upper end, the bad one
+    0.6000000000000001
+
     Raises:
         ValueError: it does not keep to the grammar.
     """

@@ -352,6 +352,12 @@ class Params(Section):
 def load_params(path: Path) -> Params:
     """Reads and checks ``params.yaml``.
 
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "params.yaml"
+    >>> _ = file.write_text("train: {kimg: 20}")
+    >>> load_params(file).train.kimg
+    20.0
+
     Raises:
         UserError: no such file, not YAML, an unknown key (the nearest known one is named), a value out of bounds or
             an impossible combination; each with its line.

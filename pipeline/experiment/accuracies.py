@@ -33,7 +33,11 @@ def recalls(correct: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray
 
 
 def balanced_accuracy(correct: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The mean recall over the classes that ``labels`` has; ``correct`` (..., N) -> float64 (...)."""
+    """The mean recall over the classes that ``labels`` has; ``correct`` (..., N) -> float64 (...).
+
+    >>> float(balanced_accuracy(np.array([True, True, False]), np.array([0, 0, 1])))
+    0.5
+    """
     present, inverse = np.unique(labels, return_inverse=True)
     return recalls(correct, inverse, len(present)).mean(axis=-1)
 
