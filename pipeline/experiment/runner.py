@@ -17,9 +17,9 @@ import torch
 from gan.seeds import derive
 from pipeline.errors import UserError
 from pipeline.experiment.arms import Arm
-from pipeline.experiment.trial import Predictions, TrialSetup, compute_device, train_arm
+from pipeline.experiment.trial import Predictions, TrialSetup, train_arm
 from pipeline.progress import Progress
-from pipeline.runtime import usable_cores
+from pipeline.runtime import choose_device, usable_cores
 
 
 class Trial(NamedTuple):
@@ -45,7 +45,7 @@ class Runner:
         self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: int | None = None
     ) -> None:
         self._seed, self._setup, self._cache, self._progress = seed, setup, cache, progress
-        cuda = compute_device(setup.params.device) == "cuda"
+        cuda = choose_device(setup.params.device, "classify.device").type == "cuda"
         self._workers = 1 if cuda else workers or usable_cores()
         self._exits = ExitStack()
         self._pool: ProcessPoolExecutor | None = None

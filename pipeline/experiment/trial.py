@@ -15,6 +15,7 @@ from pipeline.classifier.training import ExtraPass, fit, logits
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
 from pipeline.params import ClassifyParams
+from pipeline.runtime import choose_device
 from pipeline.store import Split, Store
 
 MOST_SYNTHETIC = 1000  # images of the pool on which classifiers of real ones are tested
@@ -86,7 +87,7 @@ def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
     """
     store, pool, params = Store.open(setup.store), Pool.open(setup.pool), setup.params
     train = store.split("train")
-    device = torch.device(compute_device(params.device))
+    device = choose_device(params.device, "classify.device")
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "classify.dropout"))  # what a network draws by itself
         network = build(params, setup.root, len(store.classes), store.channels, store.image_size, seed).to(device)
@@ -104,11 +105,6 @@ def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
             extra=_extra(arm, pool, train, seed, draw, params),
         )
     return _ask(network, store, None if arm.draws_matter else pool.images[tested_rows(pool)])
-
-
-def compute_device(device: str) -> str:
-    """``auto`` settled: a GPU where there is one."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def tested_rows(pool: Pool) -> np.ndarray:

@@ -51,7 +51,7 @@ def assign_splits(
     drawn = {split: f for split, f in zip((VAL, TEST), fractions, strict=True) if not (given == split).any()}
     pool = np.flatnonzero((splits == TRAIN) & (held[groups] < 0))
     if drawn and len(pool):
-        splits[pool] = _Draw(labels[pool], groups[pool], classes, drawn, seed).run()
+        splits[pool] = _Assignment(labels[pool], groups[pool], classes, drawn, seed).run()
     _check(splits, labels, groups, classes)
     return splits
 
@@ -78,8 +78,8 @@ def thin(labels: np.ndarray, train: np.ndarray, classes: Sequence[str], tail: Lo
     return np.sort(np.concatenate(left_out))
 
 
-class _Draw:
-    """Draws splits class by class, the rarest first; a group goes with the rarest of its classes."""
+class _Assignment:
+    """Assigns splits class by class, the rarest first; a group goes with the rarest of its classes."""
 
     def __init__(
         self, labels: np.ndarray, groups: np.ndarray, classes: Sequence[str], drawn: dict[int, float], seed: int

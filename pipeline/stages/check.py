@@ -17,6 +17,7 @@ from pipeline.formats.encoding import Encoding
 from pipeline.formats.names import folder_names
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import Params, locate
+from pipeline.runtime import choose_device
 from pipeline.store import SPLITS, Store
 from pipeline.workspace import Workspace
 
@@ -123,11 +124,9 @@ def overlaps(params: Params, workspace: Workspace) -> Iterator[Finding]:
 
 def devices(params: Params, workspace: Workspace) -> Iterator[Finding]:
     """A device that is asked for must be there."""
-    from pipeline.training.settings import choose_device  # imports torch
-
     for stage, name in (("train", params.train.device), ("classify", params.classify.device)):
         try:
-            choose_device(name)
+            choose_device(name, f"{stage}.device")
         except UserError as error:
             yield Finding(stage, f"{_at(workspace, stage, 'device')}: {error}")
 

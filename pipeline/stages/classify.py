@@ -22,6 +22,7 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.report import page
 from pipeline.report.terminal.results import print_utility
+from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
 from pipeline.workspace import Workspace
 
@@ -41,6 +42,7 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     store = Store.open(workspace.store)
     _check(store)
+    choose_device(params.classify.device, "classify.device")  # fails early
     inputs = digest(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)

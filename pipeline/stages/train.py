@@ -18,13 +18,14 @@ from pipeline.identity import digests
 from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.progress import Progress, track
+from pipeline.runtime import choose_device
 from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
 from pipeline.training.output import plot, ship
 from pipeline.training.run import Run
-from pipeline.training.settings import choose_device, gan_config
+from pipeline.training.settings import gan_config
 from pipeline.training.setup import TrainingSetup
 from pipeline.training.snapshots import Judge
 from pipeline.workspace import Workspace
@@ -86,7 +87,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
 
 def _setup(params: Params, workspace: Workspace) -> TrainingSetup:
     store = Store.open(workspace.store)
-    device = choose_device(params.train.device)
+    device = choose_device(params.train.device, "train.device")
     counts = store.split("train").counts(len(store.classes)).tolist()
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")

@@ -365,6 +365,15 @@ def test_what_is_required_is_an_exit_code_without_another_training(
     assert f"{verdict}: So." in result.output
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_device_is_said(tail: tuple[Workspace, Digits, Digits]) -> None:
+    workspace, _, spare = tail
+    _export(workspace.synthetic, *spare)
+    params = TINY.model_copy(update={"classify": TINY.classify.model_copy(update={"device": "cuda"})})
+    with pytest.raises(UserError, match=r"classify\.device: cuda is asked for"):
+        classify.run(params, workspace)
+
+
 def test_what_cannot_be_judged_is_said(tail: tuple[Workspace, Digits, Digits]) -> None:
     workspace, _, (images, labels) = tail
     with pytest.raises(UserError, match=r"manifest\.parquet"):
