@@ -1,6 +1,5 @@
 """Images that are files: in a folder, in a zip, or in a tar."""
 
-import os
 import tarfile
 import zipfile
 import zlib
@@ -10,8 +9,9 @@ from lzma import LZMAError
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.sources.base import MAX_FILE_BYTES, BadImageError, Payload, Source, read_file
+from pipeline.sources.base import HEAD_BYTES, MAX_FILE_BYTES, BadImageError, Payload, Source, read_file
 from pipeline.sources.layout import arrange
+from pipeline.sources.walk import walk
 
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError)
 
@@ -22,14 +22,21 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise UserError(f"data.path: {folder}: {_what(folder)}; source: folder needs a folder of class folders")
-        files = list(_walk(folder))
-        self.listing, order = arrange([path.relative_to(folder).as_posix() for path in files], str(folder))
-        self._files = [files[index] for index in order]
+        found = walk(folder)
+        self.listing, order = arrange(
+            found.files,
+            str(folder),
+            lambda index: read_file(folder / found.files[index], HEAD_BYTES),
+            found.passed,
+            found.lost,
+            found.empty,
+        )
+        self._folder, self._files = folder, [found.files[index] for index in order]
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:
         """See :class:`pipeline.sources.base.Source`."""
         for index, path in enumerate(self._files):
-            yield index, partial(read_file, path)
+            yield index, partial(read_file, self._folder / path)
 
 
 class ZipSource:
@@ -133,18 +140,6 @@ def _is_tar(path: Path) -> bool:
 
 def _given(data: bytes) -> bytes:
     return data
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:  # a link to a folder above it
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield from (Path(root, name) for name in sorted(files))
 
 
 def _what(path: Path) -> str:

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import UserError
 from pipeline.ingest.splitting import TEST, TRAIN, VAL, assign_splits, thin
 from pipeline.params import LongTail
 
@@ -110,26 +108,6 @@ def test_a_group_that_reaches_into_a_given_test() -> None:
         splits = split(labels, given, groups, seed=seed)
         assert splits[4] == TEST
         assert splits[5] == TRAIN
-
-
-@pytest.mark.parametrize(
-    ("labels", "given", "groups", "message"),
-    [
-        ([0, 0, 0, 1], None, None, "class 'class 1' has no image in test: 1 usable images in 1 groups"),
-        (
-            [0, 0, 0, 1, 1, 1],
-            None,
-            [0, 1, 2, 3, 3, 3],
-            "class 'class 1' has no image in test: 3 usable images in 1 groups",
-        ),
-        ([0, 1, 0, 1], [TRAIN, TRAIN, TEST, TRAIN], None, "class 'class 1' has no image in test"),
-        ([0, 1, 0, 1], [TEST] * 4, None, "no image in train"),
-        ([0, 0, 1, 1], None, None, "no image in val"),
-    ],
-)
-def test_a_class_that_misses_a_split(labels: list[int], given: list[int], groups: list[int], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        split(labels, given, groups)
 
 
 def test_the_long_tail_is_geometric() -> None:
