@@ -1,7 +1,8 @@
 """Labels and splits out of file paths: ``<class>/…`` or ``train|val|test/<class>/…``, at any depth below the class."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,7 +13,12 @@ from pipeline.store import SPLITS
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
-def arrange(paths: Sequence[str], where: str) -> tuple[Listing, list[int]]:
+def arrange(
+    paths: Sequence[str],
+    where: str,
+    head: Callable[[int], bytes] | None = None,  # noqa: ARG001
+    passed: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[Listing, list[int]]:
     """Reads labels and splits off the paths of files.
 
     Hidden files, macOS resource forks, files that are no images by their suffix, and images outside a class folder
@@ -21,6 +27,8 @@ def arrange(paths: Sequence[str], where: str) -> tuple[Listing, list[int]]:
     Args:
         paths: every file, relative to the source and with ``/``, in any order.
         where: the source, for messages.
+        head: gives up to the first 64 bytes of a file.
+        passed: what the source itself passed over, counted by reason.
 
     Returns:
         The listing, sorted by path, and for each of its images the index into ``paths``.
@@ -28,7 +36,7 @@ def arrange(paths: Sequence[str], where: str) -> tuple[Listing, list[int]]:
     Raises:
         UserError: no image is left, or all are in one class.
     """
-    ignored: Counter[str] = Counter()
+    ignored: Counter[str] = Counter(passed)
     names = ["/".join(part for part in path.split("/") if part not in ("", ".")) for path in paths]  # tar's ./a/b
     files = [(index, name.split("/")) for index, name in enumerate(names) if _is_image(name, ignored)]
     files = _unwrapped(files)
