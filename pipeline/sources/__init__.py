@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.params import DataParams
+from pipeline.sources.archives import open_archive
 from pipeline.sources.base import BadImageError, Listing, Payload, Source
-from pipeline.sources.files import FolderSource, open_archive
+from pipeline.sources.files import FolderSource
 
 __all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "open_source"]
 

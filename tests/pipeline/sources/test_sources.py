@@ -138,7 +138,7 @@ def test_an_archive_cut_short(packing: str, tmp_path: Path) -> None:
         opened("archive", path)
 
 
-def test_one_damaged_member_of_a_zip_is_one_bad_image(tmp_path: Path) -> None:
+def test_one_damaged_member_of_a_zip_is_damage_of_the_archive(tmp_path: Path) -> None:
     path = tmp_path / "set.zip"
     content = files("a/1.png", "a/2.png", "b/3.png")
     with zipfile.ZipFile(path, "w") as archive:
@@ -148,7 +148,7 @@ def test_one_damaged_member_of_a_zip_is_one_bad_image(tmp_path: Path) -> None:
     path.write_bytes(data.replace(content["a/2.png"], content["a/2.png"][:-1] + b"!"))
     read = dict(opened("archive", path).images())
     assert read[0]() == content["a/1.png"]
-    with pytest.raises(BadImageError, match="damaged in the archive"):
+    with pytest.raises(UserError, match=r"the archive is damaged: the member 'a/2\.png'"):
         read[1]()
 
 
