@@ -12,6 +12,7 @@ from pipeline.export.plan import Plan, balanced_counts, make_plan
 from pipeline.formats.encoding import Encoding
 from pipeline.gates import read_quality, require
 from pipeline.params import Params
+from pipeline.provenance import revision
 from pipeline.report.terminal.acceptance import print_made
 from pipeline.store import Store
 from pipeline.workspace import Workspace
@@ -28,7 +29,7 @@ def run(params: Params, workspace: Workspace) -> None:
     scratch = workspace.scratch / "export"
     place = Place(workspace.synthetic, workspace.metrics("export"), scratch, "dvc repro export")
     made = make_set(params, workspace, store, plan, place)
-    print_made(made.figures, made.seconds)
+    print_made(made.figures, made.seconds, revision(workspace.root))
 
 
 def dry_run(params: Params, workspace: Workspace) -> None:

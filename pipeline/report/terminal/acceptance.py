@@ -8,17 +8,19 @@ from rich.table import Table
 from pipeline.report.acceptance import Tree, by_class, filters
 
 
-def print_made(figures: Tree, seconds: object) -> None:
-    """Prints what the filters made of the candidates, if any was on, how many images there are, and the time.
+def print_made(figures: Tree, seconds: object, revision: str | None) -> None:
+    """Prints what the filters made of the candidates, if any was on, how many images there are, time and revision.
 
     Args:
         figures: the content of ``metrics/export.json``.
         seconds: where the time went, in words.
+        revision: see :func:`pipeline.provenance.revision`.
     """
     if filters(figures):
         Console(stderr=True).print(acceptance_table(figures))
     if figures["images"]:
-        print(f"export: {figures['images']:,} images; {seconds}", file=sys.stderr)
+        source = f"; Git revision {revision}" if revision else ""
+        print(f"export: {figures['images']:,} images; {seconds}{source}", file=sys.stderr)
 
 
 def acceptance_table(export: Tree) -> Table:
