@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.sources.base import SPLIT_NAMES, Listing, class_names, printable
+from pipeline.sources.exported import real_names
 from pipeline.store import SPLITS
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -46,7 +47,7 @@ def arrange(paths: Sequence[str], where: str) -> tuple[Listing, list[int]]:
     listing = Listing(
         paths=[printable(path) for path, _, _ in kept],
         labels=np.array([number[parts[depth]] for _, _, parts in kept], np.int64),
-        classes=class_names(folders, where),
+        classes=class_names(real_names(folders, [path for path, _, _ in kept], names), where),
         splits=np.array(splits, np.int8),
         ignored=ignored,
     )
