@@ -39,7 +39,8 @@ def markdown(text: str) -> str:
     plain = "".join(_ENTITIES.get(character, character) for character in _BLOCK.sub(_blocked, _marked(terminal(text))))
     for active, entity in _LINKED.items():
         plain = plain.replace(active, entity)
-    return _WWW.sub(lambda found: f"{found[0][:-1]}&#46;", plain)
+    plain = _WWW.sub(lambda found: f"{found[0][:-1]}&#46;", plain)
+    return f"&#32;{plain[1:]}" if plain.startswith(" ") else plain  # four would begin a block of code
 
 
 def code(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from pipeline.escaping import terminal
 from pipeline.export.estimate import estimate
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.making import Place, make_set
@@ -49,7 +50,7 @@ def _planned(params: Params, workspace: Workspace) -> tuple[Store, Plan]:
     plan = make_plan(store, balanced_counts(export, store, workspace.params), export.include_real)
     Console(stderr=True).print(plan.table(f"export.balance: {export.balance}"))
     for line in _warnings(plan, params):
-        print(f"export: {line}", file=sys.stderr)
+        print(f"export: {terminal(line)}", file=sys.stderr)
     return store, plan
 
 

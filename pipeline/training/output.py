@@ -1,6 +1,5 @@
 """What a finished run leaves: networks with their cards, curves, pictures and figures."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from gan.checkpoint import save_network
 from gan.networks import Network
 from gan.trainer import FIGURES
+from pipeline.tables import write_csv
 from pipeline.training.run import COLUMNS, Run
 from pipeline.training.snapshots import LEAST, Snapshot
 
@@ -48,11 +48,8 @@ def plot(run: Run, folder: Path) -> None:
     """Writes the curves and the sample grids, that of what ships as ``samples.png``."""
     grids = folder / "grids"
     grids.mkdir(parents=True)
-    with (folder / "curves.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in run.curve:
-            writer.writerow("" if math.isnan(value) else f"{value:.{DIGITS}g}" for value in row.tolist())
+    rows = (["" if math.isnan(value) else f"{value:.{DIGITS}g}" for value in row.tolist()] for row in run.curve)
+    write_csv(folder / "curves.csv", COLUMNS, rows)
     for picture in run.grids():
         (grids / picture.name).write_bytes(picture.read_bytes())
     run.samples().save(folder / "samples.png")

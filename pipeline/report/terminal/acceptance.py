@@ -4,7 +4,9 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pipeline.escaping import terminal
 from pipeline.report.acceptance import Tree, by_class, filters
 
 
@@ -30,7 +32,7 @@ def acceptance_table(export: Tree) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in by_class(export):
         counts = (row["drawn"], *row["rejected"], row["accepted"])
-        table.add_row(row["class"], *(f"{count:,}" for count in counts), f"{row['share'] * 100:.1f}")
+        table.add_row(Text(terminal(row["class"])), *(f"{count:,}" for count in counts), f"{row['share'] * 100:.1f}")
     return table
 
 
