@@ -69,7 +69,6 @@ def write(images: np.ndarray, folder: Path) -> None:
         seed=0,
         generator=GENERATOR,
         params=set_params(params),
-        revision=None,
         overridden=(),
         augmint="1",
     )
@@ -102,7 +101,6 @@ def row(item: Item, index: int, file: str, sha256: str, params: str) -> Row:
         seed=0,
         generator=GENERATOR,
         params=params,
-        revision=None,
         augmint="1",
     )
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from pipeline.errors import UserError
+from pipeline.escaping import terminal
 from pipeline.runtime import prepare
 from pipeline.workspace import Workspace
 
@@ -28,7 +29,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"augmint: {error}", err=True)
+            click.echo(terminal(f"augmint: {error}", keep="\n"), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
@@ -142,8 +143,8 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
 
     found = check(folder, None if everything else sample, model)
     for problem in found.problems:
-        click.echo(problem)
-    click.echo(f"{folder}: {found}")
+        click.echo(terminal(problem))
+    click.echo(f"{terminal(str(folder))}: {found}")
     sys.exit(1 if found.problems else 0)
 
 
@@ -193,7 +194,7 @@ def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> No
     from pipeline.sampling import write_grid
 
     write_grid(model, class_name, count, seed, out)
-    click.echo(f"{count} images of class {class_name} in {out}")
+    click.echo(terminal(f"{count} images of class {class_name} in {out}"))
 
 
 @main.command()

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.escaping import terminal
+
 TILE_LEAST, TILE_MOST = 48, 128  # pixels on the sheet
 GAP = 4
 FONT = ImageFont.load_default(13)
@@ -105,5 +107,6 @@ def _tile(image: np.ndarray, side: int) -> Image.Image:
 
 
 def shortened(text: str, longest: int) -> str:
-    """``text`` in at most ``longest`` characters."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    """``text`` in one line of at most ``longest`` characters."""
+    line = terminal(text)
+    return line if len(line) <= longest else line[: longest - 1] + "…"

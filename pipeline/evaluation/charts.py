@@ -61,8 +61,9 @@ def plot_confusion(path: Path, confusion: dict[str, Any], classes: Sequence[str]
 def _name_ticks(axes: Axes, classes: Sequence[str]) -> None:
     step = -(-len(classes) // TICKS)
     places, names = range(0, len(classes), step), [shortened(name, 14) for name in classes[::step]]
-    axes.set_xticks(places, names, fontsize=8, rotation=0 if max(map(len, names)) < 3 else 90)
-    axes.set_yticks(places, names, fontsize=8)
+    rotation = 0 if max(map(len, names)) < 3 else 90
+    axes.set_xticks(places, names, fontsize=8, rotation=rotation, parse_math=False)  # $ is a dollar
+    axes.set_yticks(places, names, fontsize=8, parse_math=False)
 
 
 def _write_shares(axes: Axes, shares: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """What the pictures of ``plots/evaluate/`` show, and the CSV files beside them."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pipeline.metrics.distances import kth_nearest, nearest
 from pipeline.metrics.embedded import Images
 from pipeline.metrics.quality import Measured
 from pipeline.sheets import Pair, grid, pairs, shortened, stacked
+from pipeline.tables import write_csv
 
 GRID_ROWS, GRID_COLUMNS = 32, 8
 NEAREST_PAIRS, EXTREME_PAIRS = 25, 15
@@ -110,22 +110,15 @@ def _pair(sets: Sets, row: int, other: np.ndarray, figure: str, alarm: bool = Fa
 
 
 def _write_per_class(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    _write_csv(path, list(rows[0]), (row.values() for row in rows))
+    write_csv(path, list(rows[0]), (row.values() for row in rows))
 
 
 def _write_spectrum(path: Path, spectrum: dict[str, Any]) -> None:
     columns = ("frequencies", "real", "synthetic")
-    _write_csv(path, ["frequency", "real", "synthetic"], zip(*(spectrum[name] for name in columns), strict=True))
+    write_csv(path, ["frequency", "real", "synthetic"], zip(*(spectrum[name] for name in columns), strict=True))
 
 
 def _write_confusion(path: Path, sets: Sets, scored: Measured) -> None:
     """One row a synthetic image, as DVC's own template counts them."""
     asked, seen = scored.synthetic.labels.tolist(), scored.synthetic.predicted.tolist()
-    _write_csv(path, ["asked", "seen"], ((sets.classes[i], sets.classes[j]) for i, j in zip(asked, seen, strict=True)))
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_csv(path, ["asked", "seen"], ((sets.classes[i], sets.classes[j]) for i, j in zip(asked, seen, strict=True)))

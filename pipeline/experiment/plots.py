@@ -1,6 +1,5 @@
 """The classifiers of all arms as CSV files and as a picture."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +8,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.experiment.names import in_order
+from pipeline.tables import write_csv
 
 REAL, SYNTHETIC, BASELINE = "#4c72b0", "#c44e52", "#1f3b66"
 
 
 def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
     """One row an arm, seed and draw; ``arms`` as in ``metrics/utility.json``."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", "draw", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"])
-        for name, arm in in_order(arms):
-            for row in arm["seeds"]:
-                figures = [row["balanced_accuracy"], row["macro_f1"], row["validation"]]
-                writer.writerow([name, row["seed"], row["draw"], *figures])
+    header = ["arm", "seed", "draw", "balanced_accuracy", "macro_f1", "validation_balanced_accuracy"]
+    keys = ("seed", "draw", "balanced_accuracy", "macro_f1", "validation")
+    rows = ([name, *(row[key] for key in keys)] for name, arm in in_order(arms) for row in arm["seeds"])
+    write_csv(path, header, rows)
 
 
 def write_classes(path: Path, per_class: list[dict[str, Any]]) -> None:
     """One row a class; ``per_class`` as in ``metrics/utility.json``, with one column of recalls an arm."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        arms = list(per_class[0]["recall"])
-        writer.writerow(
-            ["class", "train", "synthetic", "test", "recall_difference", *(f"recall_{name}" for name in arms)]
-        )
-        for row in per_class:
-            recalls = [row["recall"][name] for name in arms]
-            writer.writerow(
-                [row["class"], row["train"], row["synthetic"], row["test"], row["recall_difference"], *recalls]
-            )
+    arms, keys = list(per_class[0]["recall"]), ["class", "train", "synthetic", "test", "recall_difference"]
+    rows = ([*(row[key] for key in keys), *(row["recall"][name] for name in arms)] for row in per_class)
+    write_csv(path, [*keys, *(f"recall_{name}" for name in arms)], rows)
 
 
 def write_doses(path: Path, doses: list[dict[str, Any]]) -> None:
     """One row a dose; ``doses`` as in ``metrics/utility.json``."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["dose", "images", "validation_balanced_accuracy", "picked"])
-        for row in doses:
-            writer.writerow([row["dose"], row["images"], row["validation"], row["picked"]])
+    header = ["dose", "images", "validation_balanced_accuracy", "picked"]
+    write_csv(path, header, ([row["dose"], row["images"], row["validation"], row["picked"]] for row in doses))
 
 
 def plot_arms(path: Path, metrics: dict[str, Any]) -> None:

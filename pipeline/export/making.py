@@ -28,7 +28,7 @@ from pipeline.gates import read_quality, require
 from pipeline.identity import digests, key
 from pipeline.params import Params
 from pipeline.progress import track
-from pipeline.provenance import revision, set_params
+from pipeline.provenance import set_params
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -80,7 +80,7 @@ def make_set(
     quality = read_quality(workspace.metrics("quality"))
     overridden = require(quality, params.export.force)
     ingredients = open_ingredients(params, workspace, store, plan)
-    about = describe(set_params(params, counts), ingredients, store, revision(workspace.root), overridden)
+    about = describe(set_params(params, counts), ingredients, store, overridden)
     try:
         work = Work(place.scratch, _identity(params, workspace, plan))
         layout = open_writer(work.set, about)

@@ -7,8 +7,10 @@ from math import floor
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.errors import UserError
+from pipeline.escaping import terminal
 from pipeline.params import Balance, ExportParams, locate
 from pipeline.store import SPLITS, SplitName, Store
 
@@ -45,7 +47,7 @@ class Plan:
 
     def table(self, title: str) -> Table:
         """The plan for a person to read: a row a class, and the sums."""
-        table = Table("class", title=title, show_footer=True, footer_style="bold")
+        table = Table("class", title=Text(terminal(title), "table.title"), show_footer=True, footer_style="bold")
         together = tuple(map(sum, zip(self.train, self.wanted, strict=True)))
         columns: dict[str, tuple[int, ...]] = {f"real {name}": counts for name, counts in self.real.items()}
         columns = columns or {"real train, not written": self.train}
@@ -54,7 +56,7 @@ class Plan:
             table.add_column(heading, f"{sum(counts):,}", justify="right")
         table.columns[0].footer = "all"
         for name, *each in zip(self.classes, *columns.values(), strict=True):
-            table.add_row(name, *(f"{count:,}" for count in each))
+            table.add_row(Text(terminal(name)), *(f"{count:,}" for count in each))
         return table
 
 

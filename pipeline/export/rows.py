@@ -10,14 +10,11 @@ from pipeline.provenance import Mark, params_hash, version
 from pipeline.store import SPLITS, Store
 
 
-def describe(
-    chosen: dict[str, Any], source: Ingredients, store: Store, revision: str | None, overridden: list[str]
-) -> About:
+def describe(chosen: dict[str, Any], source: Ingredients, store: Store, overridden: list[str]) -> About:
     """What is true of the whole set.
 
     Args:
         chosen: see :func:`pipeline.provenance.set_params`.
-        revision: of the project's repository.
         overridden: quality gates that failed and were overridden.
     """
     splits = {"train"} | {name for name, counts in source.plan.real.items() if any(counts)}
@@ -29,7 +26,6 @@ def describe(
         seed=source.sampler.seed,
         generator=source.generator,
         params=chosen,
-        revision=revision,
         overridden=tuple(overridden),
         augmint=version(),
     )
@@ -58,7 +54,6 @@ def rows(about: About, record: Record) -> Iterator[Row]:
             seed=about.seed if entry.synthetic else None,
             generator=about.generator if entry.synthetic else None,
             params=params,
-            revision=about.revision,
             critic_score=entry.scores.get("critic"),
             label_confidence=entry.scores.get("confidence"),
             nearest_train=entry.scores.get("copies"),

@@ -37,8 +37,12 @@ class Entry:
 
 
 def image_name(split: str, label: int, index: int, synthetic: bool) -> str:
-    """The name of an image, unique in a set: ``synthetic-3-000012``, ``real-val-000012``."""
-    return f"synthetic-{label}-{index:06d}" if synthetic else f"real-{split}-{index:06d}"
+    """The name of an image, unique in a set: ``synthetic-3-000012``, ``realval-000012``.
+
+    A split's name does not stand by itself: ``datasets``, given a bare folder of images, would take the files that are
+    called by it for all there are.
+    """
+    return f"synthetic-{label}-{index:06d}" if synthetic else f"real{split}-{index:06d}"
 
 
 @dataclass(frozen=True)

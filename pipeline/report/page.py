@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from pipeline.escaping import terminal
 from pipeline.params import Params
 from pipeline.provenance import version
 from pipeline.report import parts, wording
@@ -54,6 +56,7 @@ def write(params: Params, workspace: Workspace, target: Path) -> None:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     names = ("percent", "points", "number", "count", "setting", "between")
     environment.filters |= {name: getattr(wording, name) for name in names}
@@ -75,3 +78,8 @@ def write(params: Params, workspace: Workspace, target: Path) -> None:
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
+
+
+def _shown(value: object) -> object:
+    """Plain text without characters that cannot be seen, or that turn what stands beside them."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) else terminal(value, keep="\n")

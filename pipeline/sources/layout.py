@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.sources.base import Listing, class_names, composed, printable, split_of
+from pipeline.sources.exported import real_names
 from pipeline.sources.losses import check_losses, passed_over
 from pipeline.sources.sorting import covered, sort_out
 from pipeline.sources.structure import NO_CLASSES, Folder, Place, read_structure
@@ -62,7 +63,7 @@ def arrange(
     check_losses(files, place, where)
     if len(spelled) < 2 or {name.lower() for name in spelled} <= NO_CLASSES:
         raise UserError(_too_few(list(spelled), len(paths), ignored, where))
-    names = class_names(list(spelled), where)
+    names = class_names(real_names(list(spelled), [file.name for file in kept], paths), where)
     number = {spelling: label for label, name in enumerate(spelled) for spelling in spelled[name]}
     labels = np.array([number[place(file.folder).label] for file in kept], np.int64)
     splits = np.array([place(file.folder).split for file in kept], np.int8)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from pipeline.escaping import terminal
 from pipeline.export.estimate import estimate
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.making import Place, make_set
@@ -12,6 +13,7 @@ from pipeline.export.plan import Plan, balanced_counts, make_plan
 from pipeline.formats.encoding import Encoding
 from pipeline.gates import read_quality, require
 from pipeline.params import Params
+from pipeline.provenance import revision
 from pipeline.report.terminal.acceptance import print_made
 from pipeline.store import Store
 from pipeline.workspace import Workspace
@@ -28,7 +30,7 @@ def run(params: Params, workspace: Workspace) -> None:
     scratch = workspace.scratch / "export"
     place = Place(workspace.synthetic, workspace.metrics("export"), scratch, "dvc repro export")
     made = make_set(params, workspace, store, plan, place)
-    print_made(made.figures, made.seconds)
+    print_made(made.figures, made.seconds, revision(workspace.root))
 
 
 def dry_run(params: Params, workspace: Workspace) -> None:
@@ -48,7 +50,7 @@ def _planned(params: Params, workspace: Workspace) -> tuple[Store, Plan]:
     plan = make_plan(store, balanced_counts(export, store, workspace.params), export.include_real)
     Console(stderr=True).print(plan.table(f"export.balance: {export.balance}"))
     for line in _warnings(plan, params):
-        print(f"export: {line}", file=sys.stderr)
+        print(f"export: {terminal(line)}", file=sys.stderr)
     return store, plan
 
 

@@ -7,6 +7,7 @@ from pipeline.export.making import Place, make_set
 from pipeline.export.plan import make_plan, no_such_class
 from pipeline.export.request import Request
 from pipeline.params import ExportParams, Params
+from pipeline.provenance import revision
 from pipeline.report.terminal.acceptance import print_made
 from pipeline.store import Store
 from pipeline.workspace import Workspace
@@ -30,4 +31,4 @@ def run(request: Request, params: Params, workspace: Workspace) -> None:
     scratch = workspace.scratch / "aside"
     place = Place(request.target, scratch / "export.json", scratch / "export", "augmint export-set")
     made = make_set(params.model_copy(update={"export": export}), workspace, store, plan, place, counts)
-    print_made(made.figures, made.seconds)
+    print_made(made.figures, made.seconds, revision(workspace.root))

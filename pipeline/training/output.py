@@ -1,6 +1,5 @@
 """What a finished run leaves: networks with their cards, curves, pictures and figures."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from gan.checkpoint import save_network
 from gan.networks import Network
 from gan.trainer import FIGURES
 from pipeline.progress import say
+from pipeline.tables import write_csv
 from pipeline.training.run import Run
 from pipeline.training.snapshots import LEAST, Snapshot
 from pipeline.training.watch import COLUMNS
@@ -50,11 +50,9 @@ def plot(run: Run, folder: Path) -> None:
     """Writes the curves and the sample grids, that of what ships as ``samples.png``."""
     grids = folder / "grids"
     grids.mkdir(parents=True)
-    with (folder / "curves.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in run.watch.curve:
-            writer.writerow("" if math.isnan(value) else f"{value:.{DIGITS}g}" for value in row.tolist())
+    curve = run.watch.curve
+    rows = (["" if math.isnan(value) else f"{value:.{DIGITS}g}" for value in row.tolist()] for row in curve)
+    write_csv(folder / "curves.csv", COLUMNS, rows)
     for picture in run.pictures.taken():
         (grids / picture.name).write_bytes(picture.read_bytes())
     run.pictures.samples(run.trainer.ema).save(folder / "samples.png")

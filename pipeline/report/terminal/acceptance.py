@@ -4,21 +4,25 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pipeline.escaping import terminal
 from pipeline.report.acceptance import Tree, by_class, filters
 
 
-def print_made(figures: Tree, seconds: object) -> None:
-    """Prints what the filters made of the proposals, if any was on, how many images there are, and the time.
+def print_made(figures: Tree, seconds: object, revision: str | None) -> None:
+    """Prints what the filters made of the proposals, if any was on, how many images there are, time and revision.
 
     Args:
         figures: the content of ``metrics/export.json``.
         seconds: where the time went, in words.
+        revision: see :func:`pipeline.provenance.revision`.
     """
     if filters(figures):
         Console(stderr=True).print(acceptance_table(figures))
     if figures["images"]:
-        print(f"export: {figures['images']:,} images; {seconds}", file=sys.stderr)
+        source = f"; Git revision {revision}" if revision else ""
+        print(f"export: {figures['images']:,} images; {seconds}{source}", file=sys.stderr)
 
 
 def acceptance_table(export: Tree) -> Table:
@@ -28,7 +32,7 @@ def acceptance_table(export: Tree) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in by_class(export):
         counts = (row["drawn"], *row["rejected"], row["accepted"])
-        table.add_row(row["class"], *(f"{count:,}" for count in counts), f"{row['share'] * 100:.1f}")
+        table.add_row(Text(terminal(row["class"])), *(f"{count:,}" for count in counts), f"{row['share'] * 100:.1f}")
     return table
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.escaping import terminal
 from pipeline.gates import described
 
 
@@ -21,7 +22,7 @@ def print_quality(quality: dict[str, Any]) -> None:
         lines.append(f"Missing, or drawn as something else: {', '.join(quality['missing_classes'])}.")
     lines += [*quality["notes"], *gate_lines(quality)]
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        console.print(terminal(line), markup=False, highlight=False, emoji=False)
 
 
 def quality_table(quality: dict[str, Any]) -> Table:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.errors import UserError
+from pipeline.escaping import terminal
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
 from pipeline.report.terminal.tables import utility_table
@@ -56,4 +57,4 @@ def _read(path: Path) -> Tree | None:
 
 
 def _say(line: str) -> None:
-    Console().print(line, markup=False, highlight=False)
+    Console().print(terminal(line), markup=False, highlight=False, emoji=False)

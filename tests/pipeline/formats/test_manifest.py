@@ -23,7 +23,6 @@ ROW = Row(
     seed=None,
     generator=None,
     params="1" * 64,
-    revision=None,
     augmint="1",
 )
 SYNTHETIC = replace(
@@ -31,7 +30,6 @@ SYNTHETIC = replace(
     synthetic=True,
     seed=2**62,
     generator="2" * 64,
-    revision="3" * 40 + "-dirty",
     critic_score=-0.25,
     label_confidence=0.75,
     nearest_train=1.5,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from pipeline.provenance import Mark, read_mark
 from pipeline.stages.export import dry_run, run
 from pipeline.workspace import Workspace
 from tests.pipeline.export_project import CLASSES, contents, make, make_models, make_store, params, rows
+from tests.pipeline.test_provenance import commit_all, git
 
 
 @pytest.mark.parametrize(
@@ -245,6 +247,7 @@ from pipeline.errors import UserError
 from pipeline.export import making
 from pipeline.stages import export as stage
 from pipeline.workspace import Workspace
+from tests.pipeline.test_provenance import commit_all, git
 from tests.pipeline.export_project import params
 making.PART = 32
 if sys.argv[2] != "all":
@@ -306,3 +309,28 @@ def test_a_class_name_that_no_folder_can_have_is_refused_before_drawing(tmp_path
     with pytest.raises(UserError, match="rename the class"):
         run(params(), workspace)
     assert not workspace.synthetic.exists()
+
+
+def test_a_shallow_clone_makes_the_same_bytes_and_says_that_it_knows_no_revision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = make(tmp_path / "whole")
+    (whole.root / ".gitignore").write_text("*\n!/params.yaml\n!/dvc.lock\n!/.gitignore\n")
+    git(whole.root, "init", "-q")
+    for name in ("params.yaml", "dvc.lock"):  # an input, then a result
+        (whole.root / name).write_text("1\n")
+        commit_all(whole.root)
+    commit = git(whole.root, "rev-parse", "HEAD^")
+    git(tmp_path, "clone", "-q", "--depth=1", whole.root.as_uri(), "clone")
+    clone = Workspace(tmp_path / "clone")
+    for part in ("data", "models"):
+        shutil.copytree(whole.root / part, clone.root / part)
+    made = []
+    for workspace, revision in ((whole, commit), (clone, "unknown (shallow clone)")):
+        run(params(), workspace)
+        assert f"Git revision {revision}\n" in capsys.readouterr().err
+        made.append((contents(workspace.synthetic), workspace.metrics("export").read_bytes()))
+        (workspace.root / "params.yaml").write_text("2\n")
+        run(params(), workspace)  # in a tree that differs from the commit
+        made.append((contents(workspace.synthetic), workspace.metrics("export").read_bytes()))
+    assert made[1:] == made[:-1]
