@@ -27,7 +27,7 @@ def _opened(data: DataParams, path: Path) -> Source:
     if data.source == "folder":
         return FolderSource(path)
     if data.source == "table":
-        from pipeline.sources.table import open_table  # pyarrow takes its time
+        from pipeline.sources.tables import open_table  # pyarrow takes its time
 
         return open_table(path)
     if data.source == "torchvision":
