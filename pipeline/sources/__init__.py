@@ -13,7 +13,7 @@ __all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "open_sou
 
 
 def _table(data: DataParams, path: Path) -> Source:  # noqa: ARG001
-    from pipeline.sources.table import open_table  # pyarrow takes its time
+    from pipeline.sources.tables import open_table  # pyarrow takes its time
 
     return open_table(path)
 

@@ -201,8 +201,8 @@ def test_a_table_of_paths(kind: str, tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([{"path": "a.png", "class": "x"}], "no column 'label' .*found: path, class"),
-        ([{"path": "a.png", "label": "x"}, {"path": "b.png", "label": ""}], "row 2 has no label"),
-        ([{"path": "a.png", "label": "x", "split": "hold-out"}], "row 1: split 'hold-out'"),
+        ([{"path": "a.png", "label": "x"}, {"path": "b.png", "label": ""}], "line 3 has no label"),
+        ([{"path": "a.png", "label": "x", "split": "hold-out"}], "line 2: split 'hold-out'"),
     ],
 )
 def test_a_table_that_says_too_little(rows: list[dict[str, str]], message: str, tmp_path: Path) -> None:
