@@ -30,7 +30,7 @@ from pipeline.report.terminal.acceptance import acceptance_line, acceptance_tabl
 from pipeline.report.terminal.results import print_utility
 from pipeline.workspace import Workspace
 from tests.pipeline.made_set import GENERATOR, make_set
-from tests.pipeline.report import test_report
+from tests.pipeline.report import made_project
 from tests.pipeline.test_escaping import HOSTILE, Seen, rendered
 
 UNSEEN = ("\x1b[31mred\x1b[0m", "two\nlines", "\u202eevil\u2066", "\x9b2J")  # what no exported folder can be called
@@ -110,7 +110,7 @@ def test_the_report_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
     for called in ("harmless", name):
         monkeypatch.setattr(test_report, "HOSTILE", called)
         (tmp_path / str(len(pages))).mkdir()
-        pages.append(Seen(test_report.written(test_report.make(tmp_path / str(len(pages))))))
+        pages.append(Seen(made_project.written(made_project.make(tmp_path / str(len(pages))))))
     harmless, hostile = pages
     assert hostile.tags == harmless.tags
     assert hostile.text == harmless.text.replace("harmless", terminal(name, keep="\n"))
@@ -127,7 +127,7 @@ def test_pictures_and_their_tables(tmp_path: Path, name: str) -> None:
     scored = SimpleNamespace(synthetic=SimpleNamespace(labels=np.array([0, 1]), predicted=np.array([1, 0])))
     plots._write_confusion(tmp_path / "confusion.csv", sets, scored)  # type: ignore[arg-type]
     plots._write_per_class(tmp_path / "per_class.csv", [row])
-    write_classes(tmp_path / "classes.csv", [test_report.utility()["per_class"][0] | {"class": name}])
+    write_classes(tmp_path / "classes.csv", [made_project.utility()["per_class"][0] | {"class": name}])
     (first, second), (per_class,) = cells(tmp_path / "confusion.csv"), cells(tmp_path / "per_class.csv")
     assert safe(first, name) and safe(per_class, name) and safe(cells(tmp_path / "classes.csv")[0], name)
     assert first[0] == second[1]  # joined by name
@@ -146,7 +146,7 @@ def test_the_terminal(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     for text in (printed(plan.table(f"for {name}")), printed(acceptance_table(export))):
         assert shown in " ".join(text.split())
     monkeypatch.setenv("COLUMNS", "4000")
-    print_utility(test_report.utility() | {"sentence": line, "warnings": [f"few: {name}"]})
+    print_utility(made_project.utility() | {"sentence": line, "warnings": [f"few: {name}"]})
     said = capsys.readouterr().out
     assert (
         "\x1b" not in said and f"few: {shown}" in " ".join(said.split()) and f"class {shown}:" in " ".join(said.split())
@@ -163,7 +163,7 @@ def test_the_terminal(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 @pytest.mark.parametrize("name", [*NAMES, *UNSEEN])
 def test_prefects_artifacts(tmp_path: Path, name: str) -> None:
-    utility = test_report.utility() | {"sentence": f"It {name}.", "warnings": [f"few: {name}"]}
+    utility = made_project.utility() | {"sentence": f"It {name}.", "warnings": [f"few: {name}"]}
     page = rendered(artifacts.verdict(utility, None, Workspace(tmp_path / "pro`ject [x](y)"), "http://host/"))
     assert page.tags == {"h1", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "a", "code"}
     shown, said = " ".join(terminal(name).split()), " ".join(page.text.split())

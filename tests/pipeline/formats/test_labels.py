@@ -17,8 +17,9 @@ from torchvision.datasets import ImageFolder
 
 from pipeline.errors import UserError
 from pipeline.evaluation.folders import Folder, check_classes
+from pipeline.sources.archives import open_archive
 from pipeline.sources.base import class_names
-from pipeline.sources.files import FolderSource, open_archive
+from pipeline.sources.files import FolderSource
 from tests.pipeline.made_set import MadeSet, make_set
 
 NASTY = (
