@@ -108,7 +108,7 @@ def test_machines_read_the_very_names(tmp_path: Path) -> None:
 def test_the_report_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pages = []
     for called in ("harmless", name):
-        monkeypatch.setattr(test_report, "HOSTILE", called)
+        monkeypatch.setattr(made_project, "HOSTILE", called)
         (tmp_path / str(len(pages))).mkdir()
         pages.append(Seen(made_project.written(made_project.make(tmp_path / str(len(pages))))))
     harmless, hostile = pages
