@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import mlcroissant
 import numpy as np
@@ -71,7 +72,8 @@ def exported(root: Path, kind: str) -> Workspace:
     make_set(workspace.synthetic, classes=NAMES, empty=None, format=kind)
     workspace.metrics("quality").parent.mkdir(parents=True)
     figure = {"synthetic": 0.1, "real": 0.2, "ci95": [0.0, 1.0]}
-    quality = {"floor": {"kid": figure}, "below_floor": [], "notes": [f"note {name}" for name in NAMES]}
+    quality: dict[str, Any] = {"floor": {"kid": figure}, "below_floor": [], "missing_classes": list(NAMES)}
+    quality["notes"] = [f"note {name}" for name in NAMES]
     utility = {"verdict": "HURTS", "sentence": f"It {NAMES[0]}.", "warnings": [f"few of {name}" for name in NAMES]}
     for name, content in (("quality", quality), ("utility", utility)):
         workspace.metrics(name).write_text(json.dumps(content), encoding="utf-8")

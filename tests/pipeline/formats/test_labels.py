@@ -10,7 +10,7 @@ import pytest
 import webdataset
 import yaml
 from datasets import ClassLabel, Value, config, load_dataset
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets import ImageFolder
@@ -106,6 +106,7 @@ def real_folders(root: Path, classes: tuple[str, ...]) -> dict[str, int]:
 @settings(max_examples=40, deadline=None)
 @given(CLASSES)
 def test_torchvision_numbers_an_exported_set_as_the_real_one(classes: tuple[str, ...]) -> None:
+    assume(not {".", ".."} & set(classes))  # no folder's name, and refused at ingest
     with tempfile.TemporaryDirectory() as scratch:
         real = real_folders(Path(scratch, "real"), classes)
         source = tuple(sorted(real, key=lambda name: real[name]))
