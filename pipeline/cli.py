@@ -134,7 +134,7 @@ def export_set(request: str) -> None:
 @click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="How many to make again.")
 @click.option("--model", type=click.Path(path_type=Path), help="Where the generator is.  [default: models, if there]")
 def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> None:
-    """Check an exported set: every digest, every count, every mark, and images made again from the generator.
+    """Check an exported set: every path, digest, count and mark, and images made again from the generator.
 
     Ends with 0 and one line if the set in FOLDER is what `augmint export` wrote, with 1 and a line for each file that
     is not.

@@ -24,6 +24,7 @@ from pipeline.errors import UserError
 from pipeline.params import Params
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+FORMATS = ("PNG", "JPEG", "WEBP")  # of the images in a set; Pillow's other readers are not let at it
 SHALLOW = "unknown (shallow clone)"
 GIT_ELSEWHERE = frozenset(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE"))
 
@@ -69,7 +70,7 @@ def read_mark(path: Path | IO[bytes]) -> Mark | None:
         UserError: the file is not an image, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             packet = image.info.get("xmp")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not an image that can be read ({error})") from None

@@ -33,6 +33,7 @@ from pipeline.store import Store
 from pipeline.workspace import Workspace
 
 PART = 256  # images that are written, and recorded as written, at a time
+LAYOUT = 2  # to be raised when files or folders of a set are called otherwise: parts of two kinds do not mix
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def _identity(params: Params, workspace: Workspace, plan: Plan) -> str:
         store=digests(workspace.store),
         models=digests(workspace.models),
         part=PART,
+        layout=LAYOUT,
         pillow=PIL.__version__,
     )
 

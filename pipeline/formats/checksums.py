@@ -5,11 +5,10 @@ can tell whether anything at all was changed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gan.checkpoint import sha256
-from pipeline.errors import UserError
 from pipeline.formats.encoding import EXTENSIONS
 
 SUMS = "SHA256SUMS"
@@ -17,10 +16,9 @@ IMAGES = frozenset(f".{extension}" for extension in EXTENSIONS.values())
 
 
 def files(folder: Path) -> Iterator[str]:
-    """Every file below ``folder`` but the sums, sorted folder by folder: paths with forward slashes."""
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
+    """Every file below ``folder`` but the sums: paths with forward slashes."""
+    for place, _, names in os.walk(folder):
+        for name in names:
             if (file := Path(place, name).relative_to(folder).as_posix()) != SUMS:
                 yield file
 
@@ -32,20 +30,26 @@ def is_image(file: str) -> bool:
 
 def write_sums(folder: Path) -> str:
     """Writes the sums of a finished set; returns the seal, 64 hex digits."""
-    lines = [f"{sha256(folder / file)}  {file}\n" for file in files(folder) if not is_image(file)]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    digests = {file: sha256(folder / file) for file in files(folder) if not is_image(file)}
+    (folder / SUMS).write_text(render_sums(digests), encoding="utf-8")
     return sha256(folder / SUMS)
 
 
-def read_sums(folder: Path) -> dict[str, str]:
+def render_sums(digests: Mapping[str, str]) -> str:
+    """The sums as text: a folder's files by name, then its folders likewise."""
+    return "".join(f"{digests[file]}  {file}\n" for file in sorted(digests, key=_order))
+
+
+def parse_sums(text: str) -> dict[str, str]:
     """The digest of each file that the sums list.
 
     Raises:
-        UserError: there are none, or they are no such list.
+        ValueError: they are no such list.
     """
-    try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        pairs = [line.split("  ", 1) for line in lines]
-        return {file: digest for digest, file in pairs}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: no set that `augmint export` wrote: {SUMS} is not readable ({error})") from None
+    pairs = [line.split("  ", 1) for line in text.split("\n") if line]
+    return {file: digest for digest, file in pairs}
+
+
+def _order(file: str) -> list[tuple[bool, str]]:
+    *folders, name = file.split("/")
+    return [*((True, folder) for folder in folders), (False, name)]

@@ -63,7 +63,7 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     Raises:
         OSError: not an image, or a damaged one.
     """
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels).transpose(2, 0, 1)
 

@@ -91,6 +91,7 @@ class _Export(BaseModel):
     format: Literal["imagefolder", "webdataset", "parquet"]
     encoding: Literal["png", "jpeg", "webp", "webp-lossless"]
     quality: Annotated[int, Field(ge=1, le=100)]
+    shard_images: Annotated[int, Field(ge=1)]
     licence: str
     mark: bool
 
@@ -147,8 +148,8 @@ class About(BaseModel):
         return self.params["export"]["licence"]
 
     def dump(self) -> bytes:
-        """As JSON."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()
+        """As JSON, in the order that they have here: the card, made again from it, must be the same text."""
+        return json.dumps(self.model_dump(mode="json")).encode()
 
     @classmethod
     def load(cls, text: bytes) -> Self:
@@ -208,10 +209,12 @@ def read_rows(path: Path) -> Iterator[Row]:
     names = [field.name for field in fields(Row)]
     try:
         with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise ValueError("other columns than augmint writes; perhaps of another version of it")
             for group in range(file.num_row_groups):
                 for values in file.read_row_group(group, columns=names).to_pylist():
                     yield Row(**values | {"filters": values["filters"] and tuple(values["filters"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None
 
 
@@ -227,7 +230,7 @@ def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
                 counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None
     return counts
 
@@ -240,5 +243,5 @@ def read_about(path: Path) -> About:
     """
     try:
         return About.load(pq.read_schema(path).metadata[ABOUT])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None
