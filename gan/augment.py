@@ -1,8 +1,9 @@
 """Differentiable augmentation of what the critic sees, real and fake alike (DiffAugment, Zhao et al. 2020).
 
 Its strength p is the chance that an operation touches an image; it may follow how far the critic overfits (ADA, Karras
-et al. 2020). The amounts are small and continuous, so that the distribution before augmentation can be told from the
-one after it. A mirror at even odds cannot (the generator would draw mirrored images), hence there is none.
+et al. 2020). The amounts are small and continuous, so that the critic can still tell images as they are from changed
+ones, and the generator does not learn the changes. Mirroring half of the images would hide which way round they are,
+and the generator would draw mirrored ones: hence there is no mirror.
 """
 
 import math
@@ -41,7 +42,10 @@ def choose(images_per_class: Sequence[int]) -> tuple[str, ...]:
 
 
 def adapted(strength: float, overfitting: float, images: int) -> float:
-    """The strength after ``images`` more real images: up where the critic overfits more than the target, else down."""
+    """The strength p after n = ``images`` more real images: p ± n / (1000 · RAMP_KIMG), within [0, 1].
+
+    It goes up where the critic overfits more than :data:`OVERFITTING_TARGET`, else down.
+    """
     step = images / (1000 * RAMP_KIMG)
     return min(1.0, max(0.0, strength + (step if overfitting > OVERFITTING_TARGET else -step)))
 

@@ -167,7 +167,7 @@ def member_folder(folder: Path, index: int) -> Path:
 
 
 def joined(digests: list[str]) -> str:
-    """One name for several weights, as 64 hex digits; of one it is its own."""
+    """SHA-256 of several digests in a row, as 64 hex digits; a single one stands for itself."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -17,7 +17,6 @@ MEMORY = 0.9  # weight of the past in the averages: about 10 looks of one batch 
 LEAST_HELD_OUT = 50  # images; the mean score of fewer says too little
 CLASSES, IMAGES, LEAST = 16, 16, 8  # whose pixels are looked at: classes, images of each, real ones of each at least
 SCORES = ("train", "fake", "held_out", "train_sign", "difference_variance")
-CENTRED = {"logistic", "hinge"}  # losses by which the sign of a score says real or fake
 
 
 class Probe:
@@ -56,7 +55,7 @@ class Probe:
             return None
         if self.known:
             return overfitting(scores["train"], scores["held_out"], scores["fake"])
-        return sign_overfitting(scores["train_sign"]) if self.trainer.config.loss in CENTRED else None
+        return sign_overfitting(scores["train_sign"]) if self.trainer.objective.loss.centred else None
 
     def signals(self) -> dict[str, float]:
         """What ``gan.health`` judges, by name, as far as it is known by now."""

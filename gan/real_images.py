@@ -1,4 +1,4 @@
-"""Real images for the critic, drawn class by class, from a set on the device or from a memory-mapped file."""
+"""Real images for the critic, taken class by class from a set on the device or from a memory-mapped file."""
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ class RealImages:
         images: uint8 (N, C, H, W), an array or a memory map.
         labels: int64 (N,).
         classes: how many labels there are; each must occur.
-        balance: the exponent b of p(class) ~ count^(1 - b): 0 as they come, 1 all alike.
+        balance: the b of p(class) ∝ count^(1 - b): 0 takes the classes as they come, 1 all equally often.
         device: where batches go.
 
     Raises:

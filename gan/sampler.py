@@ -1,4 +1,4 @@
-"""Drawing from a trained generator: image i is a function of (generator, seed, label, i) alone."""
+"""Images of a trained generator: image i is a function of (generator, seed, label, i) alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Every random draw comes from one seed, split by name, so that a new draw in one place moves none elsewhere."""
+"""All random numbers come from one seed, split by name, so that new ones in one place change none elsewhere."""
 
 import hashlib
 

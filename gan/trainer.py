@@ -1,13 +1,11 @@
 """The training loop of the conditional GAN: one iteration at a time, counted in images.
 
-Every random draw of iteration t comes from streams named after t, so a state holds no random
-generator and a resumed run goes on bit for bit.
+All random numbers of iteration t come from streams named after t. So a state holds none of their sources, and a resumed
+run goes on bit for bit.
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from gan.augment import adapted, augment
+from gan.compiled import channels_last, compiled_gradients
 from gan.config import Config
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
+from gan.networks.family import GeneratorStep
 from gan.objective import Objective
 from gan.real_images import RealImages
 from gan.seeds import derive, stream
@@ -66,7 +66,7 @@ class Trainer:
         self.generator_optimizer = _adam(generator, config.generator_lr, config)
         self.critic_optimizer = _adam(critic, config.critic_lr, config)
         self.objective = Objective(config)
-        self._gradients = _compiled(self.objective, critic) if config.compiled else self._eager_gradients
+        self._gradients = compiled_gradients(self.objective, critic) if config.compiled else self._eager_gradients
         self.done = 0  # iterations
         self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
         self.label_strength = 1.0  # as of the last iteration
@@ -140,12 +140,14 @@ class Trainer:
         self.critic.requires_grad_(False)
         latents = self.latents(rng)
         with self.objective.autocast(labels):
-            drawn = self.generator(latents, labels)
-        fake = self.seen(drawn, rng)
+            images = self.generator(latents, labels)
+        fake = self.seen(images, rng)
         real = self.seen(self.source.sample(labels.cpu(), rng), rng) if self.objective.loss.paired else None
         loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
-        for term in self.objective.family.generator_terms:
-            loss = loss + term(self.generator, latents, labels, drawn, self.done)
+        if terms := self.objective.family.generator_terms:
+            made = GeneratorStep(latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
+            for term in terms:
+                loss = loss + term(self.generator, made)
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
@@ -154,9 +156,10 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """EMA with a half-life in images, shorter at the start to forget the first weights (Karras et al. 2022).
+        """The average a ← d a + (1 - d) w of the generator's weights w, with d = 2^(-n / h).
 
-        Buffers of floats are averaged as the weights are; others, such as counts, are copied.
+        n are the images of an iteration, h the half-life; it is shorter at the start, to forget the first weights
+        (Karras et al. 2022). Buffers of floats are averaged likewise; others, such as counts, are copied.
         """
         config = self.config
         if config.ema_kimg == 0:
@@ -172,9 +175,14 @@ class Trainer:
             else:
                 average.copy_(latest)
 
-    def adapt(self, overfitting: float, images: int) -> None:
-        """Moves an adaptive augmentation by how far the critic overfits, ``images`` real ones after the last time."""
-        if self.config.adaptive:
+    def adapt(self, overfitting: float | None, images: int) -> None:
+        """Moves an adaptive augmentation by how far the critic overfits, if that is known.
+
+        Args:
+            overfitting: see ``gan.probe``.
+            images: real images since it was moved last.
+        """
+        if self.config.adaptive and overfitting is not None:
             self.strength = adapted(self.strength, overfitting, images)
 
     @torch.no_grad()
@@ -265,7 +273,7 @@ class Trainer:
             slots: dict[int, dict[str, Tensor]] = {}
             for key, value in groups.get(name, {}).items():
                 index, _, slot = key.partition("/")
-                slots.setdefault(int(index), {})[slot] = _channels_last(value)
+                slots.setdefault(int(index), {})[slot] = channels_last(value)
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
         self.done = int(tensors["done"])
         self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
@@ -282,32 +290,6 @@ def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network
 
 def _adam(network: nn.Module, lr: float, config: Config) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(config.beta1, config.beta2), fused=True)
-
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    """The layout of the networks' own weights, which the fused optimiser takes for granted of gradients and moments."""
-    return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-
-
-def _compiled(objective: Objective, critic: nn.Module) -> Callable[..., Tensor]:
-    """The gradients of the critic step as one graph, double backward included; gives the same figures as eager."""
-
-    def total(
-        parameters: dict[str, Tensor], real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        at = partial(torch.func.functional_call, critic, parameters)
-        return objective.critic(lambda images, y: at((images, y)), real, fake, labels, alpha)
-
-    differentiate = torch.compile(torch.func.grad_and_value(total, has_aux=True), fullgraph=True)
-
-    def gradients(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
-        parameters = {name: parameter.detach() for name, parameter in critic.named_parameters()}
-        found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
-        for name, parameter in critic.named_parameters():
-            parameter.grad = _channels_last(found[name])
-        return figures
-
-    return gradients
 
 
 def _clip(network: nn.Module, bound: float) -> None:

@@ -2,8 +2,9 @@
 
 import difflib
 import math
+import pkgutil
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,12 +22,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
-from gan.augment import OPERATIONS
 from gan.config import LABEL_FADE, Config
-from gan.losses import LOSSES
-from gan.networks import FAMILIES
-from gan.penalties import PENALTIES
-from gan.recipes import RECIPES
 from pipeline.errors import UserError
 from pipeline.gates import check_figure, check_gates, parse
 
@@ -36,19 +32,24 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-def _one_of(known: Collection[str]) -> AfterValidator:
-    """A name out of a registry, which is asked when a file is read: what is registered later counts too."""
+def _one_of(registry: str, *further: str) -> BeforeValidator:
+    """A name out of a registry, such as ``gan.losses:LOSSES``, or one of ``further``.
 
-    def check(name: str) -> str:
+    The registry is looked up when a value is checked: what is registered later counts too, and this module does not
+    load torch.
+    """
+
+    def check(name: Any) -> Any:
+        known = [*further, *pkgutil.resolve_name(registry)]
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
             raise ValueError(f"unknown name {name!r}; did you mean `{near[0]}`? (known here: {', '.join(known)})")
         return name
 
-    return AfterValidator(check)
+    return BeforeValidator(check)
 
 
-Operation = Annotated[str, _one_of(OPERATIONS)]
+Operation = Annotated[str, _one_of("gan.augment:OPERATIONS")]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 _GAN = Config(kimg=100.0)  # whose defaults are those of the keys that it has too
 # choices of the train stage, not of the GAN
@@ -115,7 +116,9 @@ class DataParams(Section):
 
 
 class TrainParams(Section):
-    """The conditional GAN and its budget, ``kimg`` or ``minutes``. What else may be null is then as the recipe says.
+    """The conditional GAN and its budget, ``kimg`` or ``minutes``.
+
+    What else may be null, or is not named in the file, is as the recipe says, else the family, else the default here.
 
     Attributes:
         augment: operations at full strength; ``auto`` chooses by the set's size, see :func:`gan.augment.choose`.
@@ -123,12 +126,12 @@ class TrainParams(Section):
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
-    recipe: Annotated[str, _one_of(RECIPES)] = "wgan-gp"
+    recipe: Annotated[str, _one_of("gan.recipes:RECIPES")] = "wgan-gp"
     kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
     batch_size: Annotated[int, Field(ge=2)] = _GAN.batch_size
-    loss: Annotated[str, _one_of(LOSSES)] | None = None
+    loss: Annotated[str, _one_of("gan.losses:LOSSES")] | None = None
     n_critic: Count | None = None
     critic_lr: Positive | None = None
     generator_lr: Positive | None = None
@@ -137,7 +140,7 @@ class TrainParams(Section):
     lr_warmup: NotNegative = _GAN.lr_warmup
     label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = _GAN.label_delay
     lr_decay: Fraction = _GAN.lr_decay
-    penalty: Annotated[str, _one_of(PENALTIES)] | None = None
+    penalty: Annotated[str, _one_of("gan.penalties:PENALTIES")] | None = None
     penalty_weight: NotNegative | None = None
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = _GAN.penalty_fraction
     penalty_every: Count | None = None
@@ -145,13 +148,13 @@ class TrainParams(Section):
     weight_clip: NotNegative | None = None
     packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
     minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
-    family: Annotated[str, _one_of(FAMILIES)] | None = None
+    family: Annotated[str, _one_of("gan.networks:FAMILIES")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
     ema_kimg: NotNegative = _GAN.ema_kimg
     augment: tuple[Operation, ...] | Literal["auto"] = _GAN.augment
     balance: Fraction = _GAN.balance
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Annotated[str, _one_of("gan.objective:PRECISIONS", "auto")] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compiled: Literal["auto"] | bool = "auto"
     rollbacks: Annotated[int, Field(ge=0, le=10)] = 3
@@ -162,10 +165,18 @@ class TrainParams(Section):
     @property
     def config(self) -> Config:
         """The GAN's own configuration; what is ``auto`` is still to be settled by the device and the set."""
-        fields = self.model_dump(exclude={"recipe", "device", "precision", "compiled", *LOOP})
-        fields["kimg"] = math.inf if self.kimg is None else self.kimg
-        fields["augment"] = () if self.augment == "auto" else self.augment
-        return Config.of(self.recipe, **fields)
+        chosen = self.model_dump(exclude_unset=True, exclude={"recipe", "device", "precision", "compiled", *LOOP})
+        chosen["kimg"] = math.inf if self.kimg is None else self.kimg
+        if self.augment == "auto":
+            chosen["augment"] = ()
+        return Config.of(self.recipe, **chosen)
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "auto":
+            raise ValueError(f"give auto or a list, such as [{value}]; got {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _possible(self) -> "TrainParams":
@@ -343,7 +354,7 @@ class Params(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: DataParams = DataParams()
-    train: TrainParams = TrainParams()
+    train: TrainParams = Field(default_factory=TrainParams)  # made when asked for, because its check loads torch
     evaluate: EvaluateParams = EvaluateParams()
     export: ExportParams = ExportParams()
     classify: ClassifyParams = ClassifyParams()

@@ -91,7 +91,7 @@ def _result(
     began = time.process_time()
     for _ in range(trainer.config.iterations):
         trainer.iteration()
-        if probe.look() and probe.overfitting is not None:
+        if probe.look():
             trainer.adapt(probe.overfitting, EVERY * trainer.config.images_per_iteration)
     kid = 1000 * judge.kid(trainer.ema)
     row = {"run": name, "kid": kid, "seconds": time.process_time() - began}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gan.networks.shape import Network, Shape
@@ -14,11 +15,34 @@ Critic = Callable[[Tensor, Tensor], Tensor]
 CriticTerm = Callable[[Critic, Tensor, Tensor, Tensor], Tensor]
 """(critic, real, fake, labels) to a scalar; the images as the critic gets them, (N, C, H, W)."""
 
-GeneratorTerm = Callable[[Network, Tensor, Tensor, Tensor, int], Tensor]
-"""(generator, latents, labels, fake, iteration) to a scalar; ``fake`` (N, C, H, W) is drawn from (N, L) and (N,)."""
-
 Schedule = Callable[[Network, float], None]
-"""(network, share of the budget that is spent): sets what changes with time, such as a level that fades in."""
+"""(network, share of the budget that is spent): sets what changes with time, such as a level that fades in.
+
+A snapshot may ship long after it was taken, so what is set has to be a persistent buffer of the network.
+"""
+
+
+@dataclass(frozen=True)
+class GeneratorStep:
+    """What one step of the generator made.
+
+    Attributes:
+        latents: float32 (N, latent_dim).
+        labels: int64 (N,).
+        images: (N, C, H, W) as the generator gave them, before augmentation; gradients flow.
+        iteration: its number, for terms that are not taken each time.
+        rng: for random numbers of the family's own, on the CPU.
+    """
+
+    latents: Tensor
+    labels: Tensor
+    images: Tensor
+    iteration: int
+    rng: torch.Generator
+
+
+GeneratorTerm = Callable[[Network, GeneratorStep], Tensor]
+"""(generator, what its step made) to a scalar."""
 
 
 @dataclass(frozen=True)

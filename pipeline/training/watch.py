@@ -58,7 +58,7 @@ class Watch:
         """Adds the figures of an iteration that has just ended."""
         self._sum += figures
         self._count += 1
-        if self.probe.look() and self.probe.overfitting is not None:
+        if self.probe.look():
             self.trainer.adapt(self.probe.overfitting, EVERY * self.trainer.config.images_per_iteration)
 
     def read(self, kimg: float, share: float) -> Reading:

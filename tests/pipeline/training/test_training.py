@@ -1,5 +1,6 @@
 """A run in work: what it rolls back, what it ships, how it stops, and what it says of itself."""
 
+import csv
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ import torch
 
 from gan.checkpoint import load_generator
 from gan.config import Config
+from gan.probe import Probe
 from gan.sampler import Sampler
+from gan.trainer import Trainer
 from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.params import Params, TrainParams
@@ -20,7 +23,7 @@ from pipeline.progress import Progress
 from pipeline.sampling import write_grid
 from pipeline.stages import train
 from pipeline.store import Store
-from pipeline.training import snapshots
+from pipeline.training import estimate, snapshots
 from pipeline.training.budget import Budget
 from pipeline.training.interrupt import deferred
 from pipeline.training.run import Run
@@ -94,6 +97,30 @@ def test_a_diverged_run_goes_back_with_lower_rates_and_says_so(
     assert [one["signal"] for one in found["health"] if one["signal"] == "divergence"] == ["divergence"] * 2
     assert "learning rates times 0.0625 (rollback 2 of 3)" in capsys.readouterr().err
     assert load_generator(digits_workspace.models)[0](torch.zeros(1, 8), torch.tensor([0])).isfinite().all()
+
+
+def test_sizes_that_stay_a_hundredfold_lead_back_too(
+    digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Figures stay finite here: three readings in a row tell it, and the run goes on from before the first of them."""
+    step, back = Run._step, []
+
+    def swell(self: Run) -> torch.Tensor | None:
+        if self.trainer.done == 8:
+            back.append(self.trainer.lr_scale)
+            if self.trainer.lr_scale == 1:
+                next(self.trainer.critic.parameters()).data.mul_(1e4)
+        return step(self)
+
+    monkeypatch.setattr(Run, "_step", swell)
+    train.run(Params(train=tiny(rollbacks=1)), digits_workspace)
+    found = figures(digits_workspace)
+    assert back == [1, 0.25]
+    assert found["rollbacks"] == 1
+    (alarm,) = [one for one in found["health"] if one["signal"] == "divergence"]
+    assert alarm["value"] > 100
+    assert alarm["kimg"] == alarm["until"] == pytest.approx(11 * 0.032)  # the third iteration of the kind
+    assert "back to 0.3 kimg with learning rates times 0.25 (rollback 1 of 1)" in capsys.readouterr().err
 
 
 def test_a_run_stopped_between_rollback_and_end_gives_the_same_bytes(
@@ -291,6 +318,31 @@ def test_a_dry_run_tells_all_and_writes_nothing(digits_workspace: Workspace, cap
     for told in ("parameters of the generator", "MiB at the peak", "iterations", "s an iteration", "penalty: r1"):
         assert told in said
     assert sorted(digits_workspace.root.rglob("*")) == before
+
+
+def test_an_adaptive_augmentation_follows_the_probe(
+    digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A critic that overfits fully at each look: one look in 8 iterations of 32 images, 20 kimg from nothing to all."""
+    monkeypatch.setattr(Probe, "overfitting", property(lambda self: 1.0))
+    train.run(Params(train=tiny(augment="auto")), digits_workspace)
+    with (digits_workspace.plots("train") / "curves.csv").open(encoding="utf-8") as file:
+        strengths = [float(row["augment_strength"]) for row in csv.DictReader(file)]
+    step = 8 * 32 / 20_000
+    assert strengths == pytest.approx([0.0] * 7 + [step] * 8 + [2 * step] * 5)
+
+
+def test_the_time_is_measured_all_over_the_budget(digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that grows takes longer at the end."""
+    shares, iteration = [], Trainer.iteration
+
+    def noted(self: Trainer, share: float | None = None) -> torch.Tensor:
+        shares.append(share)
+        return iteration(self, share)
+
+    monkeypatch.setattr(Trainer, "iteration", noted)
+    train.dry_run(Params(train=tiny()), digits_workspace)
+    assert shares[-estimate.TIMED :] == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 @pytest.mark.parametrize("fields", [{"minutes": 3.0}, {"kimg": None}])
