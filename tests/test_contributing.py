@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +138,8 @@ def test_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "flat", (lambda root, about: Flat(root), lambda root, about: Flat(root)))
     monkeypatch.setitem(PATTERNS, "flat", "flat/*.png")
     made = made_about(Params())
-    about: About = replace(made, params=made.params | {"export": made.params["export"] | {"format": "flat"}})
+    flat = {"export": made.params["export"] | {"format": "flat"}}
+    about: About = made.model_copy(update={"params": made.params | flat})
     image = np.random.default_rng(0).integers(0, 255, (1, 8, 8), dtype=np.uint8)
     open_writer(tmp_path, about).write_part(0, [Item("synthetic-3-000001", "train", 3, image, None)])
     with ManifestWriter(tmp_path / MANIFEST, about):
