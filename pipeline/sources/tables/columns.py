@@ -37,19 +37,19 @@ def find_columns(header: Sequence[str], path: Path) -> dict[str, list[int]]:
     if not header:
         raise UserError(f"data.path: {path}: the table is empty; write a first line path,label and a row an image")
     names = plain_names(header)
-    found = {role: [i for i, name in enumerate(names) if name == role] for role in ROLES}
-    if not found["path"] and FILE_NAME in names:
-        found["path"] = [i for i, name in enumerate(names) if name == FILE_NAME]
+    positions = {role: [i for i, name in enumerate(names) if name == role] for role in ROLES}
+    if not positions["path"] and FILE_NAME in names:
+        positions["path"] = [i for i, name in enumerate(names) if name == FILE_NAME]
         say(path, f"the column {FILE_NAME!r} is read as 'path'")
-    if missing := next((role for role in ("path", "label") if not found[role]), None):
+    if missing := next((role for role in ("path", "label") if not positions[role]), None):
         raise UserError(
-            f"data.path: {path}: no column {missing!r} ({_found(header)}){_renaming(missing, header)}; the first line "
+            f"data.path: {path}: no column {missing!r} ({found(header)}){_renaming(missing, header)}; the first line "
             "of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a column of "
             "images with their bytes"
         )
-    if not found["split"] and (others := [name for name in names if name in OTHER_NAMES["split"]]):
+    if not positions["split"] and (others := [name for name in names if name in OTHER_NAMES["split"]]):
         say(path, f"the column {others[0]!r} is not read; call it 'split' if it says train, val and test")
-    return {role: positions for role, positions in found.items() if positions}
+    return {role: places for role, places in positions.items() if places}
 
 
 def is_complete(header: Sequence[str]) -> bool:
@@ -68,7 +68,8 @@ def say(path: Path, text: str) -> None:
     print(f"ingest: {path}: {text}", file=sys.stderr, flush=True)
 
 
-def _found(header: Sequence[str]) -> str:
+def found(header: Sequence[str]) -> str:
+    """The names of the first columns, in one line, for messages."""
     shown = ", ".join(" ".join(name[:40].split()) for name in header[:SHOWN]) + (", …" if len(header) > SHOWN else "")
     return f"found: {shown}"
 

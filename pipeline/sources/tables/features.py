@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.sources.tables.columns import OTHER_NAMES
+from pipeline.sources.tables.columns import OTHER_NAMES, found
 
 IMAGE_NAMES = {"image", "img", "images", "picture", "photo", "bytes", "image_bytes", "jpg", "png", "pixels"}
 
@@ -52,7 +52,9 @@ def image_columns(schema: pa.Schema, path: Path, names: dict[str, tuple[str, ...
     """
     fields = _image_fields(schema)
     if not fields:
-        raise UserError(f"data.path: {path}: no column of images ({_found(schema)}); keep one data set in a folder")
+        raise UserError(
+            f"data.path: {path}: no column of images ({found(schema.names)}); keep one data set in a folder"
+        )
     if len(fields) > 1:
         shown = ", ".join(field.name for field in fields)
         raise UserError(f"data.path: {path}: {len(fields)} columns of images ({shown}); keep one")
@@ -100,13 +102,13 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    found = {}
+    classes = {}
     for column, feature in _features(schema).items():
         if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and column in schema.names:
             names = feature.get("names")
             if isinstance(names, list):
-                found[column] = tuple(map(str, names))
-    return found
+                classes[column] = tuple(map(str, names))
+    return classes
 
 
 def _image_fields(schema: pa.Schema) -> list[pa.Field]:
@@ -153,18 +155,18 @@ def _checked_image(field: pa.Field, path: Path) -> bool:
 
 
 def _label(schema: pa.Schema, classes: dict[str, tuple[str, ...]], path: Path) -> str:
-    found = ["label"] if "label" in schema.names else list(classes)
-    if len(found) == 1 and schema.names.count(found[0]) == 1:
-        return found[0]
-    if len(found) == 1:
-        raise UserError(f"data.path: {path}: {schema.names.count(found[0])} columns {found[0]!r}; keep one")
-    if found:
+    named = ["label"] if "label" in schema.names else list(classes)
+    if len(named) == 1 and schema.names.count(named[0]) == 1:
+        return named[0]
+    if len(named) == 1:
+        raise UserError(f"data.path: {path}: {schema.names.count(named[0])} columns {named[0]!r}; keep one")
+    if named:
         raise UserError(
-            f"data.path: {path}: {len(found)} columns of classes ({', '.join(found)}); rename the one to use to 'label'"
+            f"data.path: {path}: {len(named)} columns of classes ({', '.join(named)}); rename the one to use to 'label'"
         )
     others = [name for name in schema.names if name.lower() in OTHER_NAMES["label"] or name.lower() == "label"]
     rename = f"rename {' or '.join(map(repr, others))} to 'label'" if others else "rename the column of the classes"
-    raise UserError(f"data.path: {path}: no column 'label' ({_found(schema)}); {rename}")
+    raise UserError(f"data.path: {path}: no column 'label' ({found(schema.names)}); {rename}")
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -173,7 +175,3 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _is_binary(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
-
-
-def _found(schema: pa.Schema) -> str:
-    return f"found: {', '.join(schema.names[:12])}" + (", …" if len(schema.names) > 12 else "")

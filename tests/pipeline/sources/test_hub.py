@@ -330,6 +330,7 @@ UNUSABLE: dict[str, tuple[dict[str, pa.Array], dict[bytes, bytes] | None, str]] 
         r"2 columns of classes \(fine, coarse\); rename the one to use to 'label'",
     ),
     "no label": ({"image": STRUCTS, "target": WORDS}, None, r"no column 'label' .*rename 'target' to 'label'"),
+    "a name with a line break": ({"image": STRUCTS, "lab\nel": WORDS}, None, "found: image, lab el"),
     "a label in capitals": ({"image": STRUCTS, "Label": WORDS}, None, "rename 'Label' to 'label'"),
     "several labels": ({"image": STRUCTS, "label": pa.array([[0, 1]] * 4)}, None, "'label' is list"),
     "labels are no whole numbers": ({"image": STRUCTS, "label": pa.array([0.5] * 4)}, None, "'label' is double"),
