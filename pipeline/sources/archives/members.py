@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from pipeline.errors import UserError
 from pipeline.sources.base import Listing
 from pipeline.sources.layout import arrange
+from pipeline.sources.walk import BACK, NOWHERE
 
 MOST_MEMBERS = 2**22
 LONGEST_NAME = 4096
@@ -18,12 +19,9 @@ MOST_HOPS = 40
 
 NESTED = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
-OUTSIDE = "links out of the archive"
-NOWHERE = "links to nothing"
-CIRCLE = "links in a circle"
+OUTSIDE = "linked out of the archive"
 REPLACED = "replaced by a later member of the same name"
-SPECIAL = "devices, FIFOs and sockets"
-ARCHIVES = "archives inside the archive"
+ARCHIVE = "packed once more, as an archive inside this one"
 
 Item = TypeVar("Item")
 
@@ -38,17 +36,18 @@ class Members(Generic[Item]):
 
     A member replaces an earlier one of the same path, as ``tar`` and ``unzip`` do.
 
-    Attributes:
-        passed: members that are left out, counted by reason.
+    What gives no bytes and may be meant as an image is lost: a class that loses most of its images is refused.
     """
 
     def __init__(self, where: str) -> None:
         self._where = where
         self._files: dict[str, Item] = {}
         self._links: dict[str, str] = {}
+        self._folders: set[str] = set()
         self._sorted: list[str] = []
         self._steps = 0
-        self.passed: Counter[str] = Counter()
+        self._lost: list[tuple[str, str]] = []
+        self._passed: Counter[str] = Counter()
 
     def add(self, name: str, item: Item) -> None:
         """A file.
@@ -62,6 +61,14 @@ class Members(Generic[Item]):
         """A symbolic link; ``target`` is relative to the folder that it stands in. Errors as for :meth:`add`."""
         self._links[self._free(name)] = target
 
+    def folder(self, name: str) -> None:
+        """A folder, which may be empty."""
+        self._folders.add(_canonical(name))
+
+    def lose(self, name: str, reason: str) -> None:
+        """What is no file, or gives none. Errors as for :meth:`add`."""
+        self._lost.append((self._free(name), reason))
+
     def hard_link(self, name: str, target: str) -> None:
         """Another name for an earlier member, which ``target`` names from the top. Errors as for :meth:`add`."""
         target = _canonical(target)
@@ -70,7 +77,7 @@ class Members(Generic[Item]):
         elif target in self._links:
             self.link(name, self._links[target])
         else:
-            self.passed[NOWHERE] += 1
+            self.lose(name, NOWHERE)
 
     def arranged(self, head: Callable[[Item], bytes]) -> tuple[Listing, list[Item]]:
         """The listing and, for each of its images, the item; ``head`` gives a file's first bytes.
@@ -79,10 +86,13 @@ class Members(Generic[Item]):
             UserError: as :func:`pipeline.sources.layout.arrange`, and where an image's name cannot be read.
         """
         files = self._followed() if self._links else self._files
-        paths = [path for path in files if not path.lower().endswith(NESTED)]
-        self.passed[ARCHIVES] += len(files) - len(paths)
+        nested = {path for path in files if path.lower().endswith(NESTED)}
+        paths = [path for path in files if path not in nested] if nested else list(files)
         items = [files[path] for path in paths]
-        listing, order = arrange(paths, self._where, lambda index: head(items[index]), +self.passed)
+        lost = [*self._lost, *((path, ARCHIVE) for path in sorted(nested))]
+        listing, order = arrange(
+            paths, self._where, lambda index: head(items[index]), self._passed, lost, self._empty([*files, *dict(lost)])
+        )
         self._check_names(paths, order)
         return listing, [items[index] for index in order]
 
@@ -93,8 +103,8 @@ class Members(Generic[Item]):
                 self._where, f"the name {path[:80]!r} has a NUL in it or more than {LONGEST_NAME:,} characters"
             )
         if self._files.pop(path, None) is not None or self._links.pop(path, None) is not None:
-            self.passed[REPLACED] += 1
-        if len(self._files) + len(self._links) >= MOST_MEMBERS:
+            self._passed[REPLACED] += 1
+        if len(self._files) + len(self._links) + len(self._lost) >= MOST_MEMBERS:
             raise self._too_many()
         return path
 
@@ -121,7 +131,7 @@ class Members(Generic[Item]):
         """All files, and under its own path each that a link leads to."""
         self._sorted = sorted([*self._files, *self._links])
         covered = {path for path in self._links if self._under(path)}  # a folder took the link's place
-        self.passed[REPLACED] += len(covered)
+        self._passed[REPLACED] += len(covered)
         self._links = {path: target for path, target in self._links.items() if path not in covered}
         self._sorted = [path for path in self._sorted if path not in covered]
         found = dict(self._files)
@@ -138,8 +148,10 @@ class Members(Generic[Item]):
         folders = (*folders, link.rpartition("/")[0])
         if real in self._files:
             found[path] = self._files[real]
-        elif reason or any(_holds(real, folder) for folder in folders) or len(folders) > MOST_HOPS:
-            self.passed[reason or CIRCLE] += 1
+        elif reason or len(folders) > MOST_HOPS:
+            self._lost.append((path, reason or NOWHERE))
+        elif any(_holds(real, folder) for folder in folders):
+            self._passed[BACK] += 1
         elif entries := self._under(real):
             for entry in entries:
                 inner = path + entry[len(real) :]
@@ -147,8 +159,8 @@ class Members(Generic[Item]):
                     found[inner] = self._files[entry]
                 else:
                     self._follow(inner, entry, folders, found)
-        else:
-            self.passed[NOWHERE] += 1
+        elif real not in self._folders:
+            self._lost.append((path, NOWHERE))
 
     def _real(self, path: str) -> tuple[str, str]:
         """Where ``path`` leads when all links on the way are followed, and why it leads nowhere."""
@@ -168,10 +180,20 @@ class Members(Generic[Item]):
                     if target.startswith("/"):
                         return path, OUTSIDE
                     if hops > MOST_HOPS or len(target) > LONGEST_NAME:
-                        return path, CIRCLE if hops > MOST_HOPS else NOWHERE
+                        return path, NOWHERE
                     real.pop()
                     ahead += target.split("/")[::-1]
         return "/".join(real), ""
+
+    def _empty(self, paths: list[str]) -> list[str]:
+        """The folders that hold nothing."""
+        holding = {path.rpartition("/")[0] for path in paths} if self._folders else set()
+        waiting = [*holding, *(folder.rpartition("/")[0] for folder in self._folders)]
+        while waiting:
+            holding.add(folder := waiting.pop())
+            if folder and (above := folder.rpartition("/")[0]) not in holding:
+                waiting.append(above)
+        return sorted(self._folders - holding)
 
     def _under(self, folder: str) -> list[str]:
         """The paths of all files and links below ``folder``."""

@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.sources.archives.headers import Plain, Reader, walk
-from pipeline.sources.archives.members import SPECIAL, Members, damaged
+from pipeline.sources.archives.members import Members, damaged
 from pipeline.sources.archives.streams import DamagedError, Spool, Stream, read_at
-from pipeline.sources.base import MAX_FILE_BYTES, BadImageError, Listing, Payload
+from pipeline.sources.base import HEAD_BYTES, MAX_FILE_BYTES, BadImageError, Listing, Payload
+from pipeline.sources.walk import SPECIAL
 
-HEAD = 64
-UNKNOWN = "members of an unknown kind"
-NO_FILES = (tarfile.DIRTYPE, b"D", b"V")
-"""Folders, GNU tar's lists of folders, and volume labels."""
+UNKNOWN = "of a kind that is not known"
+FOLDERS = (tarfile.DIRTYPE, b"D")
+LABEL = b"V"
 
 
 class Extent(NamedTuple):
@@ -96,20 +96,22 @@ def _listed(path: Path, reader: Reader) -> tuple[Listing, list[tuple[int, int]]]
 
 def _add(members: Members[Extent], info: tarfile.TarInfo, reader: Reader, where: str) -> None:
     if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE):
-        head = reader.at(info.offset_data, min(HEAD, info.size))
+        head = reader.at(info.offset_data, min(HEAD_BYTES, info.size))
         members.add(info.name, Extent(info.offset_data, info.size, head))
     elif info.type == tarfile.LNKTYPE:
         members.hard_link(info.name, info.linkname)
     elif info.type == tarfile.SYMTYPE:
         members.link(info.name, info.linkname)
     elif info.type in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE):
-        members.passed[SPECIAL] += 1
+        members.lose(info.name, SPECIAL)
     elif info.type == tarfile.GNUTYPE_SPARSE:
         raise _unreadable(where, f"{info.name!r} is stored as a sparse file, which is not read here")
     elif info.type == b"M":
         raise _unreadable(where, f"it is one volume of several: {info.name!r} goes on from another")
-    elif info.type not in NO_FILES:
-        members.passed[UNKNOWN] += 1
+    elif info.type in FOLDERS:
+        members.folder(info.name)
+    elif info.type != LABEL:
+        members.lose(info.name, UNKNOWN)
 
 
 def _unreadable(where: str, what: str) -> UserError:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.sources.archives.directory import Packed, read_directory
-from pipeline.sources.archives.members import LONGEST_NAME, SPECIAL, Members, damaged
+from pipeline.sources.archives.members import LONGEST_NAME, Members, damaged
 from pipeline.sources.archives.streams import CHUNK, MOST_MEMORY, DamagedError, Decompressor, Inflate, read_at, unpacked
-from pipeline.sources.base import MAX_FILE_BYTES, BadImageError, Payload
+from pipeline.sources.base import HEAD_BYTES, MAX_FILE_BYTES, BadImageError, Payload
+from pipeline.sources.walk import SPECIAL
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
 ENCRYPTED = 1
 LZMA_WITH_END = 1 << 1
-HEAD = 64
 MOST_UNPACKED = {STORED: 1, DEFLATED: 1032}
 """Bytes that one byte can unpack to."""
 
@@ -38,7 +38,9 @@ class ZipSource:
             raise damaged(str(path), str(error)) from None
         members = Members[Packed](str(path))
         for name, member in zip(names, packed, strict=True):
-            if not name.endswith("/"):
+            if name.endswith("/"):
+                members.folder(name)
+            else:
                 self._add(members, name, member)
         self.listing, self._members = members.arranged(self._head)
 
@@ -61,7 +63,7 @@ class ZipSource:
         if stat.S_ISLNK(member.mode):
             members.link(name, self._target(member))
         elif not member.size and stat.S_IFMT(member.mode) not in (0, stat.S_IFREG):
-            members.passed[SPECIAL] += 1
+            members.lose(name, SPECIAL)
         else:
             members.add(name, member)
 
@@ -74,8 +76,8 @@ class ZipSource:
     def _head(self, member: Packed) -> bytes:
         """A whole image has to stand behind the first bytes that tell what it is."""
         if member.size <= MAX_FILE_BYTES:
-            return self._read(member)[:HEAD]
-        return next(self._unpacked(member), b"")[:HEAD]
+            return self._read(member)[:HEAD_BYTES]
+        return next(self._unpacked(member), b"")[:HEAD_BYTES]
 
     def _read(self, member: Packed) -> bytes:
         """The member's bytes; up to twice their size is held while they are put together."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.sources.archives.members import ARCHIVE
 from tests.pipeline.sources.packing import CONTENT, Entry, Files, member, opened, png, raw_zip, read, tar
 
 SYMLINK, HARD, MODE_LINK = tarfile.SYMTYPE, tarfile.LNKTYPE, stat.S_IFLNK | 0o777
@@ -73,7 +74,7 @@ def test_links_give_what_they_lead_to(packing: str, tmp_path: Path) -> None:
     found = read(path)
     assert found == expected
     assert found["set/f/1.png"] == CONTENT["set/c/1.png"]
-    assert opened(path).listing.ignored["links in a circle"] >= 2
+    assert opened(path).listing.ignored["linked back to a folder above"] >= 1
 
 
 @pytest.mark.parametrize("packing", LINKED)
@@ -81,15 +82,18 @@ def test_links_that_lead_nowhere_are_counted(packing: str, tmp_path: Path) -> No
     links = [
         ("set/a/out.png", "../../../etc/x.png"),
         ("set/a/root.png", "/etc/x.png"),
-        ("set/a/gone.png", "nothing.png"),
-        ("set/a/one.png", "two.png"),
-        ("set/a/two.png", "one.png"),
+        ("set/b/gone.png", "nothing.png"),
+        ("set/c/one.png", "two.png"),
+        ("set/c/two.png", "one.png"),
     ]
     path = tmp_path / "set"
     path.write_bytes(LINKED[packing](CONTENT, *links))
     assert read(path) == CONTENT
-    reasons = {"links out of the archive": 2, "links to nothing": 1, "links in a circle": 2}
+    reasons = {"linked out of the archive": 2, "linked to nothing": 3}
     assert opened(path).listing.ignored == reasons
+    path.write_bytes(LINKED[packing](CONTENT, *links, ("set/a/more.png", "nothing.png")))
+    with pytest.raises(UserError, match=r"class 'a' would keep 2 of its 5 files: 2 linked out.*, 1 linked to nothing"):
+        opened(path)
 
 
 @pytest.mark.parametrize("packing", LINKED)
@@ -115,18 +119,18 @@ def test_hard_links(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path.write_bytes(pack(tar(CONTENT, *links)))
     assert read(path) == on_disk(path, tmp_path / "unpacked")
     path.write_bytes(pack(tar(CONTENT, *links, (member("set/d/3.png", 0, HARD, "set/gone.png"), b""))))
-    assert opened(path).listing.ignored == {"links to nothing": 1}
+    assert opened(path).listing.ignored == {"linked to nothing": 1}
 
 
 def test_what_is_no_file_is_counted(tmp_path: Path) -> None:
     kinds = [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
-    special = [(member(f"set/a/{number}.png", 0, kind), b"") for number, kind in enumerate(kinds, 10)]
+    special = [(member(f"set/{name}/9.png", 0, kind), b"") for name, kind in zip("abc", kinds, strict=True)]
     path = tmp_path / "set"
     path.write_bytes(tar(CONTENT, *special, (member("set/a/odd.png", 0, b"Q"), b""), (member("set/a", 0, b"5"), b"")))
     assert read(path) == CONTENT
-    assert opened(path).listing.ignored == {"devices, FIFOs and sockets": 3, "members of an unknown kind": 1}
+    assert opened(path).listing.ignored == {"special (pipe, socket or device)": 3, "of a kind that is not known": 1}
     path.write_bytes(raw_zip([*ENTRIES, Entry(b"set/a/10.png", b"", mode=stat.S_IFSOCK | 0o644)]))
-    assert opened(path).listing.ignored == {"devices, FIFOs and sockets": 1}
+    assert opened(path).listing.ignored == {"special (pipe, socket or device)": 1}
     path.write_bytes(raw_zip([*ENTRIES, Entry(b"set/a/10.png", png(9), mode=stat.S_IFSOCK | 0o644)]))
     assert read(path) == CONTENT | {"set/a/10.png": png(9)}  # a socket with bytes is a file, as for unzip
 
@@ -155,11 +159,22 @@ def test_the_later_of_two_members_counts(name: str, tmp_path: Path) -> None:
 def test_archives_inside_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "set"
     for pack in LINKED.values():
-        path.write_bytes(pack(CONTENT | {"more/d.ZIP": b"x", "more/e.tar.gz": b"y"}))
-        assert opened(path).listing.ignored == {"archives inside the archive": 2}
+        path.write_bytes(pack(CONTENT | {"set/a/d.ZIP": b"x", "set/e.tar.gz": b"y"}))
+        assert opened(path).listing.ignored == {ARCHIVE: 2}
     path.write_bytes(tar({"train.zip": b"x", "test.zip": b"y"}))
-    with pytest.raises(UserError, match="2 archives inside the archive"):
+    with pytest.raises(UserError, match=f"2 {ARCHIVE}"):
         opened(path)
+
+
+def test_empty_folders_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    folders = ["set", "set/d", "set/e", "set/e/f", "set/a"]
+    for data in (
+        tar(CONTENT, *((member(name, 0, tarfile.DIRTYPE), b"") for name in folders)),
+        raw_zip([*ENTRIES, *(Entry(f"{name}/".encode(), b"") for name in folders)]),
+    ):
+        path.write_bytes(data)
+        assert opened(path).listing.ignored == {"empty folders ('set/d', 'set/e/f')": 2}
 
 
 def two_classes(*raw: bytes, **fields: object) -> list[Entry]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.sources.archives.members import ARCHIVE
 from tests.pipeline.sources.packing import (
     CONTENT,
     Entry,
@@ -110,4 +111,4 @@ def test_a_zip_inside_a_tar_makes_it_no_zip(tmp_path: Path) -> None:
     path.write_bytes(tar({**CONTENT, "set/more.zip": inner}))
     assert zipfile.is_zipfile(path)
     assert read(path) == CONTENT
-    assert opened(path).listing.ignored["archives inside the archive"] == 1
+    assert opened(path).listing.ignored[ARCHIVE] == 1
