@@ -9,10 +9,10 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.sources.sorting import covered
 
-NOWHERE = "linked to nothing"
-SPECIAL = "special (pipe, socket or device)"
-BACK = "linked back to a folder above"
-TWICE = "linked to a folder that is read in its own place"
+NOWHERE = "links to nothing"
+SPECIAL = "devices, FIFOs and sockets"
+BACK = "links back to a folder above"
+TWICE = "links to a folder that is read in its own place"
 
 
 @dataclass
