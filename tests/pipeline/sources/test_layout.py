@@ -280,6 +280,15 @@ def test_classes_keep_the_numbers_that_the_folders_give_them(tmp_path: Path) -> 
     assert [unicodedata.normalize("NFD", name) for name in listing.classes] == ImageFolder(str(root)).classes
 
 
+def test_train_decides_where_its_spelling_is_another_than_that_of_test(tmp_path: Path) -> None:
+    names = ("Zebra", "Äffchen")
+    train, test = ([unicodedata.normalize(form, name) for name in names] for form in ("NFD", "NFC"))
+    root = write(tmp_path, [*split("train", 2, train), *split("test", 2, test)])
+    listing = read(root)
+    assert listing.classes == ("Äffchen", "Zebra")
+    assert [unicodedata.normalize("NFD", name) for name in listing.classes] == ImageFolder(str(root / "train")).classes
+
+
 @pytest.mark.parametrize(
     ("folder", "name"), [(" cat", "cat"), ("cat ", "cat"), ("a\\b", "a-b"), ("a\tb", "a-b"), ("cat\n", "cat")]
 )
@@ -445,7 +454,7 @@ def test_a_class_that_is_lost_does_not_make_its_neighbour_a_folder_of_classes(tm
 
 def test_what_accompanies_images_is_no_loss(tmp_path: Path) -> None:
     root = write(tmp_path, [*many("a", "b"), *(f"a/{i}.{kind}" for i in range(2) for kind in ("txt", "json", "xml"))])
-    for name in ("0.npy", "1.npy", "0.heic", "._0.png", "._1.png", ".DS_Store"):
+    for name in ("0.npy", "1.npy", "0.heic", "._0.png", "._1.png", "._2.png"):
         (root / "b" / name).write_bytes(bytes(range(64)))
     listing = read(root)
     assert listing.paths == many("a", "b")

@@ -84,6 +84,15 @@ def test_a_link_does_not_take_what_lies_in_its_own_place(tmp_path: Path) -> None
     assert found.passed == {TWICE: 2}
 
 
+def test_of_links_to_one_folder_the_first_by_name_is_followed(tmp_path: Path) -> None:
+    root = write(tmp_path, "elsewhere/1.png", "set/x.png") / "set"
+    for name in "ecbafd":
+        (root / name).symlink_to("../elsewhere")
+    found = walk(root)
+    assert sorted(found.files) == ["a/1.png", "x.png"]
+    assert found.passed == {TWICE: 5}
+
+
 def test_folders_that_link_to_one_another_end(tmp_path: Path) -> None:
     names = [f"f{index:02d}" for index in range(20)]
     for name in names:
