@@ -9,6 +9,7 @@ from gan.checkpoint import WeightsError, load_generator
 from gan.sampler import Sampler
 from pipeline.errors import UserError
 from pipeline.sheets import grid
+from pipeline.wording import listed
 
 
 def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
@@ -23,7 +24,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
         raise UserError(f"{error}; run `dvc repro train` first, or give --model") from None
     classes = card["classes"]
     if class_name not in classes:
-        raise UserError(f"--class {class_name}: the generator in {model} knows {', '.join(classes)}")
+        raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
     if out.suffix.lower() not in Image.registered_extensions():
         raise UserError(f"--out {out}: not a kind of picture; end it in .png, .jpg or .webp")
     images = Sampler(generator, seed).draw(classes.index(class_name), 0, count).numpy()
