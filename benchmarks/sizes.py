@@ -1,6 +1,6 @@
 """Every network in many sizes: does it crash, hang, or compute something else than it should?
 
-    python benchmarks/sizes.py [--of classifier|gan] [--isa AVX2 --isa AVX512_CORE] [--every N]
+    python benchmarks/sizes.py [--of classifier|torchvision|gan] [--isa AVX2 --isa AVX512_CORE] [--every N]
 
 Each case is a process of its own, with glibc checking every block of memory that is freed, and with fresh memory that
 is not zero. It trains a few steps as the stages do, and compares the gradients of one step with those of the plain
@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.runtime import prepare
@@ -32,11 +33,13 @@ from rich.table import Table  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from gan.config import Config  # noqa: E402
+from gan.networks import FAMILIES  # noqa: E402
 from gan.penalties import PENALTIES  # noqa: E402
 from gan.recipes import RECIPES  # noqa: E402
 from gan.trainer import Labelled, Trainer  # noqa: E402
-from pipeline.classifier.network import SmallResNet  # noqa: E402
+from pipeline.classifier.architectures import build  # noqa: E402
 from pipeline.classifier.training import Recipe, fit, logits  # noqa: E402
+from pipeline.params import ClassifyParams  # noqa: E402
 
 CHECKER = "libc_malloc_debug.so.0"  # comes with glibc 2.34 and later
 TUNABLES = "glibc.malloc.check=3:glibc.malloc.perturb=165"
@@ -46,8 +49,7 @@ NEGLIGIBLE = 1e-3  # of all gradients' norm: a bias in front of a normalisation 
 WIDTHS = (4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 33)
 CHANNELS = (1, 3)
 IMAGE_SIZES = (8, 9, 12, 15, 16, 17, 31, 32, 33, 64)
-
-
+TORCHVISION = ("resnet18", "shufflenet_v2_x0_5", "regnet_x_400mf")  # without dropout, which depends on the layout
 TWO_SIDED = PENALTIES["two_sided"]
 
 
@@ -74,12 +76,12 @@ class Case:
 def main() -> int:
     """Runs the cases, prints a row for each network and a line for each case that is not well."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--of", choices=("classifier", "gan"), help="one kind of network alone")
+    parser.add_argument("--of", choices=KINDS, help="one kind of network alone")
     parser.add_argument("--isa", action="append", help="oneDNN's instruction set, such as AVX2; may be given again")
     parser.add_argument("--every", type=int, default=1, help="only every so manieth case")
     asked = parser.parse_args()
     title = "Sizes" if _check_memory() else "Sizes, with memory unchecked: glibc's checker is not installed"
-    cases = list({"classifier": classifiers, "gan": gans}[asked.of]() if asked.of else (*classifiers(), *gans()))
+    cases = [case for kind, made in KINDS.items() if asked.of in (None, kind) for case in made()]
     table = Table("network", "instructions", "cases", "ok", "not", title=title)
     bad = 0
     for isa in asked.isa or ["DEFAULT"]:
@@ -110,19 +112,29 @@ def classifiers() -> Iterator[Case]:
         yield Case("SmallResNet", width, channels, size, next(batches), next(threads), next(others))
 
 
+def architectures() -> Iterator[Case]:
+    """Some of torchvision's networks, whose widths are their own; they see images of 32x32 at least."""
+    batches, threads = itertools.cycle((8, 17, 9)), itertools.cycle((1, 2))
+    for name, channels, size in itertools.product(TORCHVISION, CHANNELS, (8, 33, 64)):
+        yield Case(f"torchvision:{name}", 16, channels, size, next(batches), next(threads), {"classes": 3})
+
+
 def gans() -> Iterator[Case]:
-    """Generators and critics of both families, with every recipe, packing and batch statistics."""
+    """Generators and critics of every family, with every recipe, packing and batch statistics."""
     recipes = itertools.cycle(sorted(RECIPES))
     extras = itertools.cycle(
         {"packing": packing, "minibatch_std": std, "latent_dim": latent}
         for packing, std, latent in itertools.product((1, 2, 3), (0, 2), (1, 7, 64))
     )
     batches, threads = itertools.cycle((12, 24, 36)), itertools.cycle((1, 1, 2))
-    for family, width, channels, size in itertools.product(("resnet", "dcgan"), WIDTHS, CHANNELS, IMAGE_SIZES):
+    for family, width, channels, size in itertools.product(FAMILIES, WIDTHS, CHANNELS, IMAGE_SIZES):
         if width * size > 33 * 33:  # minutes a case
             continue
         choices = next(extras) | {"recipe": next(recipes)}
         yield Case(family, width, channels, size, next(batches), next(threads), choices)
+
+
+KINDS = {"classifier": classifiers, "torchvision": architectures, "gan": gans}
 
 
 # Processes ---------------------------------------------------------------------------------------------------------
@@ -164,7 +176,7 @@ def in_a_process(case: Case, isa: str) -> str:
 def _outcome(case: Case) -> str:
     torch.set_num_threads(case.threads)
     try:
-        return (_classifier if case.network == "SmallResNet" else _gan)(case)
+        return (_gan if case.network in FAMILIES else _classifier)(case)
     except Exception as error:  # whatever it is, it is the case's outcome
         return f"{type(error).__name__}: {error}"
 
@@ -181,11 +193,13 @@ def _images(case: Case, count: int, classes: int) -> tuple[np.ndarray, np.ndarra
 def _classifier(case: Case) -> str:
     classes = case.choices["classes"]
     images, labels = _images(case, 40, classes)
-    network = SmallResNet(classes, case.channels, case.image_size, width=case.width)
+    name = "small-resnet" if case.network == "SmallResNet" else case.network
+    params = ClassifyParams(classifier=name, width=case.width)
+    network = build(params, Path(), classes, case.channels, case.image_size, seed=0)
     x = torch.randn(case.batch, *images.shape[1:]).contiguous(memory_format=torch.channels_last)
     y = torch.arange(case.batch) % classes
     verdict = _compared(network, lambda net: F.cross_entropy(net(x), y))
-    recipe = Recipe(augment=case.choices["augment"])
+    recipe = Recipe(augment=case.choices.get("augment", "none"))
     fit(network, images, labels, seed=0, steps=3, batch_size=case.batch, recipe=recipe)
     if not np.isfinite(logits(network, images, batch_size=case.batch)).all():
         return "NaN"

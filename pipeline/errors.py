@@ -78,7 +78,9 @@ def _no_memory(error: Exception) -> bool:
     """Whether memory ran out, as Python, NumPy, the system or torch say it."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
-    return isinstance(error, RuntimeError) and bool(re.search(r"alloc\w* memory|out of memory", str(error)))
+    return isinstance(error, RuntimeError) and bool(
+        re.search(r"alloc\w* memory|(out of|not enough) memory", str(error))
+    )
 
 
 def _first_line(error: Exception) -> str:

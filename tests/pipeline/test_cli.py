@@ -1,6 +1,7 @@
 """The command line: what a user sees when something is wrong, and what each command is."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 
 from pipeline import cli
 from pipeline.cli import main
@@ -136,14 +136,6 @@ def test_an_unexpected_error_says_where_it_came_up(tmp_path: Path, monkeypatch: 
         CliRunner().invoke(main, ["--debug", "ingest"], catch_exceptions=False)
 
 
-def _run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    path = str(Path(__file__).parents[2])
-    return subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": path} | environment, capture_output=True, check=False
-    )
-
-
 def test_a_reader_that_ends_early_is_no_error(tmp_path: Path) -> None:
     """``augmint train | head -0``: nobody reads any more when the text comes."""
     reader, writer = os.pipe()
@@ -156,23 +148,13 @@ def test_a_reader_that_ends_early_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_names_of_classes_hang_on_no_locale(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for name in ("Käse", "日本"):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for number in range(20):
-            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
-    (tmp_path / "params.yaml").write_text(
-        "data: {source: folder, path: images, near_duplicate_bits: 0}  # Käse\n", encoding="utf-8"
-    )
-    done = _run("ingest", folder=tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"K\xc3\xa4se" in (tmp_path / "data" / "store" / "summary.json").read_bytes()
-
-
-def test_a_character_that_the_terminal_lacks_ends_nothing(tmp_path: Path) -> None:
+def test_a_character_that_the_terminal_lacks_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text("日本: 1\n", encoding="utf-8")
-    done = _run("ingest", folder=tmp_path, PYTHONIOENCODING="latin-1")
-    assert done.returncode == 2
-    assert b"params.yaml:1: \\u65e5\\u672c: unknown key" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stderr", terminal)
+    with pytest.raises(SystemExit) as ended:
+        main.main(["ingest"])
+    assert ended.value.code == 2
+    terminal.flush()
+    assert b"params.yaml:1: \\u65e5\\u672c: unknown key" in terminal.buffer.getvalue()

@@ -10,12 +10,21 @@ from annotated_types import Le, Lt
 from pydantic import BaseModel
 
 from pipeline.errors import UserError
+from pipeline.flows import dvc
 from pipeline.params import Params, load_params, locate
 from pipeline.plain_yaml import MOST_BYTES
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+
+
+def test_dvc_does_not_see_it_before_we_do(tmp_path: Path) -> None:
+    """It would take hours for this: see :mod:`pipeline.flows.dvc`."""
+    (tmp_path / "params.yaml").write_text(LAUGHS, encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: 'true'}}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"params\.yaml:1: anchors and aliases"):
+        dvc.stages(tmp_path)
 
 
 def refusal(path: Path) -> str:
