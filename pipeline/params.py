@@ -29,6 +29,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+GreyRange = Literal["auto", "type"] | tuple[float, float]
 Operation = Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 # choices of the train stage, not of the GAN
@@ -54,6 +55,17 @@ class LongTail(Section):
         return self
 
 
+def _grey_range(value: Any) -> Any:
+    if value in ("auto", "type"):
+        return value
+    numbers = value if isinstance(value, tuple | list) and len(value) == 2 else ()
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers) or not numbers:
+        raise ValueError(f"expected auto, type or two numbers [low, high], got {value!r}")
+    if not numbers[0] < numbers[1]:
+        raise ValueError(f"low must be below high, got {list(numbers)}")
+    return tuple(map(float, numbers))
+
+
 class DataParams(Section):
     """What ``ingest`` reads, and what it makes of it."""
 
@@ -64,6 +76,7 @@ class DataParams(Section):
     image_size: Annotated[int, Field(ge=8, le=256)] = 8
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
+    grey_range: Annotated[GreyRange, BeforeValidator(_grey_range)] = "auto"
     max_bad_fraction: Fraction = 0.02
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 4
     group_pattern: str = ""

@@ -8,6 +8,7 @@ again.
 import hashlib
 import json
 import subprocess
+import warnings
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,9 @@ from pipeline.errors import UserError
 from pipeline.params import Params
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""By Pillow's names, the image files that carry the mark."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -65,9 +69,9 @@ def read_mark(path: Path | IO[bytes]) -> Mark | None:
         UserError: the file is not an image, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             packet = image.info.get("xmp")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's plugins raise whatever a damaged file leads them to
         raise UserError(f"{path}: not an image that can be read ({error})") from None
     return None if packet is None else _parse(packet)
 
@@ -84,7 +88,7 @@ def _parse(packet: bytes | str) -> Mark | None:
             return None
         ours = {name: found[f"{{{_OURS}}}{name}"] for name in ("Generator", "Class", "Index", "Seed")}
         return Mark(ours["Generator"], ours["Class"], int(ours["Index"]), int(ours["Seed"]))
-    except (ElementTree.ParseError, KeyError, ValueError):
+    except (ElementTree.ParseError, LookupError, ValueError):
         return None
 
 

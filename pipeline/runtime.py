@@ -26,6 +26,12 @@ def prepare() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
+def release_freed() -> None:
+    """Gives memory that was freed back to the system, where the C library (glibc) would keep it for the thread."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def usable_cores() -> int:
     """The cores that this process may run on, one at least."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS

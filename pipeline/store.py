@@ -81,6 +81,12 @@ class Store:
         """Height and width in pixels."""
         return int(self.summary["image_size"])
 
+    @property
+    def grey_range(self) -> tuple[float, float] | None:
+        """What became black and white in grey images of more than 8 bits; None if the set has none."""
+        found = self.summary.get("ingest", {}).get("grey_range")
+        return (found["low"], found["high"]) if found else None
+
     @cached_property
     def images(self) -> np.ndarray:
         """Every image, uint8 (N, C, H, W), memory-mapped and read-only."""

@@ -12,10 +12,13 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.ingest.decode import Target
+from pipeline.ingest.opening import quiet
 from pipeline.ingest.reading import Pixels, Records, read_all
+from pipeline.ingest.settling import settle
 from pipeline.metrics.distances import spans
 from pipeline.metrics.embedded import Images
 from pipeline.sources import Listing
+from pipeline.sources.base import FORMATS
 from pipeline.sources.files import FolderSource
 
 SIZED = 200  # images of a folder that are asked for their size
@@ -55,8 +58,11 @@ class Folder:
 def _side(path: Path, listing: Listing) -> int:
     sides = []
     for name in listing.paths[:: max(1, len(listing) // SIZED)]:
-        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path / name) as image:
-            sides.append(min(image.size))  # what cannot be read will be named when all are
+        if not (path / name).is_file():  # to open a pipe would wait for a writer
+            continue
+        # what cannot be read, for whatever reason, will be named when all are
+        with suppress(Exception), quiet(), Image.open(path / name, formats=FORMATS) as image:
+            sides.append(min(image.size))
     return int(np.median(sides)) if sides else 0
 
 
@@ -84,25 +90,31 @@ def _listed(names: Sequence[str]) -> str:
 
 
 @contextmanager
-def decoded(folders: Sequence[Folder], side: int) -> Iterator[list[Images]]:
+def decoded(folders: Sequence[Folder], side: int, notes: list[str]) -> Iterator[list[Images]]:
     """The images of every folder as arrays of one shape, grey if all are grey.
 
-    They lie in files that go in the end, so that memory does not grow with them.
+    Grey images of more than 8 bits go by one range, that of all folders together. The arrays lie in files that go in
+    the end, so that memory does not grow with them.
 
     Args:
         folders: of the same classes; the labels are those of the first one's listing.
         side: height and width to bring them to, in pixels; the centre square of those that are none.
+        notes: gets what was passed over in the files, and what became of grey images of more than 8 bits.
 
     Raises:
-        UserError: an image cannot be read.
+        UserError: an image cannot be read, or integers and floats have no range in common.
     """
-    target = Target(side, "auto", "crop")
+    target = Target(side, "auto", "crop", "auto")
     classes = folders[0].source.listing.classes
     with tempfile.TemporaryDirectory(prefix="augmint-") as scratch, ExitStack() as spools:
         read = []
         for number, folder in enumerate(folders):
             pixels = Pixels(Path(scratch, f"{number}.raw"), len(folder.source.listing), target)
             read.append((spools.enter_context(pixels), _read(folder, pixels, target)))
+        for folder, (_, records) in zip(folders, read, strict=True):
+            notes += [f"{folder.option}: {n:,} {what} were passed over." for what, n in sorted(records.passed.items())]
+        if scale := settle(read, target.grey_range, target.channels):
+            notes += [f"{note[0].upper()}{note[1:]}." for note in scale.notes()]
         channels = 1 if all(records.grey.all() for _, records in read) else 3
         yield [
             Images(

@@ -58,9 +58,10 @@ def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
     check_classes(folders)
     classes, settings = folders[0].source.listing.classes, EvaluateParams()
     side = int(np.clip(min(folder.side for folder in folders[:2]), LEAST_SIDE, MOST_SIDE))
-    with decoded(folders, side) as (held_out, synthetic, *rest):
+    depth: list[str] = []
+    with decoded(folders, side, depth) as (held_out, synthetic, *rest):
         colour = "grey" if held_out.images.shape[1] == 1 else "colour"
-        notes = [f"All images were brought to {side}x{side} pixels, {colour}."]
+        notes = [f"All images were brought to {side}x{side} pixels, {colour}.", *depth]
         teaching = rest[0] if rest else None
         if teaching is None:
             teaching, held_out = _halved(held_out, classes)

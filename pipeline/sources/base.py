@@ -12,7 +12,13 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.store import SplitName
 
-MAX_FILE_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 192 * 2**20
+"""Of one image: 64 megapixels of colour without any compression. :mod:`pipeline.ingest.memory` is laid out for it."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "QOI", "DIB", "TGA")
+"""The image formats that are read, by Pillow's names, for ``Image.open(formats=FORMATS)``: raster formats alone that
+Pillow decodes in its own process, none that starts a program (EPS) or follows text (XPM, FITS). Several pictures in one
+JPEG (MPO) come with JPEG. TGA stands last: it has no mark to be known by, and would take what belongs to others."""
 
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",
