@@ -40,6 +40,12 @@ class Workspace:
         """Resumable state of runs in work. Never an output of DVC's; what lies here may be lost without harm."""
         return self.root / ".augmint"
 
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Every place that stages write, each a file or folder of its own."""
+        folders = (self.store, self.models, self.synthetic, self.report, self.scratch)
+        return (*folders, self.root / "metrics", self.root / "plots")
+
     def metrics(self, name: str) -> Path:
         """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality``, ``export`` or
         ``utility``."""

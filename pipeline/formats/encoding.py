@@ -44,6 +44,10 @@ def encode(image: np.ndarray, encoding: Encoding, xmp: str | None = None) -> byt
 
     Runs outside the interpreter's lock for most of its time, JPEG excepted, so threads help.
 
+    >>> image = np.zeros((3, 8, 8), np.uint8)
+    >>> decode(encode(image, Encoding("png")), channels=3).shape
+    (3, 8, 8)
+
     Args:
         image: uint8 (C, H, W); C is 1 (grey) or 3 (colour). WebP knows no grey and holds it as colour.
         encoding: the kind of file.

@@ -112,7 +112,7 @@ def _of_lab() -> Conversion:
 
 def _transform(profile: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
     """To sRGB. What lcms prepares to be fast is exact enough for RGB alone; dark grey comes out ten levels wrong."""
-    flags = {"RGB": 0, "CMYK": ImageCms.Flags.HIGHRESPRECALC}.get(mode, ImageCms.Flags.NOOPTIMIZE)
+    flags = {"RGB": ImageCms.Flags.NONE, "CMYK": ImageCms.Flags.HIGHRESPRECALC}.get(mode, ImageCms.Flags.NOOPTIMIZE)
     return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", flags=flags)
 
 

@@ -9,9 +9,9 @@ import math
 import os
 import tempfile
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline.ingest.opening import open_image, quiet
 from pipeline.progress import track
 from pipeline.runtime import usable_cores
 from pipeline.sources import BadImageError, Payload, Source
+from pipeline.threads import in_order
 
 AT_ONCE = 16
 THREADS_PAY_ABOVE = 150e-6
@@ -195,15 +196,9 @@ def _mapped(work: Callable[[list[Task], Budget | None], Chunk], tasks: Iterator[
     if workers == 1 or seconds < THREADS_PAY_ABOVE:
         yield from (work(chunk, None) for chunk in chunks)
         return
-    waiting: deque[Future[Chunk]] = deque()
     pool = ThreadPoolExecutor(workers, "ingest")
     try:
-        for chunk in chunks:
-            waiting.append(pool.submit(work, chunk, FILES))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(pool, lambda chunk: work(chunk, FILES), chunks, 2 * workers)
     finally:
         pool.shutdown(cancel_futures=True)
 

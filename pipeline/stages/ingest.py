@@ -16,6 +16,8 @@ from pipeline.ingest.selection import THINNED, Selection, select, store_channels
 from pipeline.ingest.settling import settle
 from pipeline.params import Params
 from pipeline.sources import Listing, open_source
+from pipeline.sources.wording import counted
+from pipeline.stages import check
 from pipeline.store import SPLITS, SplitName, write_store
 from pipeline.workspace import Workspace
 
@@ -29,6 +31,7 @@ def run(params: Params, workspace: Workspace) -> None:
     Raises:
         UserError: no source, too many bad images, or a class without images in train or test.
     """
+    check.require(params, workspace, check.BEFORE_INGEST)
     data = params.data
     source = open_source(data, workspace.root)
     listing, target = source.listing, Target(data.image_size, data.channels, data.fit, data.grey_range)
@@ -44,12 +47,22 @@ def run(params: Params, workspace: Workspace) -> None:
             _write(folder, listing, records, chosen, pixels, target, figures)
         scratch.unlink()
         write_json(metrics, figures)
+    _print(listing, figures, scale)
+    check.advise(params, workspace)
+
+
+def _print(listing: Listing, figures: dict[str, Any], scale: GreyScale | None) -> None:
+    """Prints what came in, what did not, and what became black and white."""
     splits = ", ".join(f"{name} {figures['images'][name]:,}" for name in SPLITS)
     print(
         f"ingest: {len(listing):,} images of {len(listing.classes)} classes: {splits}; "
         f"{figures['bad']['images']:,} bad, {figures['duplicates']['removed']:,} exact duplicates left out, "
         f"{figures['near_duplicates']['images']:,} near duplicates in {figures['near_duplicates']['groups']:,} groups"
     )
+    if listing.ignored:
+        print(f"ingest: passed over: {counted(listing.ignored)}")
+    for note in figures["notes"]:
+        print(f"ingest: note: {note}")
     for note in scale.notes() if scale else ():
         print(f"ingest: {note}")
 
@@ -100,6 +113,7 @@ def _figures(listing: Listing, records: Records, chosen: Selection, scale: GreyS
         "near_duplicates": _near_figures(listing, chosen),
         **({"grey_range": scale.figures()} if scale else {}),
         "passed_over": [{"reason": reason, "files": count} for reason, count in sorted(listing.ignored.items())],
+        "notes": [*listing.notes, *chosen.notes],
     }
 
 

@@ -33,8 +33,8 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 def png(width: int, height: int, depth: int, kind: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG of this colour type; ``rows`` are packed as in the file, without filter bytes."""
-    step = len(rows) // height if height else 0
-    filtered = b"".join(b"\0" + rows[y * step : (y + 1) * step] for y in range(height))
+    step = max(1, len(rows) // max(1, height))
+    filtered = b"".join(b"\0" + rows[start : start + step] for start in range(0, len(rows), step))
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     middle = b"".join(chunk(*part) for part in chunks)
     ends = chunk(b"IDAT", zlib.compress(filtered)) + chunk(b"IEND", b"")
@@ -92,7 +92,7 @@ def _values(kind: int, values: Sequence[Any], order: str) -> bytes:
 
 
 def profile(exponent: float, primaries: Sequence[tuple[float, float]] | None) -> bytes:
-    """An ICC profile (version 2.1, display) with one exponent: of grey, or of RGB with these primaries and white D65."""
+    """An ICC profile (version 2.1, display) with one exponent: of grey, or of RGB with these primaries and D65."""
     curve = b"curv" + bytes(4) + struct.pack(">IHxx", 1, round(exponent * 256))
     desc = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
     tags = {b"desc": desc, b"wtpt": _xyz(D50)}

@@ -25,7 +25,7 @@ import resource, sys
 from pathlib import Path
 from pipeline.ingest import memory, reading
 from pipeline.ingest.decode import Target
-from pipeline.sources.files import open_archive
+from pipeline.sources.archives import open_archive
 
 archive, threads, pixels = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 reading.usable_cores = lambda: threads

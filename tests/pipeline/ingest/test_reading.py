@@ -21,7 +21,8 @@ from pipeline.ingest.decode import FURTHER, Target
 from pipeline.ingest.memory import Budget
 from pipeline.ingest.reading import Pixels, read_all
 from pipeline.params import DataParams, Params
-from pipeline.sources.files import FolderSource, open_archive
+from pipeline.sources.archives import open_archive
+from pipeline.sources.files import FolderSource
 from pipeline.stages.ingest import run
 from pipeline.store import Store
 from pipeline.workspace import Workspace
