@@ -11,12 +11,14 @@ from numpy.lib.format import open_memmap
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.formats.manifest import MANIFEST, read_about
 from pipeline.ingest.decode import Target
 from pipeline.ingest.opening import quiet
 from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.ingest.settling import settle
 from pipeline.metrics.distances import spans
 from pipeline.metrics.embedded import Images
+from pipeline.params import GreyRange
 from pipeline.sources import Listing
 from pipeline.sources.base import FORMATS
 from pipeline.sources.files import FolderSource
@@ -93,8 +95,8 @@ def _listed(names: Sequence[str]) -> str:
 def decoded(folders: Sequence[Folder], side: int, notes: list[str]) -> Iterator[list[Images]]:
     """The images of every folder as arrays of one shape, grey if all are grey.
 
-    Grey images of more than 8 bits go by one range, that of all folders together. The arrays lie in files that go in
-    the end, so that memory does not grow with them.
+    Grey images of more than 8 bits go by one range: that by which an exported set among the folders was made, else that
+    of all folders together. The arrays lie in files that go in the end, so that memory does not grow with them.
 
     Args:
         folders: of the same classes; the labels are those of the first one's listing.
@@ -102,9 +104,10 @@ def decoded(folders: Sequence[Folder], side: int, notes: list[str]) -> Iterator[
         notes: gets what was passed over in the files, and what became of grey images of more than 8 bits.
 
     Raises:
-        UserError: an image cannot be read, or integers and floats have no range in common.
+        UserError: an image cannot be read, integers and floats have no range in common, or two exported sets were made
+            by different ranges.
     """
-    target = Target(side, "auto", "crop", "auto")
+    target = Target(side, "auto", "crop", _grey_range(folders))
     classes = folders[0].source.listing.classes
     with tempfile.TemporaryDirectory(prefix="augmint-") as scratch, ExitStack() as spools:
         read = []
@@ -123,6 +126,24 @@ def decoded(folders: Sequence[Folder], side: int, notes: list[str]) -> Iterator[
             )
             for number, (pixels, records) in enumerate(read)
         ]
+
+
+def _grey_range(folders: Sequence[Folder]) -> GreyRange:
+    """The range by which the exported sets among ``folders`` were made; ``auto`` where none says any."""
+    found: dict[tuple[float, float], str] = {}
+    for folder in folders:
+        manifests = [place / MANIFEST for place in (folder.path, folder.path.resolve().parent)]
+        for manifest in filter(Path.is_file, manifests):
+            with suppress(UserError):  # somebody else's
+                if range_ := read_about(manifest).grey_range:
+                    found[range_] = f"{folder.option} by {range_[0]:g} to {range_[1]:g}"
+                break
+    if len(found) > 1:
+        raise UserError(
+            f"{' and '.join(found.values())}: these sets were made by different ranges of grey (data.grey_range), so "
+            "that their levels cannot be compared; export both from sets that were ingested by one"
+        )
+    return next(iter(found), "auto")
 
 
 def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:

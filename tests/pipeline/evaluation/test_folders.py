@@ -9,7 +9,10 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.evaluation.folders import Folder, decoded
+from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
 from pipeline.ingest.decode import FURTHER
+from pipeline.params import Params
+from pipeline.provenance import set_params
 from tests.pipeline.image_files import saved
 
 SIZE = 16
@@ -48,8 +51,49 @@ def test_deep_grey_images_go_by_one_range_of_all_folders(tmp_path: Path) -> None
     assert any("16 grey images of more than 8 bits: 0 became black and 4095 white" in note for note in notes)
 
 
+@pytest.mark.parametrize("below", ["", "train"])
+def test_an_exported_set_says_by_which_range_it_was_made(tmp_path: Path, below: str) -> None:
+    """The real images alone would give 0 to 1023; the set was made by a range of the user's own."""
+    real = folder(tmp_path / "real", lambda seed: saved(noise(seed, 900)))
+    fake = folder(tmp_path / "set" / below, lambda seed: saved(noise(seed, 100, np.uint8)))
+    exported(tmp_path / "set", (0.0, 3000.0))
+    (first, _), notes = arrays(real, fake)
+    values = np.stack([np.asarray(Image.open(file), float) for file in sorted(real.rglob("*.png"))])
+    assert np.abs(first[:, 0] - values * 255 / 3000).max() <= 0.51
+    assert any("0 became black and 3000 white" in note for note in notes)
+
+
+def test_two_exported_sets_of_different_ranges_are_not_compared(tmp_path: Path) -> None:
+    for name, top in (("real", 3000.0), ("fake", 4095.0)):
+        exported(folder(tmp_path / name, lambda seed: saved(noise(seed, 100, np.uint8))), (0.0, top))
+    with pytest.raises(UserError, match=r"--real by 0 to 3000 and --fake by 0 to 4095: .*different ranges of grey"):
+        arrays(tmp_path / "real", tmp_path / "fake")
+
+
+def exported(root: Path, grey_range: tuple[float, float] | None) -> None:
+    """Puts a manifest beside the images, as ``augmint export`` does."""
+    params = set_params(Params())
+    about = About(
+        classes=("a", "b"),
+        channels=1,
+        image_size=SIZE,
+        splits=("train",),
+        seed=0,
+        generator="0" * 64,
+        params=params,
+        overridden=(),
+        augmint="0",
+        grey_range=grey_range,
+    )
+    assert (b"grey_range" in about.dump()) == (grey_range is not None)
+    assert About.load(about.dump()) == about
+    with ManifestWriter(root / MANIFEST, about):
+        pass
+
+
 def test_8_bits_are_what_they_are_and_nothing_is_said(tmp_path: Path) -> None:
     real = folder(tmp_path / "real", lambda seed: saved(noise(seed, 100, np.uint8)))
+    exported(real, None)
     (images,), notes = arrays(real)
     expected = np.stack([np.asarray(Image.open(file)) for file in sorted(real.rglob("*.png"))])
     np.testing.assert_array_equal(images[:, 0], expected)
