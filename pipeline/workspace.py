@@ -40,6 +40,12 @@ class Workspace:
         """Resumable state of runs in work. Never an output of DVC's; what lies here may be lost without harm."""
         return self.root / ".augmint"
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders that outputs lie in, where :func:`pipeline.atomic.recover` has to look."""
+        below = ("data", "metrics", "plots", ".augmint/aside")
+        return (self.root, *(self.root / name for name in below))
+
     def metrics(self, name: str) -> Path:
         """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality``, ``export`` or
         ``utility``."""

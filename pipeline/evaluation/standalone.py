@@ -23,16 +23,14 @@ def report_folders(real: Path, fake: Path, train: Path | None, target: Path | No
     """Scores the folders, prints the figures, and writes them to ``target`` as JSON if it is given.
 
     Raises:
-        UserError: see :func:`score_folders`; or ``target`` cannot be written.
+        UserError: see :func:`score_folders`.
+        OSError: ``target`` cannot be written.
     """
     quality = score_folders(real, fake, train)
     print_quality(quality)
     if target is not None:
-        try:
-            with replacing(target) as (part,):
-                write_json(part, quality)
-        except OSError as error:
-            raise UserError(f"--json {target}: cannot be written ({error})") from None
+        with replacing(target) as (part,):
+            write_json(part, quality)
 
 
 def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gan.checkpoint import sha256
 from pipeline.atomic import remove, replacing, write_json
-from pipeline.errors import UserError
+from pipeline.errors import as_user_error
 from pipeline.export.estimate import estimate
 from pipeline.export.parts import Work
 from pipeline.export.plan import Plan, make_plan
@@ -62,15 +62,17 @@ def run(params: Params, workspace: Workspace) -> None:
             writer.run(progress)
         seal = _close(params, work, writer, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
-        with replacing(workspace.synthetic, workspace.metrics("export")) as (folder, file):
-            shutil.move(work.set, folder)
+        # the figures first: the set may be written to any place, but the journal has to lie in one of the project's
+        with replacing(workspace.metrics("export"), workspace.synthetic) as (file, folder):
             write_json(file, figures)
+            shutil.move(work.set, folder)
         remove(work.folder.parent)
     except OSError as error:
-        raise UserError(
-            f"{workspace.synthetic}: cannot write the set ({error}); mend that and run `dvc repro export` again, which "
-            f"goes on where this run ended. What was there before is untouched; {workspace.scratch / 'export'} holds "
-            "what is finished of the new set"
+        error.filename = error.filename or str(workspace.synthetic)
+        failure = as_user_error(error)
+        raise type(failure)(
+            f"{failure}. What was there before is untouched; {workspace.scratch / 'export'} holds what is finished of "
+            "the new set"
         ) from None
     if source.filters.on:
         Console(stderr=True).print(acceptance_table(figures))
