@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -296,6 +297,27 @@ def test_a_killed_export_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, monk
     assert contents(workspace.synthetic) == contents(undisturbed.synthetic)
     assert (workspace.synthetic / "images" / "a%2Fb" / first.name).stat().st_mtime_ns == stamp
     assert not (workspace.scratch / "export").exists()
+
+
+@pytest.mark.parametrize("format", ["imagefolder", "webdataset"])
+def test_an_end_after_the_set_was_moved_and_before_it_was_in_place_loses_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    workspace, undisturbed = make(tmp_path / "killed"), make(tmp_path / "undisturbed")
+    move = shutil.move
+
+    def move_and_end(*given: Path) -> None:
+        move(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "move", move_and_end)
+    with pytest.raises(KeyboardInterrupt):
+        run(params(balance=20, format=format), workspace)
+    monkeypatch.undo()
+    for each in (workspace, undisturbed):
+        run(params(balance=20, format=format), each)
+    assert contents(workspace.synthetic) == contents(undisturbed.synthetic)
+    assert len(rows(workspace)) == 50
 
 
 def test_a_class_name_that_no_folder_can_have_is_refused_before_drawing(tmp_path: Path) -> None:
