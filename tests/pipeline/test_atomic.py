@@ -1,5 +1,6 @@
 """Outputs are the last good ones or the new ones, all of them, whatever ends a process and when."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -157,6 +158,24 @@ def test_what_a_fresh_process_says_and_does(tmp_path: Path, killed: list[Path]) 
     assert "augmint: models: finished what a killed run had begun\n" in done.stderr
     assert "no ingested set here" in done.stderr or "params.yaml" in done.stderr
     assert found(root) == NEW
+
+
+def test_a_swap_that_cannot_be_finished_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: list[Path]
+) -> None:
+    for state in half_done(killed)[:10]:
+        root = shutil.copytree(state, tmp_path / state.name, symlinks=True)
+        rename = os.rename
+
+        def busy(source: Path, target: Path, rename: Callable[[Path, Path], None] = rename) -> None:
+            if source.name == ".models.part":
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            rename(source, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "rename", busy)
+            a_failing_command(root, monkeypatch)
+        assert found(root) == OLD
 
 
 def test_a_project_that_was_moved_is_put_right_in_its_new_place(

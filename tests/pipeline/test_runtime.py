@@ -24,7 +24,7 @@ signal.signal(signal.SIGTERM, end)
 try:
     with ending_with(stage_ancestors()):
         print(*stage_ancestors(), flush=True)
-        time.sleep(300)
+        time.sleep(60)
 except KeyboardInterrupt:
     print("ended", flush=True)
 """
