@@ -15,6 +15,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
 repro: $(READY)  ## run the pipeline on params.yaml and print what came out
+	augmint check
 	dvc repro
 	@augmint results
 

@@ -23,7 +23,7 @@ from rich.table import Table
 from pipeline.metrics.embedded import Embedded, Images, embed
 from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.metrics.quality import SPACES, copy_check, summarise
-from pipeline.metrics.resampling import draw, subset
+from pipeline.metrics.resampling import subset, subsets
 
 CLASSES = tuple("0123456789")
 DROPPED = {3: 6, 7: 9}  # class: the class drawn in its place
@@ -102,7 +102,7 @@ def add_rows(table: Table, kind: str, results: Sequence[dict[str, Any]]) -> None
 def measured(held_out: Embedded, others: Embedded, seed: int) -> dict[str, Any]:
     """The figures of one draw."""
     rng = np.random.default_rng([1, seed])
-    rows = [draw(held_out.labels, others.labels, rng) for _ in range(REPEATS)]
+    rows = [subsets(held_out.labels, others.labels, rng) for _ in range(REPEATS)]
     return summarise(held_out, others, CLASSES, rows, NEIGHBOURS)
 
 

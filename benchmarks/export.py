@@ -69,11 +69,10 @@ def write(images: np.ndarray, folder: Path) -> None:
         seed=0,
         generator=GENERATOR,
         params=set_params(params),
-        revision=None,
         overridden=(),
         augmint="1",
     )
-    writer, digest = open_writer(folder, about), params_hash(params)
+    writer, digest = open_writer(folder, about), params_hash(set_params(params))
 
     def part(start: int) -> list[Row]:
         indices = range(start, min(start + PART, len(images)))
@@ -102,7 +101,6 @@ def row(item: Item, index: int, file: str, sha256: str, params: str) -> Row:
         seed=0,
         generator=GENERATOR,
         params=params,
-        revision=None,
         augmint="1",
     )
 

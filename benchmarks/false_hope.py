@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from pipeline.classifier.pool import Pool, save
-from pipeline.classifier.runner import Runner
-from pipeline.classifier.search import available_doses, experiment, trials
-from pipeline.classifier.summary import summarise
-from pipeline.classifier.trial import Setting
+from pipeline.experiment.pool import Pool, save
+from pipeline.experiment.runner import Runner
+from pipeline.experiment.search import available_doses, experiment, trials
+from pipeline.experiment.summary import summarise
+from pipeline.experiment.trial import TrialSetup
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
 from pipeline.store import Store, write_store
@@ -93,7 +93,7 @@ def run(kind: str, number: int, folder: Path, draws: int) -> dict[str, object]:
     store, pool = Store.open(folder / "store"), Pool.open(folder / "pool")
     params = Params(seed=number, classify=classify)
     doses = available_doses(pool, classify)
-    setting = Setting(folder, folder / "store", folder / "pool", classify)
+    setting = TrialSetup(folder, folder / "store", folder / "pool", classify)
     progress = Progress(trials(classify, len(doses)), f"{kind} {number}", "classifiers")
     with Runner(number, setting, folder, progress, workers=1) as runner:
         found = experiment(runner, classify, doses, store.split("val").labels)

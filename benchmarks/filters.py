@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from gan.seeds import derive
-from pipeline.classifier.arms import Arm
-from pipeline.classifier.pool import make_pool
-from pipeline.classifier.runner import Runner
 from pipeline.classifier.training import Recipe
-from pipeline.classifier.trial import Setting
 from pipeline.errors import UserError
-from pipeline.metrics.effect import estimate
-from pipeline.metrics.utility import balanced_accuracy
+from pipeline.experiment.accuracies import balanced_accuracy
+from pipeline.experiment.arms import Arm
+from pipeline.experiment.effect import estimate
+from pipeline.experiment.pool import make_pool
+from pipeline.experiment.runner import Runner
+from pipeline.experiment.trial import TrialSetup
 from pipeline.params import FilterParams, Params, load_params
 from pipeline.progress import track
 from pipeline.stages import export, ingest, train
@@ -58,7 +58,7 @@ def judged(params: Params, workspace: Workspace, arm: Arm) -> tuple[np.ndarray, 
         cache = Path(folder)
         pool = cache / "pool"
         make_pool(pool, workspace.synthetic, workspace.models, store, left_out=(), largest=1.0, draws=1)
-        setting = Setting(workspace.root, workspace.store, pool, settings)
+        setting = TrialSetup(workspace.root, workspace.store, pool, settings)
         with (
             track(settings.seeds, "classifiers", "classifiers") as progress,
             Runner(params.seed, setting, cache, progress) as runner,
@@ -101,7 +101,7 @@ def show(right: dict[str, np.ndarray], kept: dict[str, list[float]], labels: np.
         accuracy = balanced_accuracy(correct, labels).mean()
         difference = correct.astype(np.int8) - right["no filter"]
         rng = np.random.default_rng(derive(0, "benchmark.filters", name))
-        effect = estimate(difference, labels, draws=DRAWS, rng=rng)
+        effect = estimate(difference, labels, resamples=DRAWS, rng=rng)
         share = f"{np.mean(kept[name]):.0%}" if name in SETTINGS else ""
         table.add_row(name, share, f"{accuracy:.4f}", f"{effect.mean:+.4f}", f"{effect.low:+.4f} to {effect.high:+.4f}")
     Console(width=110).print(table)

@@ -22,15 +22,15 @@ import parameters
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.classifier.arms import Arm
-from pipeline.classifier.pool import Pool, make_pool
-from pipeline.classifier.runner import Runner
-from pipeline.classifier.search import available_doses
 from pipeline.classifier.training import Recipe
-from pipeline.classifier.trial import Setting
 from pipeline.errors import UserError
+from pipeline.experiment.accuracies import balanced_accuracy
+from pipeline.experiment.arms import Arm
+from pipeline.experiment.pool import Pool, make_pool
+from pipeline.experiment.runner import Runner
+from pipeline.experiment.search import available_doses
+from pipeline.experiment.trial import TrialSetup
 from pipeline.ingest.splitting import thin
-from pipeline.metrics.utility import balanced_accuracy
 from pipeline.params import Params, load_params
 from pipeline.progress import track
 from pipeline.stages import export, ingest, train
@@ -99,7 +99,7 @@ def judge(params: Params, dose: float, recipe: Recipe, folder: Path) -> Scores:
     labels = store.split("test").labels
     with (
         track(len(arms) * classify.seeds, "classifiers", "classifiers") as progress,
-        Runner(params.seed, Setting(workspace.root, judging, pool, classify), cache, progress) as runner,
+        Runner(params.seed, TrialSetup(workspace.root, judging, pool, classify), cache, progress) as runner,
     ):
         found = runner.run(*arms, seeds=classify.seeds, draws=classify.draws, crossed=False)
     return Scores(*(balanced_accuracy(result.test == labels, labels).ravel() for result in found))

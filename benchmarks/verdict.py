@@ -19,10 +19,9 @@ from typing import Any
 
 import parameters
 
-from pipeline.classifier.arms import WITHOUT_SYNTHETIC
+from pipeline.experiment.names import ORDER
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ARMS = (*WITHOUT_SYNTHETIC, "synthetic", "synthetic_only")
 
 
 def main() -> None:
@@ -61,10 +60,10 @@ def table(utility: dict[str, Any]) -> str:
     """Markdown: the arms, the doses, the verdict."""
     against = {row["against"]: row for row in utility["comparisons"]}
     rows = ["| arm | validation | test | 95 % | macro-F1 | + synthetic against it |", "| --- |" + " ---: |" * 5]
-    for name in ARMS:
+    for name in ORDER:
         arm = utility["arms"][name]
         title = f"{arm['title']}, the baseline" if name == utility["baseline"] else arm["title"]
-        difference = _difference(against[name]) if name in WITHOUT_SYNTHETIC else ""
+        difference = _difference(against[name]) if name in against else ""
         low, high = arm["ci95"]
         figures = (_percent(arm[key]) for key in ("validation", "balanced_accuracy"))
         rows.append(

@@ -1,8 +1,9 @@
 """Differentiable augmentation of what the critic sees, real and fake alike (DiffAugment, Zhao et al. 2020).
 
 Its strength p is the chance that an operation touches an image; it may follow how far the critic overfits (ADA, Karras
-et al. 2020). The amounts are small and continuous, so that the distribution before augmentation can be told from the
-one after it. A mirror at even odds cannot (the generator would draw mirrored images), hence there is none.
+et al. 2020). The amounts are small and continuous, so that the critic can still tell images as they are from changed
+ones, and the generator does not learn the changes. Mirroring half of the images would hide which way round they are,
+and the generator would draw mirrored ones: hence there is no mirror.
 """
 
 import math
@@ -41,18 +42,25 @@ def choose(images_per_class: Sequence[int]) -> tuple[str, ...]:
 
 
 def adapted(strength: float, overfitting: float, images: int) -> float:
-    """The strength after ``images`` more real images: up where the critic overfits more than the target, else down."""
+    """The strength p after n = ``images`` more real images: p ± n / (1000 · RAMP_KIMG), within [0, 1].
+
+    It goes up where the critic overfits more than :data:`OVERFITTING_TARGET`, else down.
+    """
     step = images / (1000 * RAMP_KIMG)
     return min(1.0, max(0.0, strength + (step if overfitting > OVERFITTING_TARGET else -step)))
 
 
-def augment(images: Tensor, operations: Sequence[str], generator: torch.Generator, strength: float = 1.0) -> Tensor:
+def augment(images: Tensor, operations: Sequence[str], rng: torch.Generator, strength: float = 1.0) -> Tensor:
     """Applies each of ``operations`` to an image with the chance ``strength``, with amounts of its own.
+
+    >>> images, rng = torch.zeros(2, 1, 8, 8), torch.Generator().manual_seed(0)
+    >>> augment(images, ["translate", "brightness"], rng).shape
+    torch.Size([2, 1, 8, 8])
 
     Args:
         images: float (N, C, H, W) in [-1, 1]; gradients flow through.
         operations: names out of :data:`OPERATIONS`; none returns ``images`` as they are.
-        generator: a CPU generator: the draws are the same on every device.
+        rng: on the CPU, so that the changes are the same on every device.
         strength: in [0, 1].
 
     Returns:
@@ -60,7 +68,7 @@ def augment(images: Tensor, operations: Sequence[str], generator: torch.Generato
     """
     if strength == 0 or not operations:
         return images
-    amounts = _Amounts(len(images), operations, strength, generator)
+    amounts = _Amounts(len(images), operations, strength, rng)
     if any(name in GEOMETRIC for name in operations):
         images = _warp(images, amounts)
     if "brightness" in operations:
@@ -77,18 +85,18 @@ def augment(images: Tensor, operations: Sequence[str], generator: torch.Generato
 class _Amounts:
     """How much of each operation each image gets."""
 
-    def __init__(self, count: int, operations: Sequence[str], strength: float, generator: torch.Generator) -> None:
-        self.count, self.operations, self.strength, self.generator = count, operations, strength, generator
+    def __init__(self, count: int, operations: Sequence[str], strength: float, rng: torch.Generator) -> None:
+        self.count, self.operations, self.strength, self.rng = count, operations, strength, rng
 
     def touched(self) -> Tensor:
         """1 for images that an operation touches, 0 for the others: float (count,)."""
         if self.strength == 1:
             return torch.ones(self.count)
-        return (torch.rand(self.count, generator=self.generator) < self.strength).float()
+        return (torch.rand(self.count, generator=self.rng) < self.strength).float()
 
     def uniform(self, columns: int) -> Tensor:
         """In [0, 1], (count, columns)."""
-        return torch.rand((self.count, columns), generator=self.generator)
+        return torch.rand((self.count, columns), generator=self.rng)
 
     def symmetric(self, name: str, most: float, columns: int = 1) -> Tensor:
         """In [-most, most], (count, columns); 0 where the operation is not asked for or does not touch the image."""

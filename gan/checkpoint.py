@@ -168,6 +168,13 @@ def load_generator(folder: Path) -> tuple[Network, dict[str, Any]]:
     A card whose ``members`` lists the SHA-256 of further generators makes it an :class:`gan.ensemble.Ensemble` with
     those in the folders that :func:`member_folder` names; the card's ``sha256`` is then that of all together.
 
+    >>> import tempfile
+    >>> network = build("resnet", "generator", Shape(8, 1, classes=2, latent_dim=4, width=4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = save_network(Path(folder), "generator", network, {"family": "resnet", "classes": ["cat", "dog"]})
+    ...     load_generator(Path(folder))[1]["classes"]
+    ['cat', 'dog']
+
     Raises:
         WeightsError: as there, or a member is not the one that the card lists.
     """
@@ -189,7 +196,7 @@ def member_folder(folder: Path, index: int) -> Path:
 
 
 def joined(digests: list[str]) -> str:
-    """One name for several weights, as 64 hex digits; of one it is its own."""
+    """SHA-256 of several digests in a row, as 64 hex digits; a single one stands for itself."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -22,21 +22,22 @@ class Config:
         lr_decay: the last share of the budget over which both learning rates fall linearly to zero; 0 never.
         label_delay: the first share of the budget, in which both networks leave the labels out; over the
             next :data:`LABEL_FADE` of it they come in (after Shahbazi et al. 2022).
-        loss: a name of ``gan.losses``.
-        penalty: a name of ``gan.penalties``.
-        penalty_weight: lambda of the penalty (gamma of R1 and R2).
+        loss: a name of ``gan.losses.LOSSES``.
+        penalty: a name of ``gan.penalties.PENALTIES``.
+        penalty_weight: λ of the penalty, called gamma for R1 and R2.
         penalty_fraction: share of each batch on which the penalty is taken.
         penalty_every: critic steps between penalties, each weighted so many times (Karras et al. 2020, lazy).
-        drift_weight: times E[D(real)^2], which keeps scores near zero (Karras et al. 2018).
+        drift_weight: times E[D(x)²] over real images x, which keeps scores near zero (Karras et al. 2018).
         weight_clip: bound of the critic's weights after each step (Arjovsky et al. 2017); 0 for none.
         packing: images of one class that the critic judges together (PacGAN, Lin et al. 2018); 1 for none.
         minibatch_std: group size of the critic's batch statistics (Karras et al. 2018); 0 for none.
-        family, width, latent_dim: the networks (see ``gan.networks``).
+        family: a name of ``gan.networks.FAMILIES``.
+        width, latent_dim: sizes of its networks (see ``gan.networks.Shape``).
         ema_kimg: half-life of the averaged generator; 0 ships the last one.
         augment: operations of ``gan.augment`` on real and fake images.
         adaptive: their strength follows the critic's overfitting (Karras et al. 2020); else it is 1.
-        balance: 0 draws the classes as they come, 1 all equally often, between: in between.
-        precision: ``float32`` or ``bfloat16`` for scores and images; the penalty is float32 always.
+        balance: the b of p(class) ∝ count^(1 - b): 0 takes the classes as they come, 1 all equally often.
+        precision: of scores and images, a name of ``gan.objective.PRECISIONS``; the penalty is float32 always.
         compiled: one compiled graph a critic step; pays on a GPU alone.
     """
 
@@ -79,13 +80,21 @@ class Config:
 
     @classmethod
     def of(cls, recipe: str, **choices: Any) -> "Config":
-        """A recipe's settings under ``choices``, of which None means the recipe's own.
+        """A recipe's hyper-parameters under choices of one's own.
+
+        Each field is what the first of these says: ``choices``, where None says nothing; the recipe; the defaults of
+        the family; the default above.
+
+        >>> Config.of("dcgan", kimg=10, batch_size=32, beta1=None).beta1
+        0.5
 
         Raises:
-            KeyError: no such recipe.
+            KeyError: no such recipe or family.
         """
-        made = {name: value for name, value in choices.items() if value is not None}
-        return cls(**RECIPES[recipe] | made)
+        from gan.networks import FAMILIES  # here alone: without networks this module does not load torch
+
+        made = RECIPES[recipe] | {name: value for name, value in choices.items() if value is not None}
+        return cls(**dict(FAMILIES[made.get("family", cls.family)].defaults) | made)
 
     @property
     def images_per_iteration(self) -> int:

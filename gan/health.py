@@ -107,18 +107,24 @@ def explosion(history: Sequence[float], latest: float) -> float:
 
 
 def separation(real: float, fake: float, difference_variance: float) -> float:
-    """d' of signal detection (Green & Swets 1966), from mean scores and the variance of a real score less a fake one.
+    """d' of signal detection (Green & Swets 1966): how many standard deviations real and fake scores lie apart.
 
-    The pairs are of one label each, so that what scores owe to labels falls out. Two kinds of the same spread differ
-    by d' of their standard deviations.
+        d' = (E[r] - E[f]) / (Var[r - f] / 2)^½
+
+    The real score r and the fake one f of a pair are of the same label, so that the label's share in them cancels.
+
+    Args:
+        real, fake: E[r] and E[f].
+        difference_variance: Var[r - f].
     """
     return (real - fake) / math.sqrt(difference_variance / 2) if difference_variance > 0 else 0.0
 
 
 def overfitting(train: float, held_out: float, fake: float) -> float:
-    """ADA's r_v from mean scores: 0 where held-out images pass for train images, 1 where they pass for fakes.
+    """ADA's r_v = (train - held_out) / (train - fake) from mean scores, within [-1, 2] (Karras et al. 2020, eq. 1).
 
-    Karras et al. 2020, eq. 1. It needs no zero of the scores, and so suits a Wasserstein critic. Clipped to [-1, 2].
+    0 says that the critic takes held-out images for train images, 1 that it takes them for fakes. A shift of all scores
+    does not move it, so it suits a Wasserstein critic.
     """
     gap = train - fake
     return min(2.0, max(-1.0, (train - held_out) / gap)) if gap > 0 else 0.0

@@ -17,8 +17,9 @@ from gan.trainer import Trainer, fresh_network
 def peak_bytes(config: Config, shape: Shape, device: torch.device) -> int:
     """The most bytes of tensors alive at once: weights, optimisers' state, gradients and activations.
 
-    What a batch adds is linear in its size, so iterations on a quarter and on half of it tell of the whole at the cost
-    of two. Working memory within an operation, and what the allocator keeps, come on top.
+    It is counted in iterations on a quarter and on half of the batch, and told from there by a straight line: what a
+    batch adds is in proportion to its size. Working memory within an operation, and what the allocator keeps, come on
+    top.
 
     Args:
         config: the hyper-parameters; compilation is left out, which can only save.
@@ -39,7 +40,7 @@ def _counted(config: Config, shape: Shape, device: torch.device) -> int:
         generator, critic = (fresh_network(config, part, shape, 0).to(device) for part in ("generator", "critic"))
         trainer = Trainer(replace(config, compiled=False), generator, critic, _Blank(shape, device), 0)
         for _ in range(2):  # the second finds the optimisers' state in place
-            trainer.iteration(0.0)
+            trainer.iteration(1.0)  # the end of the budget, when a growing network has its full size
     return living.peak
 
 
@@ -49,10 +50,10 @@ class _Blank:
     def __init__(self, shape: Shape, device: torch.device) -> None:
         self.shape, self.device = shape, device
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         return torch.zeros(count, dtype=torch.int64)
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         side = self.shape.image_size
         return torch.zeros(len(labels), self.shape.channels, side, side, device=self.device)
 

@@ -5,16 +5,21 @@ from torch import Tensor
 
 from gan.config import Config
 from gan.losses import LOSSES
+from gan.networks import FAMILIES
 from gan.penalties import PENALTIES, Critic
+
+PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
+"""What scores and images are computed in, by name; None is the networks' own float32."""
 
 
 class Objective:
-    """The sums of ``config``; knows no optimiser and draws nothing."""
+    """What ``config`` says that critic and generator minimise; it has no optimiser and uses no random numbers."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.loss = LOSSES[config.loss]
         self.penalty = PENALTIES[config.penalty]
+        self.family = FAMILIES[config.family]
 
     def penalised(self, step: int) -> bool:
         """Whether the critic step of this number takes the penalty."""
@@ -23,12 +28,18 @@ class Objective:
     def critic(
         self, critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """What the critic minimises, a scalar, and detached (3,): that, the gap of the mean scores, the penalty.
+        """The critic's loss L(r, f) + λ k P + ε E[r²] + T, where r and f are the scores of real and fake images.
+
+        L is the loss, P the penalty and λ its weight, k ``penalty_every``, ε ``drift_weight``, and T what the terms of
+        the family add.
 
         Args:
             critic: (N, C, H, W), (N,) to scores (N,).
             real, fake: images (N, C, H, W) of the same labels (N,).
-            alpha: (P,) in [0, 1], places between the first P pairs, where the penalty is taken; None for no penalty.
+            alpha: (n,) in [0, 1], places between the first pairs, where the penalty is taken; None for no penalty.
+
+        Returns:
+            The sum, a scalar with a gradient; and without one (3,): the sum, the gap E[r] - E[f], and P.
         """
         config = self.config
         with self.autocast(real):
@@ -43,6 +54,8 @@ class Objective:
             part = slice(len(alpha))
             penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
             total = total + config.penalty_weight * config.penalty_every * penalty
+        for term in self.family.critic_terms:
+            total = total + term(critic, real, fake, labels)
         gap = real_scores.mean() - fake_scores.mean()
         return total, torch.stack([total, gap, penalty]).detach()
 
@@ -58,4 +71,5 @@ class Objective:
 
     def autocast(self, images: Tensor) -> torch.autocast:
         """The precision of everything but penalties."""
-        return torch.autocast(images.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+        dtype = PRECISIONS[self.config.precision]
+        return torch.autocast(images.device.type, dtype, enabled=dtype is not None)

@@ -15,7 +15,12 @@ ROOT_EPSILON = 1e-12
 
 
 def two_sided(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
-    """WGAN-GP's E[(||grad D(x, y)||_2 - 1)^2] between real and fake (Gulrajani et al. 2017, eq. 3).
+    """WGAN-GP's E[(‖∇ₓ D(x, y)‖₂ - 1)²], x between a real and a fake image (Gulrajani et al. 2017, eq. 3).
+
+    >>> images, labels = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
+    >>> steep = lambda x, y: 3 * x.sum(dim=(1, 2, 3))  # the gradient's length is 3 * 4^½ = 6
+    >>> round(two_sided(steep, images, images + 1, labels, torch.rand(4)).item(), 3)
+    25.0
 
     Args:
         critic: (N, C, H, W), (N,) to scores (N,).
@@ -30,22 +35,22 @@ def two_sided(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha:
 
 
 def one_sided(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
-    """WGAN-LP's E[max(0, ||grad D(x, y)||_2 - 1)^2] (Petzka et al. 2018, eq. 8); see :func:`two_sided`."""
+    """WGAN-LP's E[max(0, ‖∇ₓ D(x, y)‖₂ - 1)²] (Petzka et al. 2018, eq. 8); see :func:`two_sided`."""
     return (_norm(_between(critic, real, fake, labels, alpha)) - 1).relu().square().mean()
 
 
 def r1(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:  # noqa: ARG001
-    """E[||grad D(x, y)||^2] / 2 on real images (Mescheder et al. 2018, eq. 9); see :func:`two_sided`."""
+    """E[‖∇ₓ D(x, y)‖²] / 2 over real images x (Mescheder et al. 2018, eq. 9); see :func:`two_sided`."""
     return _squared(image_gradient(critic, real, labels)).mean() / 2
 
 
 def r2(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:  # noqa: ARG001
-    """The same on fake images (Mescheder et al. 2018, eq. 10); see :func:`two_sided`."""
+    """E[‖∇ₓ D(x, y)‖²] / 2 over fake images x (Mescheder et al. 2018, eq. 10); see :func:`two_sided`."""
     return _squared(image_gradient(critic, fake, labels)).mean() / 2
 
 
 def r1_r2(critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:  # noqa: ARG001
-    """The sum of both, as R3GAN takes it (Huang et al. 2024); see :func:`two_sided`."""
+    """The sum of :func:`r1` and :func:`r2`, as R3GAN takes it (Huang et al. 2024); see :func:`two_sided`."""
     both = image_gradient(critic, torch.cat([real, fake]), torch.cat([labels, labels]))
     return _squared(both).mean()
 

@@ -1,15 +1,14 @@
 """What a run in work is asked about itself: how its critic judges images it has and has not seen, and what it draws.
 
-Nothing here moves a weight; all draws come from streams named after the iteration.
+It observes: nothing here changes the run. All random numbers come from streams named after the iteration.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gan.augment import adapted
-from gan.batches import Batches
 from gan.health import Classes, overfitting, separation, sign_overfitting
+from gan.real_images import RealImages
 from gan.seeds import stream
 from gan.trainer import Labelled, Trainer
 
@@ -18,7 +17,6 @@ MEMORY = 0.9  # weight of the past in the averages: about 10 looks of one batch 
 LEAST_HELD_OUT = 50  # images; the mean score of fewer says too little
 CLASSES, IMAGES, LEAST = 16, 16, 8  # whose pixels are looked at: classes, images of each, real ones of each at least
 SCORES = ("train", "fake", "held_out", "train_sign", "difference_variance")
-CENTRED = {"logistic", "hinge"}  # losses by which the sign of a score says real or fake
 
 
 class Probe:
@@ -38,18 +36,16 @@ class Probe:
         self._present = torch.from_numpy(np.unique(labels))  # a small held-out set may lack a class
         images = held_out.images if self.known else train.images
         places = np.searchsorted(self._present.numpy(), labels)
-        self._held_out = Batches(images, places, len(self._present), 0.0, trainer.device)
+        self._held_out = RealImages(images, places, len(self._present), 0.0, trainer.device)
         self._labels, self._real = _some_of_each(train)
 
-    def after_iteration(self) -> None:
-        """Looks at the scores when their time has come, and moves an adaptive augmentation."""
+    def look(self) -> bool:
+        """Looks at the scores when their time has come, once in :data:`EVERY` iterations; returns whether it did."""
         if self.trainer.done % EVERY:
-            return
+            return False
         scores = self._scores()
         self.mean = scores if self.mean.isnan().any() else torch.lerp(scores, self.mean, MEMORY)
-        if self.trainer.config.adaptive and self.overfitting is not None:
-            images = EVERY * self.trainer.config.images_per_iteration
-            self.trainer.strength = adapted(self.trainer.strength, self.overfitting, images)
+        return True
 
     @property
     def overfitting(self) -> float | None:
@@ -59,7 +55,7 @@ class Probe:
             return None
         if self.known:
             return overfitting(scores["train"], scores["held_out"], scores["fake"])
-        return sign_overfitting(scores["train_sign"]) if self.trainer.config.loss in CENTRED else None
+        return sign_overfitting(scores["train_sign"]) if self.trainer.objective.loss.centred else None
 
     def signals(self) -> dict[str, float]:
         """What ``gan.health`` judges, by name, as far as it is known by now."""
@@ -80,15 +76,15 @@ class Probe:
     def _scores(self) -> Tensor:
         """Of one batch of each kind, all of the same labels; float32 as in ``SCORES``."""
         trainer, config = self.trainer, self.trainer.config
-        draws = stream(trainer.seed, "train.probe", trainer.done)
-        places = self._held_out.draw_labels(config.batch_size // config.packing, draws)
+        rng = stream(trainer.seed, "train.probe", trainer.done)
+        places = self._held_out.sample_labels(config.batch_size // config.packing, rng)
         places = places.repeat_interleave(config.packing)
         labels = self._present[places]
-        held_out = self._held_out.draw(places, draws)
-        train = trainer.source.draw(labels, draws)
+        held_out = self._held_out.sample(places, rng)
+        train = trainer.source.sample(labels, rng)
         labels = labels.to(trainer.device)
-        fake = trainer.fakes(trainer.latents(draws), labels)
-        seen = [trainer.seen(images, draws) for images in (train, fake, held_out)]
+        fake = trainer.fakes(trainer.latents(rng), labels)
+        seen = [trainer.seen(images, rng) for images in (train, fake, held_out)]
         with trainer.objective.autocast(train):
             of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
         means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
@@ -97,8 +93,8 @@ class Probe:
     def _drawn(self) -> Classes:
         trainer = self.trainer
         labels = torch.from_numpy(self._labels).repeat_interleave(IMAGES)
-        draws = stream(trainer.seed, "train.spread", trainer.done)
-        z = torch.randn(len(labels), trainer.config.latent_dim, generator=draws)
+        rng = stream(trainer.seed, "train.spread", trainer.done)
+        z = torch.randn(len(labels), trainer.config.latent_dim, generator=rng)
         images = trainer.fakes(z.to(trainer.device), labels.to(trainer.device)).cpu().numpy()
         return Classes.of(list(images.reshape(len(self._labels), IMAGES, -1)))
 

@@ -1,13 +1,13 @@
-"""Drawing from a trained generator: image i is a function of (generator, seed, label, i) alone."""
+"""Images of a trained generator: image i is a function of (generator, seed, label, i) alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-from gan.batches import to_pixels
 from gan.ensemble import Ensemble
 from gan.networks import Network
+from gan.pixels import to_pixels
 from gan.seeds import stream
 
 # The last bits of a convolution depend on the batch's shape, on the memory's layout and on how many threads share it.
@@ -18,6 +18,13 @@ BLOCK = 32
 
 class Sampler:
     """Draws labelled images.
+
+    >>> from gan.networks import Shape, build
+    >>> shape = Shape(image_size=8, channels=1, classes=2, latent_dim=4, width=8)
+    >>> sampler = Sampler(build("resnet", "generator", shape), seed=0)
+    >>> images = sampler.draw(label=1, start=0, count=5)
+    >>> images.shape, bool((images[3:] == sampler.draw(label=1, start=3, count=2)).all())
+    (torch.Size([5, 1, 8, 8]), True)
 
     Args:
         generator: (z, labels) to images in [-1, 1]; put into eval mode and channels-last layout. Of an ensemble of M,
@@ -64,8 +71,8 @@ class Sampler:
 
     @torch.inference_mode()
     def _block(self, label: int, block: int) -> Tensor:
-        draws = stream(self.seed, "latent", label, block)
-        z = torch.randn(self.block, self.generator.shape.latent_dim, generator=draws)
+        rng = stream(self.seed, "latent", label, block)
+        z = torch.randn(self.block, self.generator.shape.latent_dim, generator=rng)
         labels = torch.full((self.block,), label, dtype=torch.int64)
         images = self.generator(z.to(self.device), labels.to(self.device)).float()
         return to_pixels(images).contiguous().cpu()

@@ -1,25 +1,25 @@
 """The training loop of the conditional GAN: one iteration at a time, counted in images.
 
-Every random draw of iteration t comes from streams named after t, so a state holds no random
-generator and a resumed run goes on bit for bit.
+All random numbers of iteration t come from streams named after t. So a state holds none of their sources, and a resumed
+run goes on bit for bit.
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan.augment import augment
-from gan.batches import Batches
+from gan.augment import adapted, augment
+from gan.compiled import channels_last, compiled_gradients
 from gan.config import Config
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
+from gan.networks.family import GeneratorStep
 from gan.objective import Objective
+from gan.real_images import RealImages
 from gan.seeds import derive, stream
 
 FIGURES = ("critic_loss", "generator_loss", "score_gap", "penalty", "critic_gradient", "generator_gradient")
@@ -34,14 +34,14 @@ class Labelled:
     classes: int
 
 
-class Source(Protocol):
-    """Where real images come from; ``gan.batches.Batches`` is the usual one."""
+class ImageSource(Protocol):
+    """Where real images come from; ``gan.real_images.RealImages`` is the usual one."""
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
         ...
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """A real image of each label, float32 (N, C, H, W) in [-1, 1], on the device."""
         ...
 
@@ -57,7 +57,7 @@ class Trainer:
         seed: the project's seed.
     """
 
-    def __init__(self, config: Config, generator: Network, critic: Network, source: Source, seed: int) -> None:
+    def __init__(self, config: Config, generator: Network, critic: Network, source: ImageSource, seed: int) -> None:
         self.config, self.source, self.seed = config, source, seed
         # convolutions run fastest with the channels innermost, on processors and on GPUs
         self.generator, self.critic = (n.to(memory_format=torch.channels_last) for n in (generator, critic))
@@ -66,7 +66,7 @@ class Trainer:
         self.generator_optimizer = _adam(generator, config.generator_lr, config)
         self.critic_optimizer = _adam(critic, config.critic_lr, config)
         self.objective = Objective(config)
-        self._gradients = _compiled(self.objective, critic) if config.compiled else self._eager_gradients
+        self._gradients = compiled_gradients(self.objective, critic) if config.compiled else self._eager_gradients
         self.done = 0  # iterations
         self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
         self.label_strength = 1.0  # as of the last iteration
@@ -74,10 +74,16 @@ class Trainer:
 
     @classmethod
     def on_images(cls, config: Config, data: Labelled, seed: int, device: torch.device) -> "Trainer":
-        """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur."""
+        """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur.
+
+        >>> data = Labelled(np.zeros((8, 1, 8, 8), np.uint8), np.arange(8) % 2, classes=2)
+        >>> trainer = Trainer.on_images(Config(kimg=1, batch_size=4, width=4), data, 0, torch.device("cpu"))
+        >>> dict(zip(FIGURES, trainer.iteration().tolist())).keys() == set(FIGURES)
+        True
+        """
         _, channels, size, _ = data.images.shape
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
-        batches = Batches(data.images, data.labels, data.classes, config.balance, device)
+        batches = RealImages(data.images, data.labels, data.classes, config.balance, device)
         generator, critic = (fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic"))
         return cls(config, generator, critic, batches, seed)
 
@@ -96,6 +102,7 @@ class Trainer:
         share = self.done / self.config.iterations if share is None else share
         self._set_learning_rates(share)
         self._set_label_strength(share)
+        self._keep_to_schedule(share)
         critic_figures = [self._critic_step(step) for step in range(self.config.n_critic)]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step()
@@ -105,15 +112,15 @@ class Trainer:
 
     def _critic_step(self, step: int) -> Tensor:
         config = self.config
-        draws = stream(self.seed, "train.critic", self.done, step)
-        labels, real = self._real(draws)
+        rng = stream(self.seed, "train.critic", self.done, step)
+        labels, real = self._real(rng)
         with torch.no_grad(), self.objective.autocast(real):
-            fake = self.generator(self.latents(draws), labels)
-        real, fake = (self.seen(images, draws) for images in (real, fake))
+            fake = self.generator(self.latents(rng), labels)
+        real, fake = (self.seen(images, rng) for images in (real, fake))
         labels = labels[:: config.packing]
         alpha = None
         if self.objective.penalised(self.done * config.n_critic + step):
-            alpha = torch.rand(self._penalised_part(len(labels)), generator=draws).to(self.device)
+            alpha = torch.rand(self._penalised_part(len(labels)), generator=rng).to(self.device)
         self.critic_optimizer.zero_grad(set_to_none=True)
         figures = self._gradients(real, fake, labels, alpha)
         self.critic_optimizer.step()
@@ -128,14 +135,19 @@ class Trainer:
 
     def _generator_step(self) -> Tensor:
         config = self.config
-        draws = stream(self.seed, "train.generator", self.done)
-        labels = self._labels(draws).to(self.device)
+        rng = stream(self.seed, "train.generator", self.done)
+        labels = self._labels(rng).to(self.device)
         self.critic.requires_grad_(False)
+        latents = self.latents(rng)
         with self.objective.autocast(labels):
-            fake = self.generator(self.latents(draws), labels)
-        fake = self.seen(fake, draws)
-        real = self.seen(self.source.draw(labels.cpu(), draws), draws) if self.objective.loss.paired else None
+            images = self.generator(latents, labels)
+        fake = self.seen(images, rng)
+        real = self.seen(self.source.sample(labels.cpu(), rng), rng) if self.objective.loss.paired else None
         loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
+        if terms := self.objective.family.generator_terms:
+            made = GeneratorStep(latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
+            for term in terms:
+                loss = loss + term(self.generator, made)
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
@@ -144,7 +156,11 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """EMA with a half-life in images, shorter at the start to forget the first weights (Karras et al. 2022)."""
+        """The average a ← d a + (1 - d) w of the generator's weights w, with d = 2^(-n / h).
+
+        n are the images of an iteration, h the half-life; it is shorter at the start, to forget the first weights
+        (Karras et al. 2022). Buffers of floats are averaged likewise; others, such as counts, are copied.
+        """
         config = self.config
         if config.ema_kimg == 0:
             decay = 0.0
@@ -153,6 +169,21 @@ class Trainer:
             half_life = min(config.ema_kimg * 1000, 0.1 * seen)
             decay = 0.5 ** (config.images_per_iteration / half_life)
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
+        for average, latest in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(latest, 1 - decay)
+            else:
+                average.copy_(latest)
+
+    def adapt(self, overfitting: float | None, images: int) -> None:
+        """Moves an adaptive augmentation by how far the critic overfits, if that is known.
+
+        Args:
+            overfitting: see ``gan.probe``.
+            images: real images since it was moved last.
+        """
+        if self.config.adaptive and overfitting is not None:
+            self.strength = adapted(self.strength, overfitting, images)
 
     @torch.no_grad()
     def fakes(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -165,22 +196,22 @@ class Trainer:
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
-    def _labels(self, draws: torch.Generator) -> Tensor:
+    def _labels(self, rng: torch.Generator) -> Tensor:
         """Labels of a batch, (batch_size,) on the CPU; each ``packing`` in a row are the same."""
         config = self.config
-        return self.source.draw_labels(config.batch_size // config.packing, draws).repeat_interleave(config.packing)
+        return self.source.sample_labels(config.batch_size // config.packing, rng).repeat_interleave(config.packing)
 
-    def _real(self, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = self._labels(draws)
-        return labels.to(self.device), self.source.draw(labels, draws)
+    def _real(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        labels = self._labels(rng)
+        return labels.to(self.device), self.source.sample(labels, rng)
 
-    def latents(self, draws: torch.Generator) -> Tensor:
+    def latents(self, rng: torch.Generator) -> Tensor:
         """Random vectors for a batch, float32 (batch_size, latent_dim), on the device."""
-        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=draws).to(self.device)
+        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=rng).to(self.device)
 
-    def seen(self, images: Tensor, draws: torch.Generator) -> Tensor:
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
-        images = augment(images.float(), self.config.augment, draws, self.strength)
+        images = augment(images.float(), self.config.augment, rng, self.strength)
         packed = images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
         return packed.contiguous(memory_format=torch.channels_last)
 
@@ -205,6 +236,12 @@ class Trainer:
             self.label_strength = strength
             for network in (self.generator, self.critic, self.ema):
                 set_label_strength(network, strength)
+
+    def _keep_to_schedule(self, share: float) -> None:
+        schedule = self.objective.family.schedule
+        if schedule is not None:
+            for network in (self.generator, self.critic, self.ema):
+                schedule(network, share)
 
     # State ---------------------------------------------------------------------------------------------------------
 
@@ -236,7 +273,7 @@ class Trainer:
             slots: dict[int, dict[str, Tensor]] = {}
             for key, value in groups.get(name, {}).items():
                 index, _, slot = key.partition("/")
-                slots.setdefault(int(index), {})[slot] = _channels_last(value)
+                slots.setdefault(int(index), {})[slot] = channels_last(value)
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
         self.done = int(tensors["done"])
         self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
@@ -253,32 +290,6 @@ def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network
 
 def _adam(network: nn.Module, lr: float, config: Config) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(config.beta1, config.beta2), fused=True)
-
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    """The layout of the networks' own weights, which the fused optimiser takes for granted of gradients and moments."""
-    return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-
-
-def _compiled(objective: Objective, critic: nn.Module) -> Callable[..., Tensor]:
-    """The gradients of the critic step as one graph, double backward included; gives the same figures as eager."""
-
-    def total(
-        parameters: dict[str, Tensor], real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        at = partial(torch.func.functional_call, critic, parameters)
-        return objective.critic(lambda images, y: at((images, y)), real, fake, labels, alpha)
-
-    differentiate = torch.compile(torch.func.grad_and_value(total, has_aux=True), fullgraph=True)
-
-    def gradients(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
-        parameters = {name: parameter.detach() for name, parameter in critic.named_parameters()}
-        found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
-        for name, parameter in critic.named_parameters():
-            parameter.grad = _channels_last(found[name])
-        return figures
-
-    return gradients
 
 
 def _clip(network: nn.Module, bound: float) -> None:

@@ -14,6 +14,7 @@ import click
 
 from pipeline.atomic import recover
 from pipeline.errors import UserError, as_user_error
+from pipeline.escaping import terminal
 from pipeline.runtime import ending_with, prepare, stage_ancestors
 from pipeline.workspace import Workspace
 
@@ -32,14 +33,14 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"augmint: {error}", err=True)
+            click.echo(terminal(f"augmint: {error}", keep="\n"), err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             if error.errno == errno.EPIPE:  # who read the output is gone; click knows what to do
                 raise
             failure = as_user_error(error)
             with suppress(OSError):  # the log may be on the full disk too
-                click.echo(f"augmint: {failure}", err=True)
+                click.echo(terminal(f"augmint: {failure}", keep="\n"), err=True)
             ctx.exit(failure.exit_code)
         except KeyboardInterrupt:
             click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
@@ -78,6 +79,12 @@ def _run_stage(name: str, dry_run: bool = False) -> None:
 def ingest() -> None:
     """Decode, de-duplicate and split the source into data/store. A stage of dvc.yaml."""
     _run_stage("ingest")
+
+
+@main.command()
+def check() -> None:
+    """Say what will end a later stage or weaken what it finds, all at once, before anything is trained."""
+    _run_stage("check")
 
 
 @main.command()
@@ -126,12 +133,13 @@ def export(dry_run: bool, force: bool) -> None:
 @main.command("export-set", hidden=True)
 @click.argument("request")
 def export_set(request: str) -> None:
-    """Write the set that REQUEST asks for, a pipeline.export.aside.Request in JSON; the flow of that name runs it."""
-    from pipeline.export import aside
+    """Write the set that REQUEST asks for, a pipeline.export.request.Request in JSON; the flow of that name runs it."""
+    from pipeline.export.request import Request
     from pipeline.params import load_params
+    from pipeline.stages import export_set as stage
 
     workspace = Workspace()
-    aside.write(aside.Request.model_validate_json(request), load_params(workspace.params), workspace)
+    stage.run(Request.model_validate_json(request), load_params(workspace.params), workspace)
 
 
 @main.command()
@@ -140,7 +148,7 @@ def export_set(request: str) -> None:
 @click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="How many to make again.")
 @click.option("--model", type=click.Path(path_type=Path), help="Where the generator is.  [default: models, if there]")
 def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> None:
-    """Check an exported set: every digest, every count, every mark, and images made again from the generator.
+    """Check an exported set: every path, digest, count and mark, and images made again from the generator.
 
     Ends with 0 and one line if the set in FOLDER is what `augmint export` wrote, with 1 and a line for each file that
     is not.
@@ -149,8 +157,8 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
 
     found = check(folder, None if everything else sample, model)
     for problem in found.problems:
-        click.echo(problem)
-    click.echo(f"{folder}: {found}")
+        click.echo(terminal(problem))
+    click.echo(f"{terminal(str(folder))}: {found}")
     sys.exit(1 if found.problems else 0)
 
 
@@ -164,7 +172,7 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
 def classify(require: str | None) -> None:
     """Train classifiers with and without synthetic images; give the verdict. A stage of dvc.yaml."""
     from pipeline.params import load_params
-    from pipeline.report.results import print_utility
+    from pipeline.report.terminal.results import print_utility
     from pipeline.stages.classify import current, run, verdict
 
     workspace = Workspace()
@@ -200,13 +208,13 @@ def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> No
     from pipeline.sampling import write_grid
 
     write_grid(model, class_name, count, seed, out)
-    click.echo(f"{count} images of class {class_name} in {out}")
+    click.echo(terminal(f"{count} images of class {class_name} in {out}"))
 
 
 @main.command()
 def results() -> None:
     """Print what the last run found: the table of arms, the verdict and the report's path."""
-    from pipeline.report.results import print_results
+    from pipeline.report.terminal.results import print_results
 
     print_results(Workspace())
 

@@ -11,44 +11,17 @@
 """
 
 import difflib
+import json
 import operator
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-
-_LONGER = "train longer (train.kimg), look at the losses, or give the rare classes more real images"
-_COPYING = "look at plots/evaluate/nearest.png; train shorter, augment more (train.augment), or give more real images"
-_LABELS = "look at plots/evaluate/confusion.png; train longer (train.kimg), or mend labels that are wrong in the source"
-_CLASSES = "look at the worst and the missing classes; give them more real images, or train longer (train.kimg)"
-_DRIFTING = (
-    "look at plots/evaluate/grid.png and spectrum.png; train longer (train.kimg), or augment less (train.augment)"
-)
-
-REMEDIES = {
-    "copies": _COPYING,
-    "copy_share_pixel": _COPYING,
-    "copy_share_feature": _COPYING,
-    "coverage": _LONGER,
-    "density": _LONGER,
-    "diversity": "the generator repeats itself: raise train.n_critic or train.penalty_weight, or train longer",
-    "fid": _LONGER,
-    "frechet_distance": _LONGER,
-    "inception_score": _LONGER,
-    "intensity_drift": _DRIFTING,
-    "kid": _LONGER,
-    "label_agreement": _LABELS,
-    "missing_classes": _CLASSES,
-    "precision": _LONGER,
-    "recall": _LONGER,
-    "spectrum_drift": _DRIFTING,
-    "worst_class_shortfall": _CLASSES,
-}
-"""The figures that a gate may name, and what helps where one fails."""
-
-WITHOUT_FLOOR = {"copies", "missing_classes", "worst_class_shortfall"}
+from pipeline.figures import FIGURES
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -81,6 +54,9 @@ class Gate:
 def parse(text: str) -> Gate:
     """Reads one gate.
 
+    >>> parse("<= 3 floor").limit((0.1, 0.2))  # three times the upper end, the bad one
+    0.6000000000000001
+
     Raises:
         ValueError: it does not keep to the grammar.
     """
@@ -98,9 +74,9 @@ def check_figure(name: str) -> str:
     Raises:
         ValueError: there is none; the nearest name is given.
     """
-    if name not in REMEDIES:
-        nearest = difflib.get_close_matches(name, REMEDIES, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown figure; did you mean `{nearest}`? (known here: {', '.join(sorted(REMEDIES))})")
+    if name not in FIGURES:
+        nearest = difflib.get_close_matches(name, FIGURES, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown figure; did you mean `{nearest}`? (known here: {', '.join(sorted(FIGURES))})")
     return name
 
 
@@ -111,7 +87,7 @@ def check_gates(gates: dict[str, str]) -> dict[str, str]:
         ValueError: one does.
     """
     for figure, text in gates.items():
-        if figure in WITHOUT_FLOOR and parse(text).factor:
+        if not FIGURES[figure].floor and parse(text).factor:
             raise ValueError(f"{figure} has no floor; compare it with a number")
     return gates
 
@@ -156,6 +132,15 @@ def _find(figure: str, quality: Mapping[str, Any], part: str | None = None) -> A
     return None
 
 
+def read_quality(path: Path) -> dict[str, Any]:
+    """The figures of ``evaluate``, which the gates are about; DVC runs it before ``export``, a person may not have."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        print(f"export: no {path}: the gates are not checked", file=sys.stderr)
+        return {}
+
+
 def require(quality: Mapping[str, Any], force: bool) -> list[str]:
     """Lets a set pass whose gates all passed, or any with ``force``.
 
@@ -171,7 +156,7 @@ def require(quality: Mapping[str, Any], force: bool) -> list[str]:
     """
     failed = [gate for gate in quality.get("gates", []) if not gate["passed"]]
     if failed and not force:
-        lines = "\n".join(f"  {described(gate)}\n    {REMEDIES[gate['figure']]}" for gate in failed)
+        lines = "\n".join(f"  {described(gate)}\n    {FIGURES[gate['figure']].remedy}" for gate in failed)
         raise UserError(
             f"metrics/quality.json: the generator fails {len(failed)} of {len(quality['gates'])} gates:\n{lines}\n"
             "mend that, or change evaluate.gates in params.yaml; `augmint export --force` exports all the same, and "

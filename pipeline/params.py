@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,28 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Operation = Literal["translate", "scale", "rotate", "shear", "cutout", "brightness", "contrast"]
+
+
+def _one_of(registry: str, *further: str) -> BeforeValidator:
+    """A name out of a registry, such as ``gan.losses:LOSSES``, or one of ``further``.
+
+    The registry is looked up when a value is checked: what is registered later counts too, and this module does not
+    load torch.
+    """
+
+    def check(name: Any) -> Any:
+        known = [*further, *pkgutil.resolve_name(registry)]
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
+            raise ValueError(f"unknown name {name!r}; did you mean `{near[0]}`? (known here: {', '.join(known)})")
+        return name
+
+    return BeforeValidator(check)
+
+
+Operation = Annotated[str, _one_of("gan.augment:OPERATIONS")]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
+_GAN = Config(kimg=100.0)  # whose defaults are those of the keys that it has too
 # choices of the train stage, not of the GAN
 LOOP = {"minutes", "seeds", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
 
@@ -95,7 +116,9 @@ class DataParams(Section):
 
 
 class TrainParams(Section):
-    """The conditional GAN and its budget, ``kimg`` or ``minutes``. What else may be null is then as the recipe says.
+    """The conditional GAN and its budget, ``kimg`` or ``minutes``.
+
+    What else may be null, or is not named in the file, is as the recipe says, else the family, else the default here.
 
     Attributes:
         augment: operations at full strength; ``auto`` chooses by the set's size, see :func:`gan.augment.choose`.
@@ -103,35 +126,35 @@ class TrainParams(Section):
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
-    recipe: Literal["wgan-gp", "wgan-lp", "wgan", "gan", "dcgan", "r3"] = "wgan-gp"
-    kimg: Positive | None = 100.0
+    recipe: Annotated[str, _one_of("gan.recipes:RECIPES")] = "wgan-gp"
+    kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    loss: Literal["wasserstein", "logistic", "hinge", "least_squares", "relativistic"] | None = None
+    batch_size: Annotated[int, Field(ge=2)] = _GAN.batch_size
+    loss: Annotated[str, _one_of("gan.losses:LOSSES")] | None = None
     n_critic: Count | None = None
     critic_lr: Positive | None = None
     generator_lr: Positive | None = None
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
-    lr_warmup: NotNegative = 0.0
-    label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = 0.0
-    lr_decay: Fraction = 0.3
-    penalty: Literal["two_sided", "one_sided", "r1", "r2", "r1_r2", "none"] | None = None
+    lr_warmup: NotNegative = _GAN.lr_warmup
+    label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = _GAN.label_delay
+    lr_decay: Fraction = _GAN.lr_decay
+    penalty: Annotated[str, _one_of("gan.penalties:PENALTIES")] | None = None
     penalty_weight: NotNegative | None = None
-    penalty_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    penalty_fraction: Annotated[float, Field(gt=0, le=1)] = _GAN.penalty_fraction
     penalty_every: Count | None = None
     drift_weight: NotNegative | None = None
     weight_clip: NotNegative | None = None
-    packing: Annotated[int, Field(ge=1, le=8)] = 1
-    minibatch_std: Annotated[int, Field(ge=0, le=64)] = 0
-    family: Literal["resnet", "dcgan"] | None = None
-    width: Annotated[int, Field(ge=4, le=512)] = 32
-    latent_dim: Annotated[int, Field(ge=1, le=1024)] = 64
-    ema_kimg: NotNegative = 5.0
-    augment: tuple[Operation, ...] | Literal["auto"] = ("translate", "scale", "rotate", "shear")
-    balance: Fraction = 0.5
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
+    minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
+    family: Annotated[str, _one_of("gan.networks:FAMILIES")] | None = None
+    width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
+    ema_kimg: NotNegative = _GAN.ema_kimg
+    augment: tuple[Operation, ...] | Literal["auto"] = _GAN.augment
+    balance: Fraction = _GAN.balance
+    precision: Annotated[str, _one_of("gan.objective:PRECISIONS", "auto")] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compiled: Literal["auto"] | bool = "auto"
     rollbacks: Annotated[int, Field(ge=0, le=10)] = 3
@@ -142,10 +165,18 @@ class TrainParams(Section):
     @property
     def config(self) -> Config:
         """The GAN's own configuration; what is ``auto`` is still to be settled by the device and the set."""
-        fields = self.model_dump(exclude={"recipe", "device", "precision", "compiled", *LOOP})
-        fields["kimg"] = math.inf if self.kimg is None else self.kimg
-        fields["augment"] = () if self.augment == "auto" else self.augment
-        return Config.of(self.recipe, **fields)
+        chosen = self.model_dump(exclude_unset=True, exclude={"recipe", "device", "precision", "compiled", *LOOP})
+        chosen["kimg"] = math.inf if self.kimg is None else self.kimg
+        if self.augment == "auto":
+            chosen["augment"] = ()
+        return Config.of(self.recipe, **chosen)
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "auto":
+            raise ValueError(f"give auto or a list, such as [{value}]; got {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _possible(self) -> "TrainParams":
@@ -190,12 +221,12 @@ class EvaluateParams(Section):
         return self
 
 
-Balance = Literal["max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]
+Balance = Literal["auto", "max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]
 Band = tuple[Fraction, Fraction]
 
 
 class FilterParams(Section):
-    """Which draws are kept; each filter can be off. They know the train split alone; see ``pipeline.export.filters``.
+    """Which proposals are kept. Each filter can be off; see ``pipeline.export.filters``.
 
     Attributes:
         confidence: the least and the most probability that a classifier may give the class asked for; null is off.
@@ -213,6 +244,11 @@ class FilterParams(Section):
     critic: Annotated[float, Field(ge=0, lt=1)] = 0.0
     steps: Count = 300
 
+    @property
+    def on(self) -> bool:
+        """Whether any filter is on, so that the set is a selection of what was drawn."""
+        return self.confidence is not None or bool(self.manifold or self.copies or self.critic)
+
     @field_validator("confidence")
     @classmethod
     def _rises(cls, band: Band | None) -> Band | None:
@@ -227,7 +263,7 @@ class ExportParams(Section):
     Attributes:
         balance: how many synthetic images a class gets; see :func:`pipeline.export.plan.wanted`. ``max`` fills it to
             the largest class, a whole number (500) to that many, a number with a point (2.0) makes that many for each
-            real image.
+            real image. ``auto`` is ``max``, or 1.0 for a set that is balanced already.
         classes: the same for single classes, by name.
         include_real: which real images are part of the set, marked as real in the manifest.
         min_acceptance: a class of which the filters pass less than this share stops the stage.
@@ -239,7 +275,7 @@ class ExportParams(Section):
         force: exports although a gate of ``evaluate.gates`` failed; the set says so.
     """
 
-    balance: Balance = "max"
+    balance: Balance = "auto"
     classes: dict[str, Balance] = {}
     include_real: Literal["none", "train", "all"] = "none"
     filters: FilterParams = FilterParams()
@@ -264,7 +300,7 @@ class ClassifyParams(Section):
     Attributes:
         tuning: pairs of learning rate and weight decay that every arm is tried with.
         doses: of synthetic images; 1 is the exported set.
-        draws: generator seeds; see :mod:`pipeline.classifier.pool`.
+        draws: generator seeds; see :mod:`pipeline.experiment.pool`.
         classifier: ``small-resnet``, ``torchvision:<model>``, or ``module:factory`` of the user's own.
     """
 
@@ -318,7 +354,7 @@ class Params(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: DataParams = DataParams()
-    train: TrainParams = TrainParams()
+    train: TrainParams = Field(default_factory=TrainParams)  # made when asked for, because its check loads torch
     evaluate: EvaluateParams = EvaluateParams()
     export: ExportParams = ExportParams()
     classify: ClassifyParams = ClassifyParams()
@@ -326,6 +362,12 @@ class Params(Section):
 
 def load_params(path: Path) -> Params:
     """Reads and checks ``params.yaml``.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "params.yaml"
+    >>> _ = file.write_text("train: {kimg: 20}")
+    >>> load_params(file).train.kimg
+    20.0
 
     Raises:
         UserError: no such file, not YAML, an unknown key (the nearest known one is named), a value out of bounds or

@@ -15,6 +15,9 @@ CHANNEL = "AUGMINT_PROGRESS"  # an environment variable: "json" asks for Report 
 SECONDS_BETWEEN_REPORTS = 2.0
 
 
+_in_work: list["Progress"] = []  # the operations that are tracked now, the innermost last
+
+
 class Report(NamedTuple):
     """How far an operation has come.
 
@@ -88,11 +91,21 @@ class Progress:
         print(report.dumps() if self._json else line, file=sys.stderr, flush=True)
 
 
+def say(text: str) -> None:
+    """Prints one line, beside the bar of the operation in work if there is one."""
+    if _in_work:
+        _in_work[-1].say(text)
+    else:
+        print(text, flush=True)
+
+
 @contextmanager
 def track(total: int, what: str, unit: str, start: int = 0) -> Iterator[Progress]:
     """A :class:`Progress` over ``total`` units, of which ``start`` were done before (a resumed run)."""
     progress = Progress(total, what, unit, start)
+    _in_work.append(progress)
     try:
         yield progress
     finally:
+        _in_work.remove(progress)
         progress.close()

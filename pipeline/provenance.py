@@ -7,8 +7,10 @@ again.
 
 import hashlib
 import json
+import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -22,6 +24,9 @@ from pipeline.errors import UserError
 from pipeline.params import Params
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+FORMATS = ("PNG", "JPEG", "WEBP")  # of the images in a set; Pillow's other readers are not let at it
+SHALLOW = "unknown (shallow clone)"
+GIT_ELSEWHERE = frozenset(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_NAMESPACE"))
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -65,7 +70,7 @@ def read_mark(path: Path | IO[bytes]) -> Mark | None:
         UserError: the file is not an image, or cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             packet = image.info.get("xmp")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not an image that can be read ({error})") from None
@@ -97,32 +102,55 @@ def version() -> str:
         return "unknown"
 
 
-def params_hash(params: Params) -> str:
-    """SHA-256, 64 hex digits, of the parameters that an exported set depends on: ``seed`` and ``export``.
+def params_hash(chosen: Mapping[str, Any]) -> str:
+    """SHA-256, 64 hex digits, of the parameters that an exported set depends on: see :func:`set_params`.
 
     What else it depends on, the generator's hash names.
     """
-    return hashlib.sha256(json.dumps(set_params(params), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
-def set_params(params: Params) -> dict[str, Any]:
-    """The parameters that an exported set depends on, for JSON."""
-    return params.model_dump(mode="json", include={"seed", "export"})
+def set_params(params: Params, counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The parameters that an exported set depends on, ``seed`` and ``export``, for JSON.
+
+    Args:
+        counts: synthetic images by class, where they were asked for in the place of a balance.
+    """
+    chosen = params.model_dump(mode="json", include={"seed", "export"})
+    if counts is None:
+        return chosen
+    kept = {name: value for name, value in chosen["export"].items() if name not in ("balance", "classes")}
+    return chosen | {"export": kept | {"counts": dict(counts)}}
 
 
 def revision(folder: Path) -> str | None:
     """The last Git commit that changed an input around ``folder``, and ``-dirty`` when a tracked one differs.
 
-    What a run itself writes (``dvc.lock`` and ``metrics/``) is no input: the same parameters and data must give the
-    same bytes before and after its results are committed. None outside a repository, before the first commit, or
-    without Git.
+    What a run itself writes (``dvc.lock`` and ``metrics/``) is no input. The revision tells a reader where a set comes
+    from. It is part of no output: another clone, or a commit that changes nothing, must give the same bytes.
+
+    Returns:
+        :data:`SHALLOW` where a clone's history ends before that commit; None outside a repository, before the first
+        commit, or without Git.
     """
     inputs = ["--", ".", ":(exclude)dvc.lock", ":(exclude)metrics"]
     try:
-        commit, changed = (
-            subprocess.run(["git", *command, *inputs], cwd=folder, capture_output=True, text=True, check=True).stdout
-            for command in (["log", "-1", "--format=%H"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.CalledProcessError):
+        commit = _git(folder, "rev-list", "-1", "HEAD", *inputs)
+        boundary = folder / _git(folder, "rev-parse", "--git-path", "shallow")
+        if boundary.is_file() and commit in boundary.read_text().split():
+            return SHALLOW  # at its end, a shallow history takes every file for new
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", *inputs)
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return None
-    return f"{commit.strip()}{'-dirty' if changed else ''}" if commit else None
+    return f"{commit}{'-dirty' if changed else ''}" if commit else None
+
+
+def _git(folder: Path, *command: str) -> str:
+    """What Git answers about the repository around ``folder``, whichever one a hook or a shell speaks of.
+
+    It locks nothing, and fetches nothing that a partial clone lacks.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in GIT_ELSEWHERE}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    done = subprocess.run(["git", *command], cwd=folder, env=environment, capture_output=True, check=True)
+    return os.fsdecode(done.stdout).strip()

@@ -9,6 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 # Waiting threads of OpenMP spin for milliseconds; with another program on the same cores that costs a training many
 # times its time. This many turns are microseconds: enough on idle cores, harmless on busy ones.
@@ -49,6 +55,25 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def choose_device(name: str, key: str) -> "torch.device":
+    """The device that ``auto``, ``cpu`` or ``cuda`` stands for.
+
+    Args:
+        name: the choice.
+        key: its place in params.yaml, for the message: ``train.device``.
+
+    Raises:
+        UserError: ``cuda`` where there is none.
+    """
+    import torch  # not before :func:`prepare`
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"{key}: cuda is asked for, but torch sees no CUDA device; use auto or cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 def stage_ancestors() -> list[int]:

@@ -9,7 +9,7 @@ from gan.checkpoint import WeightsError, load_generator
 from gan.sampler import Sampler
 from pipeline.atomic import replacing
 from pipeline.errors import UserError
-from pipeline.report.pictures import grid
+from pipeline.sheets import grid
 
 
 def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:

@@ -56,6 +56,13 @@ class Store:
     def open(cls, folder: Path) -> "Store":
         """Opens the set in ``folder``.
 
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> images, labels = np.zeros((3, 1, 8, 8), np.uint8), {name: np.array([0]) for name in SPLITS}
+        >>> write_store(folder, [images], labels, ["cat"], (1, 8, 8), {})
+        >>> len(Store.open(folder).split("train")), Store.open(folder).classes
+        (1, ('cat',))
+
         Raises:
             UserError: there is no ingested set, or it is not whole.
         """

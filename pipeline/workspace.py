@@ -41,6 +41,12 @@ class Workspace:
         return self.root / ".augmint"
 
     @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Every place that stages write, each a file or folder of its own."""
+        folders = (self.store, self.models, self.synthetic, self.report, self.scratch)
+        return (*folders, self.root / "metrics", self.root / "plots")
+
+    @property
     def places(self) -> tuple[Path, ...]:
         """The folders that outputs lie in, where :func:`pipeline.atomic.recover` has to look."""
         below = ("data", "metrics", "plots", ".augmint/aside")

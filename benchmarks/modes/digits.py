@@ -29,18 +29,18 @@ class Coverage:
 
 
 class Stacked:
-    """A ``gan.trainer.Source`` that stacks three digits drawn at random; all have the label 0."""
+    """A ``gan.trainer.ImageSource`` that stacks three digits drawn at random; all have the label 0."""
 
     def __init__(self) -> None:
         self.digits = torch.from_numpy(load_digits().images).float() / 8 - 1
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         """int64 (count,)."""
         return torch.zeros(count, dtype=torch.int64)
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """float32 (N, 3, 8, 8) in [-1, 1]."""
-        return self.digits[torch.randint(len(self.digits), (len(labels), 3), generator=generator)]
+        return self.digits[torch.randint(len(self.digits), (len(labels), 3), generator=rng)]
 
 
 def trainer(config: Config, seed: int) -> Trainer:

@@ -49,16 +49,16 @@ def coverage(points: Tensor) -> Coverage:
 
 
 class Points:
-    """A ``gan.trainer.Source`` of fresh points; all have the label 0."""
+    """A ``gan.trainer.ImageSource`` of fresh points; all have the label 0."""
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         """int64 (count,)."""
         return torch.zeros(count, dtype=torch.int64)
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """float32 (N, 2, 1, 1)."""
-        which = torch.randint(25, labels.shape, generator=generator)
-        noise = torch.randn(len(labels), 2, generator=generator)
+        which = torch.randint(25, labels.shape, generator=rng)
+        noise = torch.randn(len(labels), 2, generator=rng)
         return (centres()[which] + DEVIATION * noise)[:, :, None, None]
 
 

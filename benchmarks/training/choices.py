@@ -19,7 +19,7 @@ from rich.table import Table
 from sets import Judge, Task, digits, fashion, long_tail
 
 from gan.config import Config
-from gan.probe import Probe
+from gan.probe import EVERY, Probe
 from gan.trainer import Labelled, Trainer
 
 WATCHED = 150  # held-out images that an adaptive augmentation goes by
@@ -91,7 +91,8 @@ def _result(
     began = time.process_time()
     for _ in range(trainer.config.iterations):
         trainer.iteration()
-        probe.after_iteration()
+        if probe.look():
+            trainer.adapt(probe.overfitting, EVERY * trainer.config.images_per_iteration)
     kid = 1000 * judge.kid(trainer.ema)
     row = {"run": name, "kid": kid, "seconds": time.process_time() - began}
     with options.results.open("a") as file:

@@ -21,7 +21,7 @@ from gan.config import Config
 from gan.memory import peak_bytes
 from gan.networks import Shape
 from gan.trainer import Labelled, Trainer
-from pipeline.training.plan import CPU_OVERHEAD, MIB, process_peak
+from pipeline.training.estimate import CPU_OVERHEAD, MIB, process_peak
 
 WARM_UP, TIMED, BETWEEN = 3, 10, 60  # iterations
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gan.batches import to_pixels
 from gan.networks import Network
+from gan.pixels import to_pixels
 from gan.trainer import Labelled
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import Recipe, features, fit

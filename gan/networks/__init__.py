@@ -1,20 +1,27 @@
-"""Families of networks, by name. A family is a module with ``Generator`` and ``Critic``, built from one ``Shape``."""
+"""Families of networks, by name. A new one is a file with a ``FAMILY`` in it, and a line here."""
 
 from gan.networks import dcgan, resnet
+from gan.networks.family import Family
 from gan.networks.shape import Network, Shape
 
-__all__ = ["FAMILIES", "Network", "Shape", "build"]
+__all__ = ["FAMILIES", "Family", "Network", "Shape", "build"]
 
-FAMILIES: dict[str, dict[str, type[Network]]] = {
-    "dcgan": {"generator": dcgan.Generator, "critic": dcgan.Critic},
-    "resnet": {"generator": resnet.Generator, "critic": resnet.Critic},
+FAMILIES: dict[str, Family] = {
+    "resnet": resnet.FAMILY,
+    "dcgan": dcgan.FAMILY,
 }
 
 
 def build(family: str, part: str, shape: Shape) -> Network:
     """The ``part`` (``generator`` or ``critic``) of a family, with fresh weights.
 
+    >>> import torch
+    >>> generator = build("dcgan", "generator", Shape(image_size=8, channels=1, classes=2, latent_dim=4, width=8))
+    >>> generator(torch.zeros(3, 4), torch.tensor([0, 1, 1])).shape
+    torch.Size([3, 1, 8, 8])
+
     Raises:
         KeyError: no such family or part.
     """
-    return FAMILIES[family][part](shape)
+    found = FAMILIES[family]
+    return {"generator": found.generator, "critic": found.critic}[part](shape)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan.networks.conditioning import Modulation, Projection
+from gan.networks.family import Family
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
 from gan.networks.upsampling import UpsamplingGenerator
@@ -62,6 +63,9 @@ class Critic(Network):
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
         return self.head(self.layers(images).flatten(1), labels)
+
+
+FAMILY = Family(Generator, Critic)
 
 
 def _rectified(layer: nn.Conv2d) -> nn.Sequential:

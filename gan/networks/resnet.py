@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan.networks.conditioning import Modulation, Projection
+from gan.networks.family import Family
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
 from gan.networks.upsampling import UpsamplingGenerator
@@ -80,3 +81,6 @@ class Critic(Network):
         for block in self.blocks:
             x = block(x)
         return self.head(F.relu(x).mean(dim=(2, 3)), labels)
+
+
+FAMILY = Family(Generator, Critic)

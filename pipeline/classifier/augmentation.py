@@ -1,6 +1,6 @@
-"""Classical augmentation of whole batches: a draw of its own for every image, computed for all images at once.
+"""Classical augmentation of whole batches: each image by amounts of its own, computed for all images at once.
 
-Torchvision's transforms draw one change for a whole batch, and a Python loop over its images costs more than the
+Torchvision's transforms make one change for a whole batch, and a Python loop over its images costs more than the
 training step that they are for. Here are torchvision v2's operations and bounds, but all geometric changes of a batch
 are one bilinear resampling about the middle, which mirrors what comes in from outside (torchvision: nearest, black).
 """
@@ -28,8 +28,8 @@ MAX_FACTOR = 0.9  # a blend's factor is 1 plus or minus so much
 AFFINE = torch.tensor([0.15, 0.15, 0.125, 0.125, math.radians(15), math.log(1.15)])
 
 
-def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> torch.Tensor:
-    """Changes each image by a draw of its own.
+def augment(images: torch.Tensor, kind: Augment, rng: torch.Generator) -> torch.Tensor:
+    """Changes each image by amounts of its own.
 
     ``affine`` shears, shifts, rotates and scales every image a little, all at once. ``trivial`` gives each image one
     operation at one uniform strength (TrivialAugment, Müller & Hutter 2021, in RandAugment's space), ``rand`` two in
@@ -37,8 +37,8 @@ def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> 
 
     Args:
         images: float32 (N, C, H, W) in [-1, 1], on any device.
-        kind: ``none`` returns ``images`` as they are and draws nothing.
-        generator: on the CPU.
+        kind: ``none`` returns ``images`` as they are and asks for no random number.
+        rng: on the CPU.
 
     Returns:
         float32 (N, C, H, W) in [-1, 1].
@@ -47,12 +47,12 @@ def augment(images: torch.Tensor, kind: Augment, generator: torch.Generator) -> 
     if kind == "none":
         return images
     if kind == "affine":
-        return warp(images, _matrices((torch.rand(count, 6, generator=generator) * 2 - 1) * AFFINE))
+        return warp(images, _matrices((torch.rand(count, 6, generator=rng) * 2 - 1) * AFFINE))
     for _ in range(1 if kind == "trivial" else RAND_OPERATIONS):
-        chosen = torch.randint(len(OPERATIONS), (count,), generator=generator)
-        sign = torch.randint(2, (count,), generator=generator) * 2.0 - 1
+        chosen = torch.randint(len(OPERATIONS), (count,), generator=rng)
+        sign = torch.randint(2, (count,), generator=rng) * 2.0 - 1
         if kind == "trivial":
-            level = torch.randint(BINS, (count,), generator=generator) / (BINS - 1)
+            level = torch.randint(BINS, (count,), generator=rng) / (BINS - 1)
         else:
             level = torch.full((count,), RAND_LEVEL)
         images = _operate(images, chosen, level * sign)

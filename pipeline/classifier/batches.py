@@ -6,9 +6,7 @@ import torch
 from pipeline.errors import UserError
 
 
-def draw_batches(
-    labels: np.ndarray, steps: int, batch_size: int, balanced: bool, generator: torch.Generator
-) -> np.ndarray:
+def draw_batches(labels: np.ndarray, steps: int, batch_size: int, balanced: bool, rng: torch.Generator) -> np.ndarray:
     """The rows of every batch, int64 (steps, batch_size).
 
     Rows come in shuffled rounds, so that none is drawn again before all have been; if ``balanced``, classes come in
@@ -16,21 +14,21 @@ def draw_batches(
     """
     total = steps * batch_size
     if not balanced:
-        return shuffled_rounds(np.arange(len(labels)), total, generator).reshape(steps, batch_size)
-    order = shuffled_rounds(np.unique(labels), total, generator)
+        return shuffled_rounds(np.arange(len(labels)), total, rng).reshape(steps, batch_size)
+    order = shuffled_rounds(np.unique(labels), total, rng)
     rows = np.empty(total, dtype=np.int64)
     for label in np.unique(labels):
         places = np.flatnonzero(order == label)
-        rows[places] = shuffled_rounds(np.flatnonzero(labels == label), len(places), generator)
+        rows[places] = shuffled_rounds(np.flatnonzero(labels == label), len(places), rng)
     return rows.reshape(steps, batch_size)
 
 
-def shuffled_rounds(items: np.ndarray, total: int, generator: torch.Generator) -> np.ndarray:
+def shuffled_rounds(items: np.ndarray, total: int, rng: torch.Generator) -> np.ndarray:
     """``total`` of ``items`` (K,): shuffled anew in each round, the last one cut."""
     rounds = -(-total // len(items))
-    return np.concatenate(
-        [items[torch.randperm(len(items), generator=generator).numpy()] for _ in range(rounds)] or [items]
-    )[:total]
+    return np.concatenate([items[torch.randperm(len(items), generator=rng).numpy()] for _ in range(rounds)] or [items])[
+        :total
+    ]
 
 
 class Joined:
@@ -53,7 +51,7 @@ class Joined:
         return out
 
 
-def copies(labels: np.ndarray, train_labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
+def copies(labels: np.ndarray, train_labels: np.ndarray, rng: torch.Generator) -> np.ndarray:
     """For each of ``labels`` (K,) the row of a real image of that class, int64 (K,), all of a class equally often.
 
     Raises:
@@ -67,5 +65,5 @@ def copies(labels: np.ndarray, train_labels: np.ndarray, generator: torch.Genera
                 f"class number {label} has synthetic images but no real train image; add some, or raise its share"
             )
         places = np.flatnonzero(labels == label)
-        rows[places] = shuffled_rounds(real, len(places), generator)
+        rows[places] = shuffled_rounds(real, len(places), rng)
     return rows

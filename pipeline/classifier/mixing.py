@@ -16,7 +16,7 @@ def mix(images: torch.Tensor, kind: Mix, rng: np.random.Generator) -> tuple[torc
 
     Args:
         images: float32 (N, C, H, W).
-        kind: ``none`` returns ``images`` as they are and draws nothing.
+        kind: ``none`` returns ``images`` as they are and asks for no random number.
 
     Returns:
         (N, C, H, W), and the share in [0, 1] of each image's own label; the rest is that of ``labels.roll(1)``.

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from gan.batches import to_pixels
 from gan.ensemble import Ensemble
 from gan.networks import Network
+from gan.pixels import to_pixels
 from gan.seeds import stream
 
 STEPS = 12

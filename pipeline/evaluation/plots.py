@@ -1,19 +1,19 @@
 """What the pictures of ``plots/evaluate/`` show, and the CSV files beside them."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from pipeline.evaluation.charts import plot_confusion, plot_spectrum
 from pipeline.evaluation.scoring import Sets
 from pipeline.metrics.distances import kth_nearest, nearest
 from pipeline.metrics.embedded import Images
 from pipeline.metrics.quality import Measured
-from pipeline.report.charts import draw_confusion, draw_spectrum
-from pipeline.report.pictures import Pair, grid, pairs, shortened, stacked
+from pipeline.sheets import Pair, grid, pairs, shortened, stacked
+from pipeline.tables import write_csv
 
 GRID_ROWS, GRID_COLUMNS = 32, 8
 NEAREST_PAIRS, EXTREME_PAIRS = 25, 15
@@ -30,13 +30,13 @@ def write_plots(folder: Path, sets: Sets, scored: Measured, neighbours: int) -> 
     """
     quality = scored.quality
     _write_per_class(folder / "per_class.csv", quality["per_class"])
-    draw_grid(quality, sets).save(folder / "grid.png")
-    draw_nearest(sets, scored).save(folder / "nearest.png")
-    draw_extremes(sets, scored, neighbours).save(folder / "extremes.png")
+    grid_sheet(quality, sets).save(folder / "grid.png")
+    nearest_sheet(sets, scored).save(folder / "nearest.png")
+    extremes_sheet(sets, scored, neighbours).save(folder / "extremes.png")
     _write_confusion(folder / "confusion.csv", sets, scored)
-    draw_confusion(folder / "confusion.png", quality["bias"]["confusion"], sets.classes)
+    plot_confusion(folder / "confusion.png", quality["bias"]["confusion"], sets.classes)
     _write_spectrum(folder / "spectrum.csv", quality["bias"]["spectrum"])
-    draw_spectrum(folder / "spectrum.png", quality["bias"]["spectrum"])
+    plot_spectrum(folder / "spectrum.png", quality["bias"]["spectrum"])
 
 
 def shown_classes(quality: dict[str, Any]) -> list[int]:
@@ -45,7 +45,7 @@ def shown_classes(quality: dict[str, Any]) -> list[int]:
     return sorted(sorted(range(len(shortfalls)), key=lambda label: -shortfalls[label])[:GRID_ROWS])
 
 
-def draw_grid(quality: dict[str, Any], sets: Sets) -> Image.Image:
+def grid_sheet(quality: dict[str, Any], sets: Sets) -> Image.Image:
     """One row a class, real beside synthetic."""
     shown = shown_classes(quality)
     rows = [[*_some(sets.real, label), *_some(sets.synthetic, label)] for label in shown]
@@ -58,7 +58,7 @@ def _some(images: Images, label: int) -> list[np.ndarray | None]:
     return [images.images[row] for row in rows] + [None] * (GRID_COLUMNS - len(rows))
 
 
-def draw_nearest(sets: Sets, scored: Measured) -> Image.Image:
+def nearest_sheet(sets: Sets, scored: Measured) -> Image.Image:
     """The pairs of synthetic and training image that are nearest in pixels; suspected copies in red.
 
     Raises:
@@ -83,7 +83,7 @@ def draw_nearest(sets: Sets, scored: Measured) -> Image.Image:
     return pairs(shown, heading)
 
 
-def draw_extremes(sets: Sets, scored: Measured, neighbours: int) -> Image.Image:
+def extremes_sheet(sets: Sets, scored: Measured, neighbours: int) -> Image.Image:
     """The synthetic images that lie deepest among the held-out real ones, and those that lie furthest off.
 
     The measure is the distance to the nearest real image in features, over the radius of that one's ball, which
@@ -110,22 +110,15 @@ def _pair(sets: Sets, row: int, other: np.ndarray, figure: str, alarm: bool = Fa
 
 
 def _write_per_class(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    _write_csv(path, list(rows[0]), (row.values() for row in rows))
+    write_csv(path, list(rows[0]), (row.values() for row in rows))
 
 
 def _write_spectrum(path: Path, spectrum: dict[str, Any]) -> None:
     columns = ("frequencies", "real", "synthetic")
-    _write_csv(path, ["frequency", "real", "synthetic"], zip(*(spectrum[name] for name in columns), strict=True))
+    write_csv(path, ["frequency", "real", "synthetic"], zip(*(spectrum[name] for name in columns), strict=True))
 
 
 def _write_confusion(path: Path, sets: Sets, scored: Measured) -> None:
     """One row a synthetic image, as DVC's own template counts them."""
     asked, seen = scored.synthetic.labels.tolist(), scored.synthetic.predicted.tolist()
-    _write_csv(path, ["asked", "seen"], ((sets.classes[i], sets.classes[j]) for i, j in zip(asked, seen, strict=True)))
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_csv(path, ["asked", "seen"], ((sets.classes[i], sets.classes[j]) for i, j in zip(asked, seen, strict=True)))

@@ -13,7 +13,7 @@ from pipeline.evaluation.scoring import MOST, Sets, score
 from pipeline.metrics.embedded import Embedded, Images
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import EvaluateParams
-from pipeline.report.quality import print_quality
+from pipeline.report.terminal.quality import print_quality
 
 SEED = 0
 LEAST_SIDE, MOST_SIDE = 8, 256  # pixels, what the embedder takes

@@ -1,6 +1,6 @@
 """Drawing until every class has its quota: blocks side by side in threads, kept in a fixed order.
 
-Which draws are kept depends on their order alone, so the number of threads moves nothing but the time.
+Which proposals are kept depends on their order alone, so the number of threads moves nothing but the time.
 """
 
 import time
@@ -13,32 +13,32 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.export.filters import Verdict
-from pipeline.export.source import Source
-from pipeline.export.threads import in_order
+from pipeline.export.filters import Judgement
+from pipeline.export.ingredients import Ingredients
+from pipeline.threads import in_order
 
-JUDGED = 256  # draws of a class, from which on the share that passes counts
+JUDGED = 256  # proposals of a class, from which on the share that passes counts
 
 
 @dataclass
 class Tally:
-    """What became of the draws of a class, from its first one on.
+    """What became of the proposals of a class, from its first one on.
 
     Attributes:
-        drawn: draws judged; also the index of the next one.
-        accepted: draws kept.
-        rejected: draws that each filter rejects; several may reject the same.
+        drawn: proposals judged; also the index of the next one.
+        accepted: proposals kept.
+        rejected: proposals that each filter rejects; several may reject the same.
     """
 
     drawn: int = 0
     accepted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
-    def add(self, accepted: np.ndarray, verdict: Verdict, part: slice) -> None:
-        """Counts some draws of a block."""
+    def add(self, accepted: np.ndarray, judgement: Judgement, part: slice) -> None:
+        """Counts some proposals of a block."""
         self.drawn += part.stop - part.start
         self.accepted += int(accepted[part].sum())
-        for name, passed in verdict.passed.items():
+        for name, passed in judgement.passed.items():
             self.rejected[name] += int((~passed[part]).sum())
 
     def copy(self) -> "Tally":
@@ -48,7 +48,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A draw that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
+    """A proposal that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
 
     label: int
     index: int
@@ -60,25 +60,25 @@ class _Block(NamedTuple):
     label: int
     number: int
     images: np.ndarray
-    verdict: Verdict
+    judgement: Judgement
     drawing_seconds: float
     judging_seconds: float
 
 
 class Drawing:
-    """Iterates over the kept draws, class by class and in the order of their indices.
+    """Iterates over the kept proposals, class by class and in the order of their indices.
 
     Args:
         source: what is drawn, how much of it, and the filters.
         pool: draws and judges, a block a job.
         ahead: blocks in work or waiting.
-        tallies: by class, where an interrupted drawing goes on; changed in place, and right whenever a draw is yielded.
+        tallies: by class, where an interrupted drawing goes on; changed in place, and right whenever one is yielded.
 
     Raises:
         UserError: the filters pass too little of a class.
     """
 
-    def __init__(self, source: Source, pool: ThreadPoolExecutor, ahead: int, tallies: list[Tally]) -> None:
+    def __init__(self, source: Ingredients, pool: ThreadPoolExecutor, ahead: int, tallies: list[Tally]) -> None:
         self.tallies = tallies
         self.drawing_seconds = self.judging_seconds = 0.0
         self._source, self._pool, self._ahead = source, pool, ahead
@@ -104,22 +104,22 @@ class Drawing:
         began = time.perf_counter()
         images = self._source.sampler.draw(label, block * self._size, self._size).numpy()
         drawn = time.perf_counter()
-        verdict = self._source.filters.judge(label, images)
-        return _Block(label, block, images, verdict, drawn - began, time.perf_counter() - drawn)
+        judgement = self._source.filters.judge(label, images)
+        return _Block(label, block, images, judgement, drawn - began, time.perf_counter() - drawn)
 
     def _kept(self, block: _Block) -> Iterator[Kept]:
         self.drawing_seconds += block.drawing_seconds
         self.judging_seconds += block.judging_seconds
         tally, first = self.tallies[block.label], block.number * self._size
-        accepted = np.logical_and.reduce([np.ones(self._size, dtype=bool), *block.verdict.passed.values()])
+        accepted = np.logical_and.reduce([np.ones(self._size, dtype=bool), *block.judgement.passed.values()])
         start = tally.drawn - first
         for place in (np.flatnonzero(accepted[start:]) + start)[: self._missing(block.label)].tolist():
-            tally.add(accepted, block.verdict, slice(start, place + 1))
+            tally.add(accepted, block.judgement, slice(start, place + 1))
             start = place + 1
-            scores = {name: float(values[place]) for name, values in block.verdict.scores.items()}
+            scores = {name: float(values[place]) for name, values in block.judgement.scores.items()}
             yield Kept(block.label, first + place, block.images[place], scores)
         if self._missing(block.label):
-            tally.add(accepted, block.verdict, slice(start, self._size))
+            tally.add(accepted, block.judgement, slice(start, self._size))
             self._check(block.label)
 
     def _check(self, label: int) -> None:
@@ -129,7 +129,7 @@ class Drawing:
         worst = max(tally.rejected, key=lambda name: tally.rejected[name])
         rates = ", ".join(f"{name} {count / tally.drawn:.0%}" for name, count in tally.rejected.items())
         raise UserError(
-            f"class {self._source.plan.classes[label]}: the filters pass {tally.accepted:,} of {tally.drawn:,} draws "
-            f"({tally.accepted / tally.drawn:.1%}), below export.min_acceptance ({least}). Rejected by {rates}. Loosen "
-            f"export.filters.{worst}, train longer, or ask for fewer images of this class in export.classes"
+            f"class {self._source.plan.classes[label]}: the filters pass {tally.accepted:,} of {tally.drawn:,} "
+            f"proposals ({tally.accepted / tally.drawn:.1%}), below export.min_acceptance ({least}). Rejected by "
+            f"{rates}. Loosen export.filters.{worst}, train longer, or ask for fewer in export.classes"
         )

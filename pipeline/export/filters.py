@@ -1,6 +1,6 @@
-"""Which draws are kept. Every filter knows the train split alone: val and test stay unseen.
+"""Which proposals are kept. Every filter knows the train split alone: val and test stay unseen.
 
-Draws come and are judged in the sampler's whole blocks, so that what a filter says of an image is a function of
+Proposals come and are judged in the sampler's whole blocks, so that what a filter says of an image is a function of
 (generator, seed, class, index) as the image is, to the last bit.
 """
 
@@ -13,18 +13,19 @@ import numpy as np
 import torch
 
 from gan.networks import Network
+from gan.pixels import to_floats
 from gan.sampler import Sampler
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import features
 from pipeline.errors import UserError
 from pipeline.metrics.distances import blocks, kth_nearest, nearest
 
-PILOT = 256  # draws of a class, by whose critic scores it is known which are low
+PILOT = 256  # proposals of a class, by whose critic scores it is known which are low
 LEFT_OUT = 2000  # train images that say how near train images are to each other: enough for a quantile
 
 
 @dataclass(frozen=True)
-class Draws:
+class Proposals:
     """A block of images drawn for one class, and how the classifier of the train split sees them.
 
     Attributes:
@@ -54,7 +55,7 @@ class Draws:
 class Filter(Protocol):
     """Gives each image a score, and says which scores pass."""
 
-    def score(self, draws: Draws) -> np.ndarray:
+    def score(self, proposals: Proposals) -> np.ndarray:
         """float64 (N,)."""
         ...
 
@@ -72,9 +73,9 @@ class Confidence:
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
 
-    def score(self, draws: Draws) -> np.ndarray:
+    def score(self, proposals: Proposals) -> np.ndarray:
         """The probability, in [0, 1]."""
-        return draws.probabilities[:, draws.label]
+        return proposals.probabilities[:, proposals.label]
 
     def passes(self, label: int, scores: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """Both ends of the band are in it."""
@@ -105,11 +106,11 @@ class Manifold:
                 )
             self._balls[label] = centres, kth_nearest(centres, min(k, len(centres) - 1))
 
-    def score(self, draws: Draws) -> np.ndarray:
+    def score(self, proposals: Proposals) -> np.ndarray:
         """The least distance to a centre over its ball's radius; up to 1 is inside."""
-        centres, squared_radii = self._balls[draws.label]
-        least = np.full(len(draws.images), np.inf)
-        for row, column, squared in blocks(draws.features, centres):
+        centres, squared_radii = self._balls[proposals.label]
+        least = np.full(len(proposals.images), np.inf)
+        for row, column, squared in blocks(proposals.features, centres):
             ratio = squared.clip(0) / np.maximum(squared_radii[column], np.finfo(np.float64).tiny)
             least[row] = np.minimum(least[row], ratio.min(axis=1))
         return np.sqrt(least)
@@ -138,9 +139,9 @@ class Copies:
         rows = np.sort(rng.choice(len(train), min(LEFT_OUT, len(train)), replace=False))
         self.line = float(np.quantile(nearest_other(train, rows), quantile))
 
-    def score(self, draws: Draws) -> np.ndarray:
+    def score(self, proposals: Proposals) -> np.ndarray:
         """The Euclidean distance to the nearest train image, in grey levels of 255."""
-        return nearest(draws.images, self._train)[0]
+        return nearest(proposals.images, self._train)[0]
 
     def passes(self, label: int, scores: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image on the line passes, unless it is an exact copy."""
@@ -150,7 +151,7 @@ class Copies:
 class CriticRank:
     """Drops the share of each class that the critic scores lowest.
 
-    What is low is known from the first :data:`PILOT` draws of the class, whatever number of images is asked for.
+    What is low is known from the first :data:`PILOT` proposals of the class, whatever number of images is asked for.
 
     Args:
         critic: in evaluation mode.
@@ -163,14 +164,14 @@ class CriticRank:
         self._critic, self._lines = critic, {}
         for label in labels:
             pilot = (sampler.draw(label, start, sampler.block).numpy() for start in range(0, PILOT, sampler.block))
-            scores = np.concatenate([self.score(Draws(label, images, None)) for images in pilot])
+            scores = np.concatenate([self.score(Proposals(label, images, None)) for images in pilot])
             self._lines[label] = float(np.quantile(scores, share))
 
     @torch.inference_mode()
-    def score(self, draws: Draws) -> np.ndarray:
+    def score(self, proposals: Proposals) -> np.ndarray:
         """The critic's score; higher is more real to it."""
-        images = torch.from_numpy(draws.images).float() / 127.5 - 1
-        labels = torch.full((len(images),), draws.label, dtype=torch.int64)
+        images = to_floats(torch.from_numpy(proposals.images))
+        labels = torch.full((len(images),), proposals.label, dtype=torch.int64)
         return self._critic(images, labels).double().numpy()
 
     def passes(self, label: int, scores: np.ndarray) -> np.ndarray:
@@ -179,7 +180,7 @@ class CriticRank:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What the filters say of a block of images: by filter, float64 (N,) and bool (N,)."""
 
     scores: Mapping[str, np.ndarray]
@@ -193,11 +194,11 @@ class Filters:
     on: Mapping[str, Filter]
     classifier: SmallResNet | None = None
 
-    def judge(self, label: int, images: np.ndarray) -> Verdict:
+    def judge(self, label: int, images: np.ndarray) -> Judgement:
         """What each filter says of uint8 images (N, C, H, W) drawn for class ``label``."""
-        draws = Draws(label, images, self.classifier)
-        scores = {name: each.score(draws) for name, each in self.on.items()}
-        return Verdict(scores, {name: each.passes(label, scores[name]) for name, each in self.on.items()})
+        proposals = Proposals(label, images, self.classifier)
+        scores = {name: each.score(proposals) for name, each in self.on.items()}
+        return Judgement(scores, {name: each.passes(label, scores[name]) for name, each in self.on.items()})
 
 
 def nearest_other(train: np.ndarray, rows: np.ndarray) -> np.ndarray:

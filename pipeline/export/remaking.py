@@ -14,10 +14,10 @@ from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.export.inventory import place
 from pipeline.export.rows import mark
-from pipeline.export.threads import in_order
 from pipeline.formats.encoding import encode
 from pipeline.formats.manifest import MANIFEST, About, Row, read_rows
 from pipeline.runtime import one_thread, usable_cores
+from pipeline.threads import in_order
 
 
 class Compared(NamedTuple):

@@ -1,20 +1,20 @@
 """What a set says of itself and of each of its images."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from pipeline.export.parts import Record
-from pipeline.export.source import Source
+from pipeline.export.ingredients import Ingredients
+from pipeline.export.work import Record
 from pipeline.formats.manifest import About, Row
-from pipeline.params import Params
-from pipeline.provenance import Mark, set_params, version
+from pipeline.provenance import Mark, params_hash, version
 from pipeline.store import SPLITS, Store
 
 
-def describe(params: Params, source: Source, store: Store, revision: str | None, overridden: list[str]) -> About:
+def describe(chosen: dict[str, Any], source: Ingredients, store: Store, overridden: list[str]) -> About:
     """What is true of the whole set.
 
     Args:
-        revision: of the project's repository.
+        chosen: see :func:`pipeline.provenance.set_params`.
         overridden: quality gates that failed and were overridden.
     """
     splits = {"train"} | {name for name, counts in source.plan.real.items() if any(counts)}
@@ -25,8 +25,7 @@ def describe(params: Params, source: Source, store: Store, revision: str | None,
         splits=tuple(name for name in SPLITS if name in splits),
         seed=source.sampler.seed,
         generator=source.generator,
-        params=set_params(params),
-        revision=revision,
+        params=chosen,
         overridden=tuple(overridden),
         augmint=version(),
     )
@@ -39,12 +38,9 @@ def mark(about: About, label: int, index: int) -> str | None:
     return Mark(about.generator, about.classes[label], index, about.seed).xmp()
 
 
-def rows(about: About, params: str, record: Record) -> Iterator[Row]:
-    """The manifest's rows of a part.
-
-    Args:
-        params: see :func:`pipeline.provenance.params_hash`.
-    """
+def rows(about: About, record: Record) -> Iterator[Row]:
+    """The manifest's rows of a part."""
+    params = params_hash(about.params)
     for entry, written in zip(record.entries, record.written, strict=True):
         yield Row(
             file=written.file,
@@ -58,7 +54,6 @@ def rows(about: About, params: str, record: Record) -> Iterator[Row]:
             seed=about.seed if entry.synthetic else None,
             generator=about.generator if entry.synthetic else None,
             params=params,
-            revision=about.revision,
             critic_score=entry.scores.get("critic"),
             label_confidence=entry.scores.get("confidence"),
             nearest_train=entry.scores.get("copies"),

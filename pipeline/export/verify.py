@@ -1,27 +1,32 @@
-"""Whether an exported set is still what ``augmint export`` wrote.
+"""Whether an exported set is still what ``augmint export`` wrote, and no reader sees anything else in it.
 
-The sums vouch for the manifest and whatever describes the set, the manifest for every image, the mark inside an image
-for its row, and the generator for the images themselves. Who changes one of these is found by another. Who rewrites
-all of them in step is found where images are made again: in a sample with its chance, with ``--all`` for certain.
+Every path in the folder has to be one that follows from the manifest: a further folder or file, of whatever kind, is
+found, as it may change what ``ImageFolder``, ``datasets`` or ``webdataset`` make of the set. The sums vouch for the
+manifest and whatever describes the set, the manifest for every image, for the text of card and metadata and for the
+order, the mark inside an image for its row, and the generator for the images themselves. Who changes one of these is
+found by another. Who rewrites all of them in step is found where images are made again: in a sample with its chance,
+with ``--all`` for certain.
 
 Out of reach of the set alone are then real images, and the removal of images with all that is said of them. The seal
-in ``metrics/export.json``, kept elsewhere (in Git, say), finds these too.
+in ``metrics/export.json`` finds these too: that of the project in which the set lies is compared.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan.checkpoint import WeightsError, load_generator, sha256
-from gan.networks import Network
 from pipeline.errors import UserError
+from pipeline.export.contents import Contents, look
+from pipeline.export.description import declared, sealed, seen, summed
 from pipeline.export.inventory import Inventory
+from pipeline.export.maker import open_maker
 from pipeline.export.remaking import remake
-from pipeline.export.seal import SUMS, files, is_image, read_sums
-from pipeline.formats.card import CARD, render_card
+from pipeline.formats import open_reader
+from pipeline.formats.card import CARD
+from pipeline.formats.checksums import SUMS, is_image
 from pipeline.formats.croissant import CROISSANT
-from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
-from pipeline.workspace import Workspace
+from pipeline.formats.manifest import MANIFEST, About, read_about, read_rows
 
 
 @dataclass
@@ -29,24 +34,27 @@ class Found:
     """What a check found.
 
     Attributes:
-        seal: SHA-256 of the sums.
+        seal: SHA-256 of the sums; empty if there are none.
         problems: one line each, the file first.
         images: that the manifest lists.
         remade: images made again and compared.
         note: why none were, if none were.
+        links: files that are links, as DVC may check them out.
     """
 
-    seal: str
+    seal: str = ""
     problems: list[str] = field(default_factory=list)
     images: int = 0
     remade: int = 0
     note: str = ""
+    links: int = 0
 
     def __str__(self) -> str:
         if self.problems:
             return f"not the set that was written ({len(self.problems):,} lines above)"
         again = f"none made again ({self.note})" if self.note else f"{self.remade:,} made again from the generator"
-        return f"{self.images:,} images as they were written, {again}; seal {self.seal[:16]}"
+        links = f", {self.links:,} files are links" if self.links else ""
+        return f"{self.images:,} images as they were written, {again}{links}; seal {self.seal[:16]}"
 
 
 def verify(folder: Path, sample: int | None = 64, model: Path | None = None) -> Found:
@@ -59,73 +67,59 @@ def verify(folder: Path, sample: int | None = 64, model: Path | None = None) -> 
         model: where the generator is; ``models`` if that is there and made this set, if left out.
 
     Raises:
-        UserError: there is no such set, or ``model`` holds no generator.
+        UserError: there is no set, or ``model`` holds no generator.
     """
-    sums = read_sums(folder)
-    found = Found(sha256(folder / SUMS), list(_described(folder, sums)))
+    there = look(folder)
+    if not any(os.path.lexists(folder / name) for name in (SUMS, MANIFEST)):
+        raise UserError(f"{folder}: no set that `augmint export` wrote: neither {SUMS} nor {MANIFEST} is in it")
+    found = Found(problems=list(there.problems), links=there.links)
+    if SUMS in there.files:
+        found.seal, problems = sealed(folder)
+        found.problems += problems
+    if MANIFEST not in there.files:
+        found.problems.append(f"{MANIFEST}: missing; nothing else can tell what the set holds")
+        return found
     try:
         about = read_about(folder / MANIFEST)
     except UserError as error:
         found.problems.append(str(error))
         return found
-    generator = _open_generator(model, about, found)
-    inventory = Inventory(folder, about)
+    generator, found.note, problems = open_maker(model, about)
+    found.problems += problems
     try:
-        found.problems += inventory.problems()
-        found.problems += _declared(folder, about)
+        _check(folder, there, about, found)
         if generator is not None:
             found.remade, problems = remake(folder, about, generator, sample, found.seal)
             found.problems += problems
     except UserError as error:  # a manifest that breaks off
         found.problems.append(str(error))
-    found.images = inventory.rows
     return found
 
 
-def _described(folder: Path, sums: dict[str, str]) -> Iterator[str]:
-    """Files that are not what the sums say; single images are left to the manifest."""
-    there = {file for file in files(folder) if not is_image(file)}
-    for file in sorted(there | sums.keys()):
-        if file not in there:
-            yield f"{file}: missing"
-        elif file not in sums:
-            yield f"{file}: added; {SUMS} does not list it"
-        elif sha256(folder / file) != sums[file]:
-            yield f"{file}: changed since it was written"
-
-
-def _declared(folder: Path, about: About) -> Iterator[str]:
-    """What describes the set must count what the manifest counts."""
-    counts = count_images(folder / MANIFEST)
-    expected = {
-        CARD: _sizes(render_card(about, counts, None, None)),
-        CROISSANT: f'"description": "{counts.total():,} labelled images of {len(about.classes)} classes',
-    }
-    for file, text in expected.items():
-        path = folder / file
-        if path.is_file() and text not in path.read_text(encoding="utf-8", errors="replace"):
-            yield f"{file}: its counts are not those of {MANIFEST}"
-
-
-def _sizes(card: str) -> str:
-    return card[card.index("## Sizes") : card.index("## Quality")]
-
-
-def _open_generator(model: Path | None, about: About, found: Found) -> Network | None:
-    """The generator that made the set; where it is not at hand, ``found`` says so.
+def _check(folder: Path, there: Contents, about: About, found: Found) -> None:
+    """Files, order and descriptions against the manifest.
 
     Raises:
-        UserError: ``model`` holds none.
+        UserError: a manifest that breaks off.
     """
-    try:
-        generator, card = load_generator(model or Workspace().models)
-    except WeightsError as error:
-        if model is not None:
-            raise UserError(f"--model {model}: {error}") from None
-    else:
-        if card["sha256"] == about.generator and tuple(card["classes"]) == about.classes:
-            return generator
-    found.note = f"give --model with generator {about.generator[:16]}"
-    if model is not None:
-        found.problems.append(f"{MANIFEST}: names another generator, or other classes, than {model} holds")
-    return None
+    inventory, reader = Inventory(folder, about), open_reader(folder, about)
+    rows = list(inventory.list_rows())
+    found.images = inventory.rows
+    own = reader.own(read_rows(folder / MANIFEST))
+    described = {CARD, CROISSANT, MANIFEST, *own, *(file for file in inventory.files if not is_image(file))}
+    roots = tuple(f"{name}/" for name in reader.folders())
+    images = {file for file in there.files - described if file.startswith(roots)} | (inventory.files & there.files)
+    if about.format != "imagefolder":
+        images &= inventory.files  # a further shard is none of ours, whatever is in it
+    found.problems += rows
+    found.problems += _strangers(there, described | images | {SUMS}, reader.folders())
+    found.problems += summed(folder, there.files, described)
+    found.problems += inventory.compare(sorted(images))
+    found.problems += declared(folder, there.files, about, own)
+    found.problems += seen(folder, about)
+
+
+def _strangers(there: Contents, files: set[str], folders: set[str]) -> Iterator[str]:
+    """Paths that no set has."""
+    yield from (f"{file}: added; it is no part of the set" for file in sorted(there.files - files))
+    yield from (f"{name}: a folder, added; it is no part of the set" for name in sorted(there.folders - folders))

@@ -1,4 +1,4 @@
-"""Writing a set part by part, in threads, while the next draws are made; what is finished is never made again."""
+"""Writing a set part by part, in threads, while the next proposals are drawn; what is finished is never made again."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +9,12 @@ from itertools import islice
 import numpy as np
 
 from pipeline.export.drawing import Drawing, Tally
-from pipeline.export.parts import Entry, Record, Work
-from pipeline.export.source import Source
-from pipeline.export.threads import in_order
+from pipeline.export.ingredients import Ingredients
+from pipeline.export.work import Entry, Record, Work
 from pipeline.formats.base import Item, Writer
 from pipeline.progress import Progress
 from pipeline.runtime import one_thread, usable_cores
+from pipeline.threads import in_order
 
 MAX_THREADS = 8  # more would wait for the interpreter's lock
 
@@ -59,7 +59,7 @@ class SetWriter:
     """
 
     def __init__(
-        self, source: Source, work: Work, writer: Writer, size: int, mark: Callable[[Entry], str | None]
+        self, source: Ingredients, work: Work, writer: Writer, size: int, mark: Callable[[Entry], str | None]
     ) -> None:
         self.seconds = Seconds()
         self.tallies = [Tally() for _ in source.plan.classes]
@@ -109,11 +109,11 @@ class SetWriter:
 
     def _drawn(self, number: int, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Part]:
         drawing = Drawing(self._source, pool, ahead, self.tallies)
-        kept = iter(drawing)
-        while chunk := list(islice(kept, self._size)):
-            entries = [Entry("train", draw.label, draw.index, True, draw.scores) for draw in chunk]
-            tallies = {draw.label: self.tallies[draw.label].copy() for draw in chunk}
-            yield Part(number, entries, [draw.image for draw in chunk], tallies)
+        proposals = iter(drawing)
+        while chunk := list(islice(proposals, self._size)):
+            entries = [Entry("train", kept.label, kept.index, True, kept.scores) for kept in chunk]
+            tallies = {kept.label: self.tallies[kept.label].copy() for kept in chunk}
+            yield Part(number, entries, [kept.image for kept in chunk], tallies)
             number += 1
         self.seconds.drawing, self.seconds.judging = drawing.drawing_seconds, drawing.judging_seconds
 

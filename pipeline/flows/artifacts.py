@@ -17,8 +17,9 @@ from prefect.artifacts import (
 )
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 
+from pipeline.escaping import code, markdown
+from pipeline.experiment.names import in_order
 from pipeline.flows.names import artifact_key
-from pipeline.report.tables import in_order
 from pipeline.workspace import Workspace
 
 METRICS = ("ingest", "train", "quality", "utility")
@@ -30,12 +31,15 @@ Figures = dict[str, Any]
 
 
 def read(workspace: Workspace) -> Figures:
-    """Every single figure of ``metrics/*.json`` by its dotted name; lists, such as per class, are in the report."""
+    """Every single figure of ``metrics/*.json`` by its dotted name; lists, such as per class, are in the report.
+
+    Prefect renders texts in tables as Markdown, so names and values are such that show as they are.
+    """
     figures: Figures = {}
     for name in METRICS:
         path = workspace.metrics(name)
         if path.exists():
-            figures |= dict(_flat(json.loads(path.read_text()), name))
+            figures |= dict(_flat(json.loads(path.read_text(encoding="utf-8")), name))
     return figures
 
 
@@ -71,7 +75,7 @@ def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> No
         if place.exists():
             create_link_artifact(_link(place, workspace, base_url), place.name, artifact_key(project, title), title)
     if workspace.metrics("utility").exists():
-        utility = json.loads(workspace.metrics("utility").read_text())
+        utility = json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))
         text = verdict(utility, last.get("utility.verdict"), workspace, base_url)
         create_markdown_artifact(text, artifact_key(project, "verdict"), utility["verdict"])
 
@@ -79,7 +83,7 @@ def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> No
 def publish_set(project: Path, place: Path, base_url: str) -> None:
     """Makes the link to a set that was written to ``place``."""
     link = _link(place, Workspace(project.resolve()), base_url)
-    create_link_artifact(link, place.name, artifact_key(project, "set"), f"`{place}`")
+    create_link_artifact(link, markdown(place.name), artifact_key(project, "set"), code(str(place)))
 
 
 def verdict(utility: dict[str, Any], before: str | None, workspace: Workspace, base_url: str) -> str:
@@ -93,7 +97,7 @@ def verdict(utility: dict[str, Any], before: str | None, workspace: Workspace, b
     """
     changed = f" (was {before})" if before not in (None, utility["verdict"]) else ""
     arms = [
-        f"| {arm['title']}{' *' if name == utility['baseline'] else ''} | {arm['validation']:.1%} "
+        f"| {markdown(arm['title'])}{' *' if name == utility['baseline'] else ''} | {arm['validation']:.1%} "
         f"| {arm['balanced_accuracy']:.1%} |"
         for name, arm in in_order(utility["arms"])
     ]
@@ -101,7 +105,7 @@ def verdict(utility: dict[str, Any], before: str | None, workspace: Workspace, b
         [
             f"# {utility['verdict']}{changed}",
             "",
-            utility["sentence"],
+            markdown(utility["sentence"]),
             "",
             "| arm | validation | test |",
             "| --- | ---: | ---: |",
@@ -109,20 +113,21 @@ def verdict(utility: dict[str, Any], before: str | None, workspace: Workspace, b
             "",
             "Balanced accuracy; * the baseline, by validation.",
             "",
-            *[f"- {warning}" for warning in utility["warnings"]],
+            *[f"- {markdown(warning)}" for warning in utility["warnings"]],
             "",
-            f"[Report]({_link(workspace.report / 'index.html', workspace, base_url)}): `{workspace.report}`",
-            f"[Exported set]({_link(workspace.synthetic, workspace, base_url)}): `{workspace.synthetic}`",
+            f"[Report]({_link(workspace.report / 'index.html', workspace, base_url)}): {code(str(workspace.report))}",
+            f"[Exported set]({_link(workspace.synthetic, workspace, base_url)}): {code(str(workspace.synthetic))}",
         ]
     )
 
 
 def _flat(tree: dict[str, Any], name: str) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
+        where = f"{name}.{markdown(key)}"
         if isinstance(value, dict):
-            yield from _flat(value, f"{name}.{key}")
+            yield from _flat(value, where)
         elif not isinstance(value, list) and len(str(value)) <= LONGEST:
-            yield f"{name}.{key}", value
+            yield where, markdown(value) if isinstance(value, str) else value
 
 
 def _row(name: str, value: Any, last: Figures) -> dict[str, Any]:

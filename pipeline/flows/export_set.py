@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from pipeline.export.aside import Encoding, Format, Request
+from pipeline.export.request import Encoding, Format, Request
 from pipeline.flows import dvc
 from pipeline.flows.artifacts import publish_set
 from pipeline.flows.output import Output

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.atomic import write_json
 from pipeline.formats.base import Reader, Stored, Writer
 from pipeline.formats.card import CARD, render_card
-from pipeline.formats.croissant import write_croissant
+from pipeline.formats.croissant import CROISSANT, render_croissant
 from pipeline.formats.imagefolder import ImageFolderReader, ImageFolderWriter
 from pipeline.formats.manifest import MANIFEST, About, count_images
 from pipeline.formats.parquet import ParquetReader, ParquetWriter
@@ -56,7 +57,7 @@ def describe(root: Path, about: About, quality: dict[str, Any] | None) -> None:
     """
     counts = count_images(root / MANIFEST)
     (root / CARD).write_text(render_card(about, counts, quality, None), encoding="utf-8")
-    write_croissant(root, about, counts.total())
+    write_json(root / CROISSANT, render_croissant(root, about, counts.total()))
 
 
 def open_reader(root: Path, about: About) -> Reader:

@@ -1,11 +1,13 @@
 """What a format of an exported set has to do: write the images of a part, close the set, and give images back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+
+from pipeline.formats.manifest import Row
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ class Reader(Protocol):
 
     def files(self) -> Iterator[Path]:
         """Every file in the folder of images or shards, expected or not, relative to the set's folder."""
+        ...
+
+    def own(self, rows: Iterable[Row]) -> dict[str, str]:
+        """The digest of each file that the writer leaves beside the images or shards of ``rows``, the manifest's."""
+        ...
+
+    def folders(self) -> set[str]:
+        """Every folder that the set may have."""
         ...
 
     def read(self, file: Path) -> Iterator[Stored]:

@@ -12,9 +12,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from pipeline import provenance
 from pipeline.errors import UserError
+from pipeline.escaping import block, code, markdown
 from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
+from pipeline.formats.names import folder_names
 from pipeline.workspace import Workspace
 
 CARD = "README.md"
@@ -31,7 +35,13 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}  # by Hugging F
 Counts = Counter[tuple[str, int, bool]]
 
 
-def render_card(about: About, counts: Counts, quality: dict[str, Any] | None, utility: dict[str, Any] | None) -> str:
+def render_card(
+    about: About,
+    counts: Counts,
+    quality: dict[str, Any] | None,
+    utility: dict[str, Any] | None = None,
+    revision: str | None = None,
+) -> str:
     """The card as Markdown.
 
     Args:
@@ -39,6 +49,8 @@ def render_card(about: About, counts: Counts, quality: dict[str, Any] | None, ut
         counts: images by split, label and whether they are synthetic.
         quality: the content of ``metrics/quality.json``, if there is any.
         utility: the content of ``metrics/utility.json``, if this set has been judged.
+        revision: see :func:`pipeline.provenance.revision`; the card in a set has none, which would make another set of
+            it in every clone.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -48,17 +60,19 @@ def render_card(about: About, counts: Counts, quality: dict[str, Any] | None, ut
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": lambda text: text.replace("|", r"\|"), "figure": _figure}
+    environment.filters |= {"markdown": markdown, "code": code, "block": block, "figure": _figure}
     return environment.get_template("card.md.j2").render(
         front=_yaml(_front_matter(about, counts)),
         about=about,
         counts=counts,
+        folders=_folders(about),
         synthetic=sum(count for (_, _, synthetic), count in counts.items() if synthetic),
         total=counts.total(),
         real=[split for split in about.splits if any(key[0] == split and not key[2] for key in counts)],
         params=_yaml(about.params),
         quality=quality,
         utility=utility,
+        revision=revision,
     )
 
 
@@ -70,14 +84,20 @@ def publish(workspace: Workspace) -> str:
     """
     manifest = workspace.synthetic / MANIFEST
     quality, utility = (_read(workspace.metrics(name)) for name in ("quality", "utility"))
-    return render_card(read_about(manifest), count_images(manifest), quality, utility)
+    about, counts = read_about(manifest), count_images(manifest)
+    return render_card(about, counts, quality, utility, provenance.revision(workspace.root))
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no figures to read ({error}); run `dvc repro` first") from None
+
+
+def _folders(about: About) -> list[tuple[str, str]]:
+    """The classes with their folders, in a set that has some."""
+    return list(zip(about.classes, folder_names(about.classes), strict=True)) if about.format == "imagefolder" else []
 
 
 def _front_matter(about: About, counts: Counts) -> dict[str, Any]:
@@ -93,7 +113,9 @@ def _front_matter(about: About, counts: Counts) -> dict[str, Any]:
         "configs": [{"config_name": "default", "data_files": files}],
     }
     if about.format == "webdataset":  # the other two formats carry the names of the classes themselves
-        label = {"class_label": {"names": {str(label): name for label, name in enumerate(about.classes)}}}
+        # quoted, as YAML 1.1, which others read, takes a plain `no` for false
+        names = {str(label): DoubleQuotedScalarString(name) for label, name in enumerate(about.classes)}
+        label = {"class_label": {"names": names}}
         features = [{"name": about.encoding.extension, "dtype": "image"}, {"name": "cls", "dtype": label}]
         keys = [{"name": name, "dtype": "string"} for name in ("__key__", "__url__")]
         matter["dataset_info"] = {"features": features + keys}

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gan.checkpoint import sha256
-from pipeline.atomic import write_json
 from pipeline.formats.encoding import Encoding
 from pipeline.formats.manifest import MANIFEST, About
+from pipeline.formats.shards import DATA, ENDINGS
 
 CROISSANT = "croissant.json"
 TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "webp-lossless": "image/webp"}
-SHARDS = {"webdataset": ("tar", "application/x-tar"), "parquet": ("parquet", "application/x-parquet")}
+SHARDS = {"webdataset": "application/x-tar", "parquet": "application/x-parquet"}
 COLUMNS = {
     "file": ("sc:Text", "The file or shard that holds the image."),
     "name": ("sc:Text", "Unique in the set; in a shard it finds the image."),
@@ -73,8 +73,8 @@ CONTEXT: dict[str, Any] = {
 }
 
 
-def write_croissant(folder: Path, about: About, images: int) -> None:
-    """Writes ``croissant.json`` into a set whose manifest is there.
+def render_croissant(folder: Path, about: About, images: int) -> dict[str, Any]:
+    """The content of ``croissant.json`` for a set whose manifest is there.
 
     Args:
         folder: the set's.
@@ -82,7 +82,7 @@ def write_croissant(folder: Path, about: About, images: int) -> None:
         images: how many there are.
     """
     files, image_records = _images(about.format, about.encoding)
-    content = {
+    return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
@@ -107,14 +107,12 @@ def write_croissant(folder: Path, about: About, images: int) -> None:
         ],
         "recordSet": [_record_set("manifest", _columns("manifest")), *image_records],
     }
-    write_json(folder / CROISSANT, content)
 
 
 def _images(name: str, encoding: Encoding) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The files that hold the images, and the records that Croissant can make of them."""
     if name in SHARDS:
-        ending, kind = SHARDS[name]
-        files = _file_set(f"data/*.{ending}", kind)
+        files = _file_set(f"{DATA}/*.{ENDINGS[name]}", SHARDS[name])
         if name == "webdataset":
             return files, []
         image = _source("fileSet", {"column": "image"}) | {"transform": {"jsonPath": "bytes"}}

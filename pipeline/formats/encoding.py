@@ -38,6 +38,10 @@ def encode(image: np.ndarray, encoding: Encoding, xmp: str | None = None) -> byt
 
     Runs outside the interpreter's lock for most of its time, JPEG excepted, so threads help.
 
+    >>> image = np.zeros((3, 8, 8), np.uint8)
+    >>> decode(encode(image, Encoding("png")), channels=3).shape
+    (3, 8, 8)
+
     Args:
         image: uint8 (C, H, W); C is 1 (grey) or 3 (colour). WebP knows no grey and holds it as colour.
         encoding: the kind of file.
@@ -59,7 +63,7 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     Raises:
         OSError: not an image, or a damaged one.
     """
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels).transpose(2, 0, 1)
 

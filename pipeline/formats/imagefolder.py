@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from pipeline.disk import write_at
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
 from pipeline.formats.encoding import Encoding, encode
-from pipeline.formats.manifest import MANIFEST, read_rows
+from pipeline.formats.manifest import MANIFEST, Row, read_rows
 from pipeline.formats.names import folder_names
 
 IMAGES, METADATA, KEEP = "images", "metadata.jsonl", ".keep"
+MAX_BYTES = 64 * 2**20
 
 
 class Layout:
@@ -67,20 +68,12 @@ class ImageFolderWriter:
             if not any((self.root / folder).iterdir()):
                 (self.root / folder / KEEP).touch()
         with ExitStack() as stack:
-            roots = self._layout.roots
-            files = {split: stack.enter_context((self.root / at / METADATA).open("w")) for split, at in roots.items()}
+            files = {
+                split: stack.enter_context((self.root / root / METADATA).open("w", encoding="utf-8", newline="\n"))
+                for split, root in self._layout.roots.items()
+            }
             for row in read_rows(self.root / MANIFEST):
-                line = {
-                    "file_name": row.file.removeprefix(f"{roots[row.split]}/"),
-                    "label": row.label,
-                    "label_index": row.label_index,
-                    "synthetic": row.synthetic,
-                    "index": row.index,
-                    # never null: the loader takes a column's type from its first rows
-                    "generator": row.generator or "",
-                    "sha256": row.sha256,
-                }
-                files[row.split].write(json.dumps(line, ensure_ascii=False) + "\n")
+                files[row.split].write(_metadata(row, self._layout.roots[row.split]))
 
 
 class ImageFolderReader:
@@ -104,10 +97,44 @@ class ImageFolderReader:
             found = [Path(place, name).relative_to(self.root) for name in sorted(names)]
             yield from (file for file in found if file.as_posix() not in own)
 
+    def own(self, rows: Iterable[Row]) -> dict[str, str]:
+        """The metadata, and what holds the folders of classes without images."""
+        metadata = {split: hashlib.sha256() for split in self._layout.roots}
+        empty = set(self._layout.labels)
+        for row in rows:
+            if row.split in metadata:
+                metadata[row.split].update(_metadata(row, self._layout.roots[row.split]).encode())
+            empty.discard(row.file.rpartition("/")[0])
+        kept = {f"{folder}/{KEEP}": hashlib.sha256().hexdigest() for folder in empty}
+        return kept | {f"{self._layout.roots[split]}/{METADATA}": each.hexdigest() for split, each in metadata.items()}
+
+    def folders(self) -> set[str]:
+        """Those of the splits and classes."""
+        return {IMAGES, *self._layout.roots.values(), *self._layout.labels}
+
     def read(self, file: Path) -> Iterator[Stored]:
         """The one image in ``file``; its label is -1 in a folder that is no class's."""
         label = self._layout.labels.get(file.parent.as_posix(), -1)
         try:
-            yield Stored(file.as_posix(), file.stem, label, (self.root / file).read_bytes())
+            with (self.root / file).open("rb") as image:
+                content = image.read(MAX_BYTES + 1)
         except OSError as error:
             raise UserError(f"{self.root / file}: cannot be read ({error})") from None
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{self.root / file}: larger than any image of a set")
+        yield Stored(file.as_posix(), file.stem, label, content)
+
+
+def _metadata(row: Row, root: str) -> str:
+    """A line of the metadata that lies in ``root``."""
+    line = {
+        "file_name": row.file.removeprefix(f"{root}/"),
+        "label": row.label,
+        "label_index": row.label_index,
+        "synthetic": row.synthetic,
+        "index": row.index,
+        # never null: the loader takes a column's type from its first rows
+        "generator": row.generator or "",
+        "sha256": row.sha256,
+    }
+    return json.dumps(line, ensure_ascii=False) + "\n"

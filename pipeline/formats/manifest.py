@@ -3,13 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UserError
 from pipeline.formats.encoding import Encoding
@@ -29,7 +30,6 @@ SCHEMA = pa.schema(
         pa.field("seed", pa.int64()),
         pa.field("generator", pa.string()),
         pa.field("params", pa.string(), nullable=False),
-        pa.field("revision", pa.string()),
         pa.field("critic_score", pa.float64()),
         pa.field("label_confidence", pa.float64()),
         pa.field("nearest_train", pa.float64()),
@@ -56,7 +56,6 @@ class Row:
         seed: what the sampler was given; none for a real image.
         generator: SHA-256 of the generator's weights; none for a real image.
         params: see :func:`pipeline.provenance.params_hash`.
-        revision: see :func:`pipeline.provenance.revision`; none outside a Git repository.
         critic_score: the critic's score of it.
         label_confidence: probability that the filters' classifier gives its label.
         nearest_train: distance to the nearest image of the train split, in pixels.
@@ -77,7 +76,6 @@ class Row:
     seed: int | None
     generator: str | None
     params: str
-    revision: str | None
     critic_score: float | None = None
     label_confidence: float | None = None
     nearest_train: float | None = None
@@ -85,8 +83,20 @@ class Row:
     augmint: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class About:
+class _Export(BaseModel):
+    """What a reader needs of ``export`` in a set's parameters; the rest is there to make the set again."""
+
+    model_config = ConfigDict(strict=True)
+
+    format: Literal["imagefolder", "webdataset", "parquet"]
+    encoding: Literal["png", "jpeg", "webp", "webp-lossless"]
+    quality: Annotated[int, Field(ge=1, le=100)]
+    shard_images: Annotated[int, Field(ge=1)]
+    licence: str
+    mark: bool
+
+
+class About(BaseModel):
     """What is true of the whole set, so that it can be read, and made again, without the project around it.
 
     Attributes:
@@ -97,21 +107,30 @@ class About:
         seed: what the sampler was given.
         generator: SHA-256 of the generator's weights.
         params: see :func:`pipeline.provenance.set_params`.
-        revision: see :func:`pipeline.provenance.revision`.
         overridden: quality gates that failed, and that ``export.force`` overrode.
         augmint: the version that wrote it.
     """
 
-    classes: tuple[str, ...]
-    channels: int
-    image_size: int
-    splits: tuple[str, ...]
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    channels: Annotated[int, Field(ge=1, le=3)]
+    image_size: Annotated[int, Field(ge=1)]
+    splits: Annotated[tuple[Literal["train", "val", "test"], ...], Field(min_length=1)]
     seed: int
     generator: str
     params: dict[str, Any]
-    revision: str | None
     overridden: tuple[str, ...]
     augmint: str
+
+    @field_validator("params")
+    @classmethod
+    def _check_params(cls, params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            _Export.model_validate(params.get("export"))
+        except ValidationError as error:
+            raise ValueError(_first(error)) from None
+        return params
 
     @property
     def format(self) -> str:
@@ -129,15 +148,26 @@ class About:
         return self.params["export"]["licence"]
 
     def dump(self) -> bytes:
-        """As JSON."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        """As JSON, in the order that they have here: the card, made again from it, must be the same text."""
+        return json.dumps(self.model_dump(mode="json")).encode()
 
     @classmethod
     def load(cls, text: bytes) -> Self:
-        """Reverses :meth:`dump`."""
-        tree = json.loads(text)
-        lists = {name: tuple(tree[name]) for name in ("classes", "splits", "overridden")}
-        return cls(**tree | lists)
+        """Reverses :meth:`dump`.
+
+        Raises:
+            ValueError: it is not what :meth:`dump` writes.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ValueError(f"{_first(error)}; perhaps of another version of augmint") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, in a line."""
+    found = error.errors()[0]
+    return ": ".join([*map(str, found["loc"]), found["msg"]])
 
 
 class ManifestWriter:
@@ -179,10 +209,12 @@ def read_rows(path: Path) -> Iterator[Row]:
     names = [field.name for field in fields(Row)]
     try:
         with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise ValueError("other columns than augmint writes; perhaps of another version of it")
             for group in range(file.num_row_groups):
                 for values in file.read_row_group(group, columns=names).to_pylist():
                     yield Row(**values | {"filters": values["filters"] and tuple(values["filters"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None
 
 
@@ -198,7 +230,7 @@ def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
                 counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None
     return counts
 
@@ -211,5 +243,5 @@ def read_about(path: Path) -> About:
     """
     try:
         return About.load(pq.read_schema(path).metadata[ABOUT])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(f"{path}: no manifest that can be read ({error})") from None

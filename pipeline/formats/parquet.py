@@ -60,9 +60,11 @@ class ParquetReader(ShardReader):
             with pq.ParquetFile(self.root / file) as shard:
                 for group in range(shard.num_row_groups):
                     for row in shard.read_row_group(group, columns=["image", "label"]).to_pylist():
-                        image = row["image"]
-                        yield Stored(file.as_posix(), Path(image["path"]).stem, row["label"], image["bytes"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                        image, label = row["image"], row["label"]
+                        if not isinstance(image["bytes"], bytes) or not isinstance(label, int):
+                            raise ValueError("a row without an image or a label")
+                        yield Stored(file.as_posix(), Path(image["path"]).stem, label, image["bytes"])
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise UserError(f"{self.root / file}: not a shard that can be read ({error})") from None
 
 

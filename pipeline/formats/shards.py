@@ -1,12 +1,14 @@
 """What the sharded formats have in common: shards lie in one folder, and are read one after the other."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.formats.base import Stored
+from pipeline.formats.manifest import Row
 
 DATA = "data"
+ENDINGS = {"webdataset": "tar", "parquet": "parquet"}
 
 
 class ShardReader(ABC):
@@ -23,6 +25,14 @@ class ShardReader(ABC):
     def files(self) -> Iterator[Path]:
         """Every file in the folder of shards."""
         return iter(sorted(path.relative_to(self.root) for path in (self.root / DATA).rglob("*") if path.is_file()))
+
+    def own(self, rows: Iterable[Row]) -> dict[str, str]:  # noqa: ARG002  (see Reader)
+        """Nothing: a shard is whole by itself."""
+        return {}
+
+    def folders(self) -> set[str]:
+        """That of the shards."""
+        return {DATA}
 
     @abstractmethod
     def read(self, file: Path) -> Iterator[Stored]:

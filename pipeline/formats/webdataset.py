@@ -1,6 +1,7 @@
 """WebDataset shards: tar files in which an image and its label follow one another under one key."""
 
 import hashlib
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -37,8 +38,7 @@ class WebDatasetWriter:
         with tarfile.open(self.root / file, "w", format=tarfile.USTAR_FORMAT) as shard:
             for item in items:
                 content = encode(item.image, self._encoding, item.xmp)
-                _add(shard, f"{item.name}.{self._encoding.extension}", content)
-                _add(shard, f"{item.name}.{LABEL}", str(item.label).encode())
+                add_image(shard, item.name, self._encoding.extension, content, item.label)
                 written.append(Written(file, hashlib.sha256(content).hexdigest()))
         return written
 
@@ -52,36 +52,46 @@ class WebDatasetReader(ShardReader):
     def read(self, file: Path) -> Iterator[Stored]:
         """The images in one shard; a label that is missing is -1."""
         try:
-            with tarfile.open(self.root / file, "r:") as shard:
-                yield from _images(shard, file.as_posix())
+            with (self.root / file).open("rb") as shard:
+                yield from _images(_members(shard), file.as_posix())
         except (OSError, ValueError, tarfile.TarError) as error:
             raise UserError(f"{self.root / file}: not a shard that can be read ({error})") from None
 
 
-def _add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    shard.addfile(member, BytesIO(content))
+def add_image(shard: tarfile.TarFile, name: str, ending: str, content: bytes, label: int) -> None:
+    """Writes an image and its label, so that nothing tells of the machine or the time."""
+    for member, data in ((f"{name}.{ending}", content), (f"{name}.{LABEL}", str(label).encode())):
+        header = tarfile.TarInfo(member)
+        header.size = len(data)
+        shard.addfile(header, BytesIO(data))
 
 
-def _images(shard: tarfile.TarFile, file: str) -> Iterator[Stored]:
+def _members(shard: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents up to the end mark; only what we write ourselves is read, and no size is believed.
+
+    Raises:
+        tarfile.TarError: anything else.
+    """
+    length = os.fstat(shard.fileno()).st_size
+    while (header := shard.read(tarfile.BLOCKSIZE)) != tarfile.NUL * tarfile.BLOCKSIZE:
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        if not member.isreg() or not 0 <= member.size <= length - shard.tell():
+            raise tarfile.ReadError(f"{member.name}: no whole file")
+        yield member.name, shard.read(member.size)
+        shard.seek(-member.size % tarfile.BLOCKSIZE, os.SEEK_CUR)
+
+
+def _images(members: Iterator[tuple[str, bytes]], file: str) -> Iterator[Stored]:
     endings = set(EXTENSIONS.values())
     name, data = "", None
-    for member in shard:
-        stem, _, ending = member.name.partition(".")
+    for member, content in members:
+        stem, _, ending = member.partition(".")
         if ending == LABEL and stem == name and data is not None:
-            yield Stored(file, name, int(_content(shard, member)), data)
+            yield Stored(file, name, int(content), data)
             data = None
         elif ending in endings:
             if data is not None:
                 yield Stored(file, name, -1, data)
-            name, data = stem, _content(shard, member)
+            name, data = stem, content
     if data is not None:
         yield Stored(file, name, -1, data)
-
-
-def _content(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    content: IO[bytes] | None = shard.extractfile(member)
-    if content is None:
-        raise tarfile.ReadError(f"{member.name} is no file")
-    return content.read()

@@ -5,9 +5,8 @@ import math
 import os
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline.ingest.duplicates import DIGEST_BYTES, perceptual_hashes, pixel_di
 from pipeline.progress import track
 from pipeline.runtime import usable_cores
 from pipeline.sources import BadImageError, Payload, Source
+from pipeline.threads import in_order
 
 AT_ONCE = 16
 THREADS_PAY_ABOVE = 150e-6
@@ -133,15 +133,9 @@ def _mapped(work: Callable[[list[Task]], int], tasks: Iterator[Task]) -> Iterato
     if workers == 1 or seconds < THREADS_PAY_ABOVE:
         yield from map(work, chunks)
         return
-    waiting: deque[Future[int]] = deque()
     pool = ThreadPoolExecutor(workers, "ingest")
     try:
-        for chunk in chunks:
-            waiting.append(pool.submit(work, chunk))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(pool, work, chunks, 2 * workers)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.ingest.checks import check_losses, check_splits, split_notes
 from pipeline.ingest.duplicates import groups_of, near_groups
 from pipeline.ingest.reading import Pixels, Records
 from pipeline.ingest.splitting import TEST, TRAIN, assign_splits, thin
@@ -29,6 +30,7 @@ class Selection:
         near: int64 (N,), likewise, of near duplicates alone.
         reasons: why an image is left out, by index.
         conflicting: indices of exact duplicates that carry different labels, one list for each image.
+        notes: what is worth a word about the splits.
     """
 
     splits: np.ndarray
@@ -37,6 +39,7 @@ class Selection:
     near: np.ndarray
     reasons: dict[int, str] = field(default_factory=dict)
     conflicting: list[list[int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def order(self) -> np.ndarray:
@@ -53,7 +56,7 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     is true, and either would teach or score an error.
 
     Raises:
-        UserError: no image is left, or none of a class in train or test.
+        UserError: no image is left, a class loses most of its images, or has none in train or test.
     """
     data, count = params.data, len(listing)
     chosen = Selection(np.full(count, -1, np.int8), np.full(count, -1), np.arange(count), np.arange(count))
@@ -62,6 +65,8 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
         _leave_out_copies(copies, listing, chosen)
     left_out = np.fromiter(chosen.reasons, np.int64, len(chosen.reasons))
     kept = np.setdiff1d(np.arange(count), left_out, assume_unique=True)
+    bad = {index: error.reason for index, error in sorted(records.reasons.items())}
+    check_losses(listing, bad, chosen.conflicting, data.max_bad_fraction)
     if not len(kept):
         raise UserError(f"none of the {count:,} images can be used; the first: {chosen.reasons[0]}")
     channels = store_channels(records, kept)
@@ -77,8 +82,10 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
         (data.val_fraction, data.test_fraction),
         params.seed,
     )
+    check_splits(splits, listing.splits[kept], listing.labels[kept], groups, near, listing.classes)
     chosen.near, chosen.groups = _over_all(near, kept, count), _over_all(groups, kept, count)
     chosen.splits[kept] = splits
+    chosen.notes = split_notes(listing, chosen.splits, chosen.near)
     if data.long_tail:
         train = np.flatnonzero(chosen.splits == TRAIN)
         chosen.splits[thin(listing.labels, train, listing.classes, data.long_tail, params.seed)] = THINNED

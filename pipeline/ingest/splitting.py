@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gan.seeds import derive
-from pipeline.errors import UserError
 from pipeline.params import LongTail
-from pipeline.store import SPLITS
 
 TRAIN, VAL, TEST = range(3)
 
@@ -37,9 +35,6 @@ def assign_splits(
 
     Returns:
         int8 (N,), indices into SPLITS.
-
-    Raises:
-        UserError: a class has no image in train or in test, or the set has none in val.
     """
     splits = given.copy()
     held = np.full(int(groups.max()) + 1, -1, np.int8)
@@ -51,8 +46,7 @@ def assign_splits(
     drawn = {split: f for split, f in zip((VAL, TEST), fractions, strict=True) if not (given == split).any()}
     pool = np.flatnonzero((splits == TRAIN) & (held[groups] < 0))
     if drawn and len(pool):
-        splits[pool] = _Draw(labels[pool], groups[pool], classes, drawn, seed).run()
-    _check(splits, labels, groups, classes)
+        splits[pool] = _Assignment(labels[pool], groups[pool], classes, drawn, seed).run()
     return splits
 
 
@@ -78,8 +72,8 @@ def thin(labels: np.ndarray, train: np.ndarray, classes: Sequence[str], tail: Lo
     return np.sort(np.concatenate(left_out))
 
 
-class _Draw:
-    """Draws splits class by class, the rarest first; a group goes with the rarest of its classes."""
+class _Assignment:
+    """Assigns splits class by class, the rarest first; a group goes with the rarest of its classes."""
 
     def __init__(
         self, labels: np.ndarray, groups: np.ndarray, classes: Sequence[str], drawn: dict[int, float], seed: int
@@ -141,18 +135,3 @@ class _Draw:
     def _place(self, rows: np.ndarray, split: int) -> None:
         self._splits[rows] = split
         np.add.at(self._have[:, split], self._labels[rows], 1)
-
-
-def _check(splits: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: Sequence[str]) -> None:
-    for split in (TRAIN, TEST):
-        counts = np.bincount(labels[splits == split], minlength=len(classes))
-        if not counts.all():
-            label = int(np.argmin(counts))
-            mine = labels == label
-            raise UserError(
-                f"class {classes[label]!r} has no image in {SPLITS[split]}: {int(mine.sum())} usable images in "
-                f"{len(np.unique(groups[mine]))} groups (near duplicates and images of one group stay together); "
-                "add images of it to the source, or take the class out"
-            )
-    if not (splits == VAL).any():
-        raise UserError("no image in val: add images, or take the given val split out so that one is drawn")

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.metrics.classes import gaps
 from pipeline.metrics.drift import class_means, frequencies
 from pipeline.metrics.embedded import Embedded
-from pipeline.metrics.resampling import Draw, prediction_interval
+from pipeline.metrics.resampling import Subsets, prediction_interval
 
 TONES = ("mean", "contrast")
 
@@ -17,7 +17,7 @@ def bias(
     real: Embedded,
     synthetic: Embedded,
     classes: Sequence[str],
-    draws: Sequence[Draw],
+    samples: Sequence[Subsets],
     rows: Sequence[dict[str, Any]],
     drift: Mapping[str, Any],
     size: int,
@@ -35,7 +35,7 @@ def bias(
             "real": confusion(real.labels, real.predicted, len(classes)),
         },
         "gaps": gaps(rows),
-        "intensity": intensity(real, synthetic, classes, draws),
+        "intensity": intensity(real, synthetic, classes, samples),
         "spectrum": {
             "frequencies": frequencies(size).tolist(),
             "real": real.spectra.mean(axis=0).tolist(),
@@ -51,17 +51,19 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[l
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).tolist()
 
 
-def intensity(real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw]) -> dict[str, Any]:
+def intensity(
+    real: Embedded, synthetic: Embedded, classes: Sequence[str], samples: Sequence[Subsets]
+) -> dict[str, Any]:
     """Drift of brightness and contrast of each channel, in levels of 0 to 255, as a whole and by class.
 
     Beside each drift stands the 95 % prediction interval of that between two real halves. With hundreds of them some
     lie outside by chance.
     """
     drifts, floor_drifts = [], []
-    for draw in draws:
+    for sample in samples:
         first, second, drawn = (
             _means(side.tones[rows], side.labels[rows], len(classes))
-            for side, rows in ((real, draw.first), (real, draw.second), (synthetic, draw.synthetic))
+            for side, rows in ((real, sample.first), (real, sample.second), (synthetic, sample.synthetic))
         )
         drifts.append(drawn - second)
         floor_drifts.append(first - second)

@@ -37,6 +37,9 @@ def copy_share(synthetic: np.ndarray, threshold: float) -> Share:
 
     The interval is that of drawing synthetic images; the threshold is taken as known.
 
+    >>> copy_share(np.array([0.0, 2.0, 3.0, 4.0]), threshold=1.0).value
+    0.25
+
     Args:
         synthetic: distances to the nearest training image, (N,).
         threshold: see :func:`copy_threshold`.

@@ -47,9 +47,9 @@ def spectra(images: np.ndarray) -> np.ndarray:
     return found
 
 
-def root_mean_square(difference: np.ndarray) -> float:
-    """The size of a difference of two means, in their unit."""
-    return float(np.sqrt(np.square(difference).mean()))
+def mean_shift(candidate: np.ndarray, reference: np.ndarray) -> float:
+    """The root mean square difference of two means, of (N, ...) and (M, ...), in their unit."""
+    return float(np.sqrt(np.square(candidate.mean(axis=0) - reference.mean(axis=0)).mean()))
 
 
 def class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

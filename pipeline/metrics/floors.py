@@ -5,13 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.figures import FIGURES
 from pipeline.metrics.resampling import prediction_interval
-
-COPY_SHARES = ("copy_share_pixel", "copy_share_feature")
-WORSE_ABOVE = {"frechet_distance", "fid", "kid", "intensity_drift", "spectrum_drift", *COPY_SHARES}
-SHARES = {"precision", "recall", "coverage", "label_agreement", *COPY_SHARES}
-OF_ONE_SET = {"label_agreement", "inception_score"}  # without a reference
-NOT_NEGATIVE = {*SHARES, "density", "diversity", "frechet_distance", "fid", "intensity_drift", "spectrum_drift"}
 
 
 class Repeat(NamedTuple):
@@ -36,7 +31,7 @@ def floor(repeats: Sequence[Repeat], widened: float) -> dict[str, dict[str, Any]
     return {
         name: {
             "synthetic": float(np.mean([repeat.synthetic[name] for repeat in repeats])),
-            **real_floor(name, [r.real[name] for r in repeats], widened if name in OF_ONE_SET else 1.0),
+            **real_floor(name, [r.real[name] for r in repeats], widened if FIGURES[name].of_one_set else 1.0),
         }
         for name in known
     }
@@ -44,9 +39,9 @@ def floor(repeats: Sequence[Repeat], widened: float) -> dict[str, dict[str, Any]
 
 def real_floor(name: str, values: Sequence[float], widened: float = 1.0) -> dict[str, Any]:
     """The real mean and interval of one figure, within the figure's bounds."""
-    interval = prediction_interval(values, widened)
-    low = max(interval.low, 0.0) if name in NOT_NEGATIVE else interval.low
-    high = min(interval.high, 1.0) if name in SHARES else interval.high
+    interval, figure = prediction_interval(values, widened), FIGURES[name]
+    low = interval.low if figure.least is None else max(interval.low, figure.least)
+    high = interval.high if figure.most is None else min(interval.high, figure.most)
     return {"real": interval.mean, "ci95": [low, high]}
 
 
@@ -57,4 +52,4 @@ def below(floors: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _is_worse(name: str, values: Mapping[str, Any]) -> bool:
     low, high = values["ci95"]
-    return bool(values["synthetic"] > high if name in WORSE_ABOVE else values["synthetic"] < low)
+    return bool(values["synthetic"] > high if FIGURES[name].worse_above else values["synthetic"] < low)

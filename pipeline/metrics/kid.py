@@ -33,6 +33,11 @@ def kid(
     Memory beyond the features themselves stays below 100 MiB up to D = 2048, whatever N and M: blocks of 512 x 2048
     kernel values and their rows in float64.
 
+    >>> rng = np.random.default_rng(0)
+    >>> real, shifted = rng.normal(size=(200, 8)), rng.normal(size=(200, 8)) + 1
+    >>> kid(real, shifted).value > 10 * kid(real, shifted).standard_error
+    True
+
     Args:
         first: any float dtype (N, D), N > 2.
         second: (M, D), M > 2.

@@ -25,6 +25,10 @@ def manifold(real: np.ndarray, synthetic: np.ndarray, k: int) -> Manifold:
 
     Memory beyond the features themselves stays below 100 MiB whatever N, M and D: see :func:`blocks`.
 
+    >>> real = np.random.default_rng(0).normal(size=(50, 4))
+    >>> manifold(real, real + 100, k=3)
+    Manifold(precision=0.0, recall=0.0, density=0.0, coverage=0.0)
+
     Args:
         real: any float dtype (N, D), N > k.
         synthetic: (M, D), M > k.

@@ -12,7 +12,7 @@ from pipeline.metrics.classes import class_rows, fidelity_rows, missing_classes
 from pipeline.metrics.copies import EXPECTED, copy_share, copy_threshold, share, status
 from pipeline.metrics.copy_statistic import cell_centres, copy_statistic
 from pipeline.metrics.distances import nearest
-from pipeline.metrics.drift import root_mean_square
+from pipeline.metrics.drift import mean_shift
 from pipeline.metrics.embedded import Embedded, Images, embed, exact_duplicates
 from pipeline.metrics.embedders import Embedder
 from pipeline.metrics.embedders.domain import DomainEmbedder
@@ -21,13 +21,19 @@ from pipeline.metrics.fidelity import Features, compare, compare_classes
 from pipeline.metrics.floors import Repeat, below, floor
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
-from pipeline.metrics.resampling import Draw, draw, widening
+from pipeline.metrics.resampling import Subsets, subsets, widening
 from pipeline.progress import track
 
 FRECHET_LEAST = 500
 FRECHET_NAMES = ("frechet_distance", "fid")
 SPACES = ("pixel", "feature")
-DRIFTS = {"tones": "intensity_drift", "spectra": "spectrum_drift"}
+
+BY_DOMAIN: dict[str, Callable[[Embedded, Embedded], float]] = {
+    "label_agreement": lambda candidate, _: float((candidate.predicted == candidate.labels).mean()),
+    "intensity_drift": lambda candidate, reference: mean_shift(candidate.tones, reference.tones),
+    "spectrum_drift": lambda candidate, reference: mean_shift(candidate.spectra, reference.spectra),
+}
+"""Figures of one set against another that the domain embedder alone can give; each stands in ``pipeline.figures``."""
 
 Seen = TypeVar("Seen", bound=Features)
 
@@ -78,26 +84,28 @@ def measure(
         progress.advance(len(held_out))
         drawn = embed(synthetic, domain, train, train_features)
         progress.advance(len(drawn))
-    draws = [
-        draw(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
+    samples = [
+        subsets(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
         for repeat in range(settings.repeats)
     ]
-    quality = summarise(held_out, drawn, classes, draws, settings.neighbours)
+    quality = summarise(held_out, drawn, classes, samples, settings.neighbours)
     quality["embedder"] = domain.name
     quality["images"] |= {} if train is None else {"train": len(train)}
     quality["copies"], notes = None, ["No copy check: it takes the images that the generator was trained on."]
     if train_features is not None:
         quality["copies"], notes = copy_check(held_out, drawn, train_features, derive(settings.seed, "evaluate.cells"))
         quality |= {f"copy_share_{space}": quality["copies"][space]["share"] for space in SPACES}
-    quality["embedders"] = {other.name: _by_other(other, real, synthetic, classes, draws, settings) for other in others}
+    quality["embedders"] = {
+        other.name: _by_other(other, real, synthetic, classes, samples, settings) for other in others
+    }
     rows, drift = quality["per_class"], quality["floor"]["spectrum_drift"]
-    quality["bias"] = bias(held_out, drawn, classes, draws, rows, drift, real.images.shape[-1])
+    quality["bias"] = bias(held_out, drawn, classes, samples, rows, drift, real.images.shape[-1])
     quality["notes"] = [*_notes(quality), *notes]
     return Measured(quality, held_out, drawn)
 
 
 def summarise(
-    real: Embedded, synthetic: Embedded, classes: Sequence[str], draws: Sequence[Draw], neighbours: int
+    real: Embedded, synthetic: Embedded, classes: Sequence[str], samples: Sequence[Subsets], neighbours: int
 ) -> dict[str, Any]:
     """The figures of the whole and of each class, as the domain embedder sees them.
 
@@ -105,16 +113,16 @@ def summarise(
     floor of each holds the synthetic and the real mean at equal N and the real one's 95 % prediction interval.
 
     Args:
-        draws: the rows of each repeat, two at least.
+        samples: the rows of each repeat, two at least.
     """
-    repeats = _repeats(real, synthetic, len(classes), draws, neighbours, _figures)
-    floors = floor(repeats, widening(len(draws[0].first), len(real), len(synthetic)))
+    repeats = _repeats(real, synthetic, len(classes), samples, neighbours, _figures)
+    floors = floor(repeats, widening(len(samples[0].first), len(real), len(synthetic)))
     distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
     rows = class_rows(real, synthetic, classes, repeats)
     worst = max(rows, key=lambda row: row["shortfall"] if row["shortfall"] is not None else -np.inf)
     return {
-        **_headline(floors, len(draws[0].first)),
+        **_headline(floors, len(samples[0].first)),
         "kid": distance.value,
         "kid_standard_error": distance.standard_error,
         "label_agreement": agreement.value,
@@ -124,7 +132,7 @@ def summarise(
         "worst_class_shortfall": worst["shortfall"],
         "missing_classes": missing_classes(rows),
         "below_floor": below(floors),
-        "images": {"synthetic": len(synthetic), "held_out": len(real), "compared": len(draws[0].first)},
+        "images": {"synthetic": len(synthetic), "held_out": len(real), "compared": len(samples[0].first)},
         "floor": floors,
         "per_class": rows,
     }
@@ -135,7 +143,7 @@ def _by_other(
     real: Images,
     synthetic: Images,
     classes: Sequence[str],
-    draws: Sequence[Draw],
+    samples: Sequence[Subsets],
     settings: Settings,
 ) -> dict[str, Any]:
     """What a further embedder has to say: distances, manifolds and classes, but nothing of labels and copies."""
@@ -149,11 +157,11 @@ def _by_other(
             found["inception_score"] = inception_score(embedder.logits(candidate.features))
         return found
 
-    repeats = _repeats(held_out, drawn, len(classes), draws, settings.neighbours, figures)
-    floors = floor(repeats, widening(len(draws[0].first), len(held_out), len(drawn)))
+    repeats = _repeats(held_out, drawn, len(classes), samples, settings.neighbours, figures)
+    floors = floor(repeats, widening(len(samples[0].first), len(held_out), len(drawn)))
     distance = kid(drawn.features, held_out.features, drawn.labels, held_out.labels)
     return {
-        **_headline(floors, len(draws[0].first)),
+        **_headline(floors, len(samples[0].first)),
         "kid": distance.value,
         "kid_standard_error": distance.standard_error,
         "below_floor": below(floors),
@@ -164,10 +172,7 @@ def _by_other(
 
 def _figures(candidate: Embedded, reference: Embedded, neighbours: int) -> dict[str, float]:
     figures = compare(candidate, reference, neighbours)
-    figures["label_agreement"] = float((candidate.predicted == candidate.labels).mean())
-    for name in ("tones", "spectra"):
-        shift = getattr(candidate, name).mean(axis=0) - getattr(reference, name).mean(axis=0)
-        figures[DRIFTS[name]] = root_mean_square(shift)
+    figures |= {name: of(candidate, reference) for name, of in BY_DOMAIN.items()}
     if candidate.pixel is not None:
         for space in SPACES:
             threshold = copy_threshold(getattr(reference, space))
@@ -179,13 +184,13 @@ def _repeats(
     real: Seen,
     synthetic: Seen,
     classes: int,
-    draws: Sequence[Draw],
+    samples: Sequence[Subsets],
     neighbours: int,
     figures: Callable[[Seen, Seen, int], dict[str, float]],
 ) -> list[Repeat]:
     repeats = []
-    with track(len(draws), "evaluate: comparing", "repeats") as progress:
-        for rows in draws:
+    with track(len(samples), "evaluate: comparing", "repeats") as progress:
+        for rows in samples:
             first, second, drawn = real.take(rows.first), real.take(rows.second), synthetic.take(rows.synthetic)
             repeats.append(
                 Repeat(
@@ -249,8 +254,6 @@ def _notes(quality: dict[str, Any]) -> list[str]:
             "bias outweighs what it says; read the KID with its standard error, or its value in `floor` beside the "
             "real one."
         )
-    if quality["missing_classes"]:
-        notes.append(f"Missing, or drawn as something else: {', '.join(quality['missing_classes'])}.")
     unknown = [row["class"] for row in quality["per_class"] if row["coverage"] is None]
     if unknown:
         notes.append(f"No coverage, for want of real or synthetic images, in: {', '.join(unknown)}.")

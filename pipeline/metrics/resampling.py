@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t
 
 
-class Interval(NamedTuple):
+class PredictionInterval(NamedTuple):
     """Where one more value would fall with a probability of 95 %, around the mean of those seen."""
 
     mean: float
@@ -15,12 +15,12 @@ class Interval(NamedTuple):
     high: float
 
 
-def prediction_interval(values: Sequence[float], widening: float = 1.0) -> Interval:
+def prediction_interval(values: Sequence[float], widening: float = 1.0) -> PredictionInterval:
     """Mean ± t · s · (1 + 1/n)^½ of two values or more, taken as normal; ``widening`` multiplies the deviation s."""
     n = len(values)
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1)) * widening
     reach = float(t.ppf(0.975, n - 1)) * deviation * np.sqrt(1 + 1 / n)
-    return Interval(mean, float(mean - reach), float(mean + reach))
+    return PredictionInterval(mean, float(mean - reach), float(mean + reach))
 
 
 def proportional(counts: np.ndarray, total: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def halves(labels: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.
     return pairs[:, 0], pairs[:, 1]
 
 
-class Draw(NamedTuple):
+class Subsets(NamedTuple):
     """Rows of one comparison at equal N: two halves of the real images that never meet, and synthetic ones."""
 
     first: np.ndarray
@@ -67,7 +67,7 @@ def compared_at(held_out: int, synthetic: int) -> int:
     return min(held_out // 2, synthetic)
 
 
-def draw(held_out: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator) -> Draw:
+def subsets(held_out: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator) -> Subsets:
     """Rows for one comparison, in the class proportions of each side.
 
     Args:
@@ -76,7 +76,7 @@ def draw(held_out: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator) 
     """
     size = compared_at(len(held_out), len(synthetic))
     first, second = halves(held_out, size, rng)
-    return Draw(first, second, subset(synthetic, size, rng))
+    return Subsets(first, second, subset(synthetic, size, rng))
 
 
 def widening(compared: int, held_out: int, synthetic: int) -> float:

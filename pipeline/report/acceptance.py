@@ -1,8 +1,6 @@
-"""What the filters of ``export`` made of the draws; ``metrics/export.json`` in rows, for the page and the terminal."""
+"""What the filters of ``export`` made of the proposals: ``metrics/export.json`` in rows."""
 
 from typing import Any
-
-from rich.table import Table
 
 Tree = dict[str, Any]
 
@@ -13,7 +11,7 @@ def filters(export: Tree) -> list[str]:
 
 
 def by_class(export: Tree) -> list[Tree]:
-    """One row a class of which there were draws: ``share`` is what all filters passed, ``rejected`` goes by filter."""
+    """One row a class that had proposals: ``share`` is what all filters passed, ``rejected`` goes by filter."""
     names = filters(export)
     return [
         {key: row[key] for key in ("class", "wanted", "drawn", "accepted")}
@@ -21,27 +19,3 @@ def by_class(export: Tree) -> list[Tree]:
         for row in export["classes"]
         if row["drawn"]
     ]
-
-
-def acceptance_table(export: Tree) -> Table:
-    """Draws of each class, how many each filter rejected, several may reject the same, and the share kept."""
-    table = Table("class", title="What the filters made of the draws")
-    for heading in ("drawn", *(f"- {name}" for name in filters(export)), "kept", "%"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in by_class(export):
-        counts = (row["drawn"], *row["rejected"], row["accepted"])
-        table.add_row(row["class"], *(f"{count:,}" for count in counts), f"{row['share'] * 100:.1f}")
-    return table
-
-
-def acceptance_line(export: Tree) -> str | None:
-    """The whole and the class of which least was kept; ``None`` where no filter was on, or nothing was drawn."""
-    rows = by_class(export)
-    if not filters(export) or not rows:
-        return None
-    drawn, kept = (sum(row[key] for row in rows) for key in ("drawn", "accepted"))
-    least = min(rows, key=lambda row: row["share"])
-    return (
-        f"filters ({', '.join(filters(export))}): {kept / drawn:.1%} of {drawn:,} draws kept; least of class "
-        f"{least['class']}: {least['share']:.1%}"
-    )

@@ -21,7 +21,7 @@ COLOURS = ("#4c72b0", "#c44e52", "#55a868", "#8172b2", "#937860", "#da8bc3", "#8
 Curves = dict[str, list[float]]
 
 
-def draw_curves(path: Path) -> bytes:
+def plot_curves(path: Path) -> bytes:
     """A PNG of the curves in ``plots/train/curves.csv`` over thousands of real images shown to the critic.
 
     Those of an ensemble's other generators, in folders beside it, are drawn into the same axes. What no run measured or
@@ -38,7 +38,7 @@ def draw_curves(path: Path) -> bytes:
     figure = Figure(figsize=(9, 2.8 * rows), dpi=110, layout="constrained")
     places = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes, column in zip(places, shown, strict=False):
-        _draw(axes, column, runs)
+        _plot(axes, column, runs)
     if len(runs) > 1:
         places[0].legend(frameon=False, fontsize=8, title="generator", title_fontsize=8)
     for axes in places[len(shown) :]:
@@ -63,7 +63,7 @@ def _tells(column: str, values: list[float]) -> bool:
     return any(not math.isnan(value) and value != UNUSED.get(column) for value in values)
 
 
-def _draw(axes: Axes, column: str, runs: list[Curves]) -> None:
+def _plot(axes: Axes, column: str, runs: list[Curves]) -> None:
     for i, run in enumerate(runs):
         axes.plot(run["kimg"], run[column], color=COLOURS[i % len(COLOURS)], linewidth=1.2, label=i + 1)
     axes.set_title(CURVES[column], loc="left", fontsize=10)

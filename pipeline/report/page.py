@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from pipeline.escaping import terminal
 from pipeline.params import Params
 from pipeline.provenance import version
 from pipeline.report import parts, wording
-from pipeline.report.curves import draw_curves
-from pipeline.report.quality_part import quality
-from pipeline.report.sources import Sources
+from pipeline.report.curves import plot_curves
+from pipeline.report.files import PageFiles
+from pipeline.report.quality import quality
 from pipeline.workspace import Workspace
 
 PICTURES = (
@@ -49,31 +51,37 @@ def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[s
         target: the HTML file; its folder is made if need be.
         unmoved: where files and folders lie, by name, that are not in the workspace yet.
     """
-    sources = Sources(workspace, unmoved or {})
+    files = PageFiles(workspace, unmoved or {})
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     names = ("percent", "points", "number", "count", "setting", "between")
     environment.filters |= {name: getattr(wording, name) for name in names}
     page = environment.get_template("page.html.j2").render(
-        utility=sources.part("metrics/utility.json", parts.utility),
-        quality=sources.part("metrics/quality.json", quality),
-        data=sources.part("data/store/summary.json", lambda tree: parts.data(tree, sources)),
-        per_class=parts.per_class(sources),
-        verdict_pictures=sources.pictures(VERDICT_PICTURES),
-        pictures=sources.pictures(PICTURES),
-        bias_pictures=sources.pictures(BIAS_PICTURES),
-        curves=sources.picture(*CURVES, read=draw_curves),
-        generator=sources.part("models/generator.json", parts.generator),
-        training=sources.part("metrics/train.json", lambda tree: parts.training(tree, params.train)),
-        export=sources.part("metrics/export.json", parts.export),
+        utility=files.part("metrics/utility.json", parts.utility),
+        quality=files.part("metrics/quality.json", quality),
+        data=files.part("data/store/summary.json", lambda tree: parts.data(tree, files)),
+        per_class=parts.per_class(files),
+        verdict_pictures=files.pictures(VERDICT_PICTURES),
+        pictures=files.pictures(PICTURES),
+        bias_pictures=files.pictures(BIAS_PICTURES),
+        curves=files.picture(*CURVES, read=plot_curves),
+        generator=files.part("models/generator.json", parts.generator),
+        training=files.part("metrics/train.json", lambda tree: parts.training(tree, params.train)),
+        export=files.part("metrics/export.json", parts.export),
         params=params.model_dump(mode="json"),
         version=version(),
-        missing=sources.missing,
+        missing=files.missing,
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
+
+
+def _shown(value: object) -> object:
+    """Plain text without characters that cannot be seen, or that turn what stands beside them."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) else terminal(value, keep="\n")

@@ -1,9 +1,9 @@
 """What the page says of each file: the parts that its template reads, out of the JSON that the stages wrote."""
 
+from pipeline.experiment.names import in_order
 from pipeline.params import TrainParams
 from pipeline.report import acceptance
-from pipeline.report.sources import Sources, Tree
-from pipeline.report.tables import in_order
+from pipeline.report.files import PageFiles, Tree
 from pipeline.store import SPLITS
 
 CLASS_COLUMNS = (
@@ -47,9 +47,9 @@ def utility(tree: Tree) -> Tree:
     }
 
 
-def data(summary: Tree, sources: Sources) -> Tree:
+def data(summary: Tree, files: PageFiles) -> Tree:
     """Images by class and split, and what ingest left out."""
-    made = sources.synthetic_counts()
+    made = files.synthetic_counts()
     rows = [
         {"class": name, "synthetic": made.get(name, 0)}
         | {split: summary["counts"][split].get(name, 0) for split in SPLITS}
@@ -62,7 +62,7 @@ def data(summary: Tree, sources: Sources) -> Tree:
         "totals": {column: sum(row[column] for row in rows) for column in columns},
         "image_size": summary["image_size"],
         "channels": summary["channels"],
-        "ingest": sources.part("metrics/ingest.json", _ingest),
+        "ingest": files.part("metrics/ingest.json", _ingest),
     }
 
 
@@ -75,12 +75,10 @@ def generator(card: Tree) -> Tree:
     return {"family": card["family"], "kimg": card["kimg"], "sha256": [card["sha256"], *card.get("members", [])]}
 
 
-def per_class(sources: Sources) -> list[Tree]:
+def per_class(files: PageFiles) -> list[Tree]:
     """One row a class: what it is made of, its recall with and without, and how its synthetic images look."""
-    utility = sources.part(
-        "metrics/utility.json", lambda tree: [_class_utility(row, tree) for row in tree["per_class"]]
-    )
-    quality = sources.part("metrics/quality.json", lambda tree: [_class_quality(row) for row in tree["per_class"]])
+    utility = files.part("metrics/utility.json", lambda tree: [_class_utility(row, tree) for row in tree["per_class"]])
+    quality = files.part("metrics/quality.json", lambda tree: [_class_quality(row) for row in tree["per_class"]])
     rows: dict[str, Tree] = {}
     for row in (*(utility or []), *(quality or [])):
         rows.setdefault(row["class"], dict.fromkeys(CLASS_COLUMNS)).update(row)

@@ -1,64 +1,79 @@
-"""The figures of ``metrics/quality.json`` on the terminal."""
+"""What the page says of ``metrics/quality.json``."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
+from pipeline.figures import FIGURES
+from pipeline.report.files import Tree
 
-from pipeline.gates import described
+TONES = {"mean": "brightness", "contrast": "contrast"}
+CONFUSIONS = 5
+CONFUSED_LEAST = 0.02  # share of a class, above what real images show, below which it is not worth a line
+
+KEYS = (
+    *("embedder", "embedder_accuracy", "images", "kid", "kid_standard_error", "label_agreement", "notes"),
+    *("worst_class", "worst_class_shortfall", "missing_classes"),
+)
 
 
-def print_quality(quality: dict[str, Any]) -> None:
-    """Prints the table, what it leaves out, and what becomes of the gates; ``quality`` as in the file."""
-    console = Console()
-    console.print(quality_table(quality))
-    kid, error, agreement = quality["kid"], quality["kid_standard_error"], quality["label_agreement"]
-    lines = [
-        f"KID {kid:.4f} ± {error:.4f}; label agreement {agreement:.3f} by an embedder that is right on "
-        f"{quality['embedder_accuracy']:.3f} of real images; worst class: {quality['worst_class']}"
+def quality(tree: Tree) -> Tree:
+    """Figures beside their floors, gates, copies and bias."""
+    classes = [row["class"] for row in tree["per_class"]]
+    return {key: tree[key] for key in KEYS} | {
+        "figures": _figures(tree),
+        "embedders": [{"name": name, "figures": _figures(other)} for name, other in sorted(tree["embedders"].items())],
+        "copies": tree["copies"],
+        "gates": [gate | {"remedy": _remedy(gate["figure"])} for gate in tree["gates"]],
+        "confused": _confused(tree["bias"]["confusion"], classes),
+        "intensity": _intensity(tree["bias"]["intensity"]),
+    }
+
+
+def _remedy(figure: str) -> str:
+    return FIGURES[figure].remedy if figure in FIGURES else ""
+
+
+def _figures(tree: Tree) -> list[Tree]:
+    """One row a figure, the known ones in their order, then all others."""
+    floor = tree["floor"]
+    rows = []
+    for name in (*(name for name in FIGURES if name in floor), *sorted(set(floor) - set(FIGURES))):
+        known = FIGURES.get(name)
+        title, hint = (known.title, known.hint) if known else (name.replace("_", " "), "")
+        values = {key: floor[name][key] for key in ("synthetic", "real", "ci95")}
+        rows.append({"title": title, "hint": hint, "short": name in tree["below_floor"], **values})
+    return rows
+
+
+def _confused(confusion: Tree, classes: Sequence[str]) -> list[Tree]:
+    """The pairs of classes that synthetic images confuse most beyond what real ones do."""
+    synthetic, real = (_shares(confusion[side]) for side in ("synthetic", "real"))
+    rows: list[Tree] = [
+        {"asked": classes[i], "seen": classes[j], "share": share, "share_real": real[i][j], "more": share - real[i][j]}
+        for i, row in enumerate(synthetic)
+        for j, share in enumerate(row)
+        if i != j and share - real[i][j] >= CONFUSED_LEAST
     ]
-    lines += [*quality["notes"], *gate_lines(quality)]
-    for line in lines:
-        console.print(line, markup=False, highlight=False)
+    return sorted(rows, key=lambda row: -row["more"])[:CONFUSIONS]
 
 
-def quality_table(quality: dict[str, Any]) -> Table:
-    """Each figure beside what unseen real images score in its place; what falls short is marked.
-
-    Args:
-        quality: the content of ``metrics/quality.json``.
-    """
-    table = Table("figure", title=f"{quality['images']['compared']} images a side, {quality['embedder']}")
-    for heading in ("synthetic", "real", "95 % of real"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, values in quality["floor"].items():
-        low, high = values["ci95"]
-        style = "red" if name in quality["below_floor"] else None
-        table.add_row(
-            name.replace("_", " "),
-            f"{values['synthetic']:.3f}",
-            f"{values['real']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            style=style,
-        )
-    return table
+def _shares(counts: Sequence[Sequence[int]]) -> list[list[float]]:
+    return [[count / max(sum(row), 1) for count in row] for row in counts]
 
 
-def copy_line(quality: dict[str, Any]) -> str | None:
-    """The copy check in a line; ``None`` where it was not made."""
-    copies = quality["copies"]
-    if not copies:
-        return None
-    suspected = [
-        f"{copies[space]['share']:.1%} by {space}s ({copies[space]['status']})" for space in ("pixel", "feature")
+def _intensity(tree: Tree) -> list[Tree]:
+    """One row a tone and channel of the whole, then those of the class that strays most."""
+    named = [("all classes", tree)]
+    named += [(row["class"], row) for row in tree["per_class"] if row["class"] == tree["worst_class"]]
+    return [
+        {"class": name, "tone": title, "channel": ("R", "G", "B")[channel] if len(part[tone]["drift"]) > 1 else ""}
+        | {"real": part[tone]["real"][channel], "synthetic": part[tone]["synthetic"][channel]}
+        | {"drift": drift, "ci95": part[tone]["ci95"][channel]}
+        | {"outside": _outside(drift, part[tone]["ci95"][channel])}
+        for name, part in named
+        for tone, title in TONES.items()
+        for channel, drift in enumerate(part[tone]["drift"])
     ]
-    return f"copies of train images: {copies['exact_duplicates']:,} exact; suspected {', '.join(suspected)}"
 
 
-def gate_lines(quality: dict[str, Any]) -> list[str]:
-    """How many gates passed, and one line for each that did not; nothing where there are none."""
-    gates = quality["gates"]
-    failed = [gate for gate in gates if not gate["passed"]]
-    if not gates:
-        return []
-    return [f"gates: {len(gates) - len(failed)} of {len(gates)} passed", *(f"  {described(gate)}" for gate in failed)]
+def _outside(drift: float | None, interval: Sequence[float] | None) -> bool:
+    return drift is not None and interval is not None and not interval[0] <= drift <= interval[1]

@@ -1,13 +1,37 @@
 """Where images come from. Each source gives a :class:`Listing` and its images, and all end in the same store."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.params import DataParams
+from pipeline.sources.archives import open_archive
 from pipeline.sources.base import BadImageError, Listing, Payload, Source
-from pipeline.sources.files import FolderSource, open_archive
+from pipeline.sources.files import FolderSource
 
-__all__ = ["BadImageError", "Listing", "Payload", "Source", "open_source"]
+__all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "open_source"]
+
+
+def _table(data: DataParams, path: Path) -> Source:  # noqa: ARG001
+    from pipeline.sources.tables import open_table  # pyarrow takes its time
+
+    return open_table(path)
+
+
+def _torchvision(data: DataParams, path: Path) -> Source:
+    from pipeline.sources.vision import TorchvisionSource  # likewise torchvision
+
+    return TorchvisionSource(data.dataset, path, data.download)
+
+
+SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
+    "digits": lambda _, path: open_archive(path),
+    "archive": lambda _, path: open_archive(path),
+    "folder": lambda _, path: FolderSource(path),
+    "table": _table,
+    "torchvision": _torchvision,
+}
+"""What opens each ``data.source``, from the choices and the place that ``data.path`` names."""
 
 
 def open_source(data: DataParams, root: Path) -> Source:
@@ -16,22 +40,8 @@ def open_source(data: DataParams, root: Path) -> Source:
     Raises:
         UserError: nothing there, not readable, or nothing of use in it.
     """
-    source = _opened(data, root / data.path)
+    source = SOURCES[data.source](data, root / data.path)
     if len(source.listing.classes) < 2:
         only = ", ".join(source.listing.classes) or "none"
         raise UserError(f"data.path: {root / data.path}: one class at most ({only}); a classifier needs two or more")
     return source
-
-
-def _opened(data: DataParams, path: Path) -> Source:
-    if data.source == "folder":
-        return FolderSource(path)
-    if data.source == "table":
-        from pipeline.sources.table import open_table  # pyarrow takes its time
-
-        return open_table(path)
-    if data.source == "torchvision":
-        from pipeline.sources.vision import TorchvisionSource  # likewise torch
-
-        return TorchvisionSource(data.dataset, path, data.download)
-    return open_archive(path)

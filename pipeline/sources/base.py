@@ -1,5 +1,8 @@
 """What every source of images has in common."""
 
+import re
+import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +17,14 @@ from pipeline.store import SplitName
 
 MAX_FILE_BYTES = 256 * 2**20
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "QOI", "DIB", "TGA")
+"""The image formats that are read, by Pillow's names, for ``Image.open(formats=FORMATS)``: raster formats alone that
+Pillow decodes in its own process, none that starts a program (EPS) or follows text (XPM, FITS). Several pictures in one
+JPEG (MPO) come with JPEG. TGA stands last: it has no mark to be known by, and would take what belongs to others."""
+
+HEAD_BYTES = 64
+"""What is read of a file to tell its kind."""
+
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
@@ -23,8 +34,12 @@ SPLIT_NAMES: dict[str, SplitName] = {
     "dev": "val",
     "test": "test",
     "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
 }
-"""How data sets call their splits, in lower case."""
+"""How data sets call their splits, in lower case; the words that the `datasets` library knows."""
+
+_BETWEEN_WORDS = re.compile(r"[-._ 0-9]+")
 
 Payload = bytes | Image.Image
 
@@ -49,6 +64,7 @@ class Listing:
         splits: int8 (N,), indices into :data:`pipeline.store.SPLITS`, -1 where the source gives none.
         groups: the source's group key of each image (``""`` for none), or None where it has no groups at all.
         ignored: files that are no images of the set, counted by reason.
+        notes: what a reader of these files should know of how they were read, in sentences.
     """
 
     paths: list[str]
@@ -57,6 +73,7 @@ class Listing:
     splits: np.ndarray
     groups: list[str] | None = None
     ignored: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -79,19 +96,46 @@ class Source(Protocol):
         ...
 
 
+def split_of(name: str) -> SplitName | None:
+    """The split that a folder or file name speaks of: ``Train``, ``01_test``, ``val-split``; None for none or several.
+
+    As in the `datasets` library a word of :data:`SPLIT_NAMES` counts between digits, ``-``, ``.``, ``_`` and spaces;
+    here in any case.
+    """
+    found = {SPLIT_NAMES[word] for word in _BETWEEN_WORDS.split(name.lower()) if word in SPLIT_NAMES}
+    return found.pop() if len(found) == 1 else None
+
+
 def class_names(names: list[str], where: str) -> tuple[str, ...]:
     """Class names that can name a folder, as every export needs: ``T-shirt/top`` becomes ``T-shirt-top``.
+
+    They come in Unicode's composed form (NFC), without white space at their ends, with ``-`` for slashes and control
+    characters, and in the order of ``names``.
 
     Raises:
         UserError: a name is empty, or two of them become the same.
     """
-    cleaned = tuple(printable(name).strip().replace("/", "-").replace("\\", "-") for name in names)
+    cleaned = tuple(_cleaned(name) for name in names)
     if bad := [name for name, clean in zip(names, cleaned, strict=True) if clean in ("", ".", "..")]:
         raise UserError(f"{where}: {bad[0]!r} cannot name a class; give it a name of at least one letter or digit")
     if len(set(cleaned)) < len(cleaned):
         twice = next(name for name, count in Counter(cleaned).items() if count > 1)
-        raise UserError(f"{where}: two classes are both called {twice!r} once slashes are replaced; rename one")
+        first, second = [name for name, clean in zip(names, cleaned, strict=True) if clean == twice][:2]
+        raise UserError(
+            f"{where}: {first!r} and {second!r} would both be the class {twice!r}; rename one, or give both one name "
+            "if they are one class"
+        )
     return cleaned
+
+
+def _cleaned(name: str) -> str:
+    text = composed(printable(name)).strip()
+    return "".join("-" if char in "/\\" or unicodedata.category(char) == "Cc" else char for char in text)
+
+
+def composed(name: str) -> str:
+    """``name`` in Unicode's composed form (NFC), in which a Mac's ``Käfer`` and everybody else's are the same."""
+    return unicodedata.normalize("NFC", name)
 
 
 def used_classes(labels: np.ndarray, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -105,16 +149,20 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, limit: int = MAX_FILE_BYTES + 1) -> bytes:
     """The bytes of one file; at most one byte above :data:`MAX_FILE_BYTES`, which the decoder refuses.
 
     Raises:
-        BadImageError: it is not there or cannot be read.
+        BadImageError: it is not there, cannot be read, or is none that ends: a pipe, a socket or a device.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for a writer
+            raise BadImageError("not a regular file")
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+            return file.read(limit)
     except FileNotFoundError:
         raise BadImageError("no such file") from None
     except OSError as error:
         raise BadImageError("cannot be read", error.strerror or str(error)) from None
+    except ValueError:
+        raise BadImageError("no such file", "a NUL in its name") from None

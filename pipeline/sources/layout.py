@@ -1,84 +1,142 @@
-"""Labels and splits out of file paths: ``<class>/…`` or ``train|val|test/<class>/…``, at any depth below the class."""
+"""Labels and splits out of file paths: which files are images of a class, and what becomes of all others."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.sources.base import SPLIT_NAMES, Listing, class_names, printable
+from pipeline.sources.base import Listing, class_names, composed, printable, split_of
+from pipeline.sources.exported import real_names
+from pipeline.sources.losses import check_losses, passed_over
+from pipeline.sources.sorting import covered, sort_out
+from pipeline.sources.structure import NO_CLASSES, Folder, Place, read_structure
+from pipeline.sources.wording import counted, listed
 from pipeline.store import SPLITS
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
+def arrange(
+    paths: Sequence[str],
+    where: str,
+    head: Callable[[int], bytes] | None = None,
+    passed: Mapping[str, int] = MappingProxyType({}),
+    lost: Iterable[tuple[str, str]] = (),
+    empty: Iterable[str] = (),
+) -> tuple[Listing, list[int]]:
+    """Reads labels and splits off the paths of files; :func:`pipeline.sources.structure.read_structure` says how.
 
-def arrange(paths: Sequence[str], where: str) -> tuple[Listing, list[int]]:
-    """Reads labels and splits off the paths of files.
+    Images are known by a suffix of :data:`pipeline.sources.kinds.SUFFIXES`, else by content. Hidden and system files,
+    files that are no images, and images outside a class folder are left out and counted. Where no folder speaks of a
+    split and the name of every file does (``cat/train_01.png``), as the `datasets` library reads them, the names do.
 
-    Hidden files, macOS resource forks, files that are no images by their suffix, and images outside a class folder
-    are left out and counted. One folder around everything is seen through.
+    A class is called as its folder, in Unicode's composed form. Classes are numbered as torchvision's ``ImageFolder``
+    numbers the folders of train, or of a set without splits: by their names as they lie there. A class that is spelled
+    in two forms goes by the composed one.
 
     Args:
         paths: every file, relative to the source and with ``/``, in any order.
         where: the source, for messages.
+        head: gives the first :data:`pipeline.sources.base.HEAD_BYTES` of a file, by its index; asked for files of
+            other suffixes alone. It may raise :class:`pipeline.sources.base.BadImageError`.
+        passed: how many files the source itself passed over, by reason.
+        lost: further files that the source cannot give, each with the reason.
+        empty: folders without any file.
 
     Returns:
         The listing, sorted by path, and for each of its images the index into ``paths``.
 
     Raises:
-        UserError: no image is left, or all are in one class.
+        UserError: no image is left, all are in one class, a class loses most of its files, or the folders can be read
+            in two ways that give other labels.
     """
-    ignored: Counter[str] = Counter()
-    names = ["/".join(part for part in path.split("/") if part not in ("", ".")) for path in paths]  # tar's ./a/b
-    files = [(index, name.split("/")) for index, name in enumerate(names) if _is_image(name, ignored)]
-    files = _unwrapped(files)
-    in_splits = bool(files) and all(len(parts) < 2 or parts[0].lower() in SPLIT_NAMES for _, parts in files)
-    depth = 1 if in_splits else 0
-    kept = [(names[index], index, parts) for index, parts in files if len(parts) > depth + 1]
-    kept.sort(key=lambda entry: (entry[0], entry[1]))
-    if outside := len(files) - len(kept):
-        ignored["outside a class folder"] = outside
-    folders = sorted({parts[depth] for _, _, parts in kept})
-    if len(folders) < 2:
-        raise UserError(_too_few(folders, len(paths), ignored, where))
-    number = {folder: label for label, folder in enumerate(folders)}
-    splits = [SPLITS.index(SPLIT_NAMES[parts[0].lower()]) if in_splits else -1 for _, _, parts in kept]
-    listing = Listing(
-        paths=[printable(path) for path, _, _ in kept],
-        labels=np.array([number[parts[depth]] for _, _, parts in kept], np.int64),
-        classes=class_names(folders, where),
-        splits=np.array(splits, np.int8),
-        ignored=ignored,
-    )
-    return listing, [index for _, index, _ in kept]
+    files = sort_out(paths, head, lost)
+    tree = Folder()
+    for folder, count in Counter(file.folder for file in (*files.images, *files.missed)).items():
+        tree.add(folder, count)
+    notes = read_structure(tree, where)
+    place = cache(tree.find)
+    ignored = Counter(passed) + passed_over(files, tree, place, sorted(f for f in empty if not covered(f)))
+    kept = sorted(file for file in files.images if place(file.folder).label)
+    spelled = _spelled([place(folder) for folder in {file.folder for file in kept}])
+    check_losses(files, place, where)
+    if len(spelled) < 2 or {name.lower() for name in spelled} <= NO_CLASSES:
+        raise UserError(_too_few(list(spelled), len(paths), ignored, where))
+    names = class_names(real_names(list(spelled), [file.name for file in kept], paths), where)
+    number = {spelling: label for label, name in enumerate(spelled) for spelling in spelled[name]}
+    labels = np.array([number[place(file.folder).label] for file in kept], np.int64)
+    splits = np.array([place(file.folder).split for file in kept], np.int8)
+    if (splits < 0).all() and (found := _splits_in_names([file.name for file in kept], labels)) is not None:
+        splits = found
+        notes.append("splits are read from the names of the files")
+    notes += [*_spellings(spelled, names), *_alike(names, labels, splits, where)]
+    listing = Listing([printable(f.name) for f in kept], labels, names, splits, None, ignored, tuple(notes))
+    return listing, [file.number for file in kept]
 
 
-def _is_image(path: str, ignored: Counter[str]) -> bool:
-    parts = path.split("/")
-    if "__MACOSX" in parts or any(part.startswith(".") for part in parts):
-        ignored["hidden"] += 1
-        return False
-    if not path.lower().endswith(SUFFIXES):
-        ignored["not an image"] += 1
-        return False
-    return True
+def _spelled(places: Iterable[Place]) -> dict[str, list[str]]:
+    """The spellings of each class, by its name in composed form, in the order of ``ImageFolder``."""
+    everywhere: dict[str, set[str]] = defaultdict(set)
+    in_train: dict[str, set[str]] = defaultdict(set)
+    for at in places:
+        everywhere[composed(at.label)].add(at.label)
+        if at.split <= SPLITS.index("train"):
+            in_train[composed(at.label)].add(at.label)
+
+    def order(name: str) -> str:
+        found = in_train[name] or everywhere[name]
+        return next(iter(found)) if len(found) == 1 else name
+
+    return {name: sorted(everywhere[name]) for name in sorted(everywhere, key=order)}
 
 
-def _unwrapped(files: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Takes off the folders that hold everything, unless what is inside them are images: then they are classes."""
-    while files:
-        tops = {parts[0] for _, parts in files if len(parts) > 1}
-        deep = any(len(parts) > 2 for _, parts in files)
-        if len(tops) != 1 or not deep or next(iter(tops)).lower() in SPLIT_NAMES:
-            break
-        files = [(index, parts[1:]) for index, parts in files if len(parts) > 1]
-    return files
+def _splits_in_names(names: list[str], labels: np.ndarray) -> np.ndarray | None:
+    """The splits, int8 (N,), if every file is called by one, and they divide the classes; else None."""
+    codes = np.empty(len(names), np.int8)
+    for index, name in enumerate(names):
+        split = split_of(name.rpartition("/")[2])
+        if split is None:
+            return None
+        codes[index] = SPLITS.index(split)
+    classes_of_one = all(len(np.unique(codes[labels == label])) < 2 for label in np.unique(labels))
+    return None if classes_of_one or SPLITS.index("train") not in codes else codes
 
 
-def _too_few(folders: list[str], files: int, ignored: Counter[str], where: str) -> str:
-    passed = ", ".join(f"{count} {reason}" for reason, count in sorted(ignored.items())) or "none passed over"
-    found = f"images of one class alone ({folders[0]!r})" if folders else "no image in a class folder"
-    return (
-        f"{where}: {found} among {files} files ({passed}); expected at least two class folders with images "
-        f"({', '.join(SUFFIXES)}), as <class>/<image> or train|val|test/<class>/<image>"
-    )
+def _spellings(spelled: Mapping[str, list[str]], names: Sequence[str]) -> list[str]:
+    """Notes on classes that are called otherwise than their folders."""
+    merged = [name for name, spellings in spelled.items() if len(spellings) > 1]
+    changed = [(folder, name) for folder, name in zip(spelled, names, strict=True) if folder != name]
+    notes = [f"{listed(merged)}: folders in two forms of Unicode are read as one class"] if merged else []
+    return notes + [f"the class of folder {folder!r} is called {name!r}" for folder, name in changed]
+
+
+def _alike(names: Sequence[str], labels: np.ndarray, splits: np.ndarray, where: str) -> list[str]:
+    """Notes on classes whose names differ in case alone.
+
+    Raises:
+        UserError: no split holds both, so that they are one class in two spellings.
+    """
+    folded: dict[str, list[int]] = defaultdict(list)
+    for label, name in enumerate(names):
+        folded[name.casefold()].append(label)
+    notes = []
+    for group in (labels_of for labels_of in folded.values() if len(labels_of) > 1):
+        called = listed([names[label] for label in group])
+        found = [code for label in group for code in np.unique(splits[labels == label]).tolist()]
+        if len(set(found)) == len(found):
+            raise UserError(
+                f"{where}: the classes {called} differ in case alone and never lie in the same split; give the folders "
+                "of one class the same name in every split"
+            )
+        notes.append(f"the classes {called} differ in case alone: on Windows and macOS they cannot lie side by side")
+    return notes
+
+
+def _too_few(classes: list[str], files: int, ignored: Counter[str], where: str) -> str:
+    expected = "expected at least two class folders with images, as <class>/<image> or train|val|test/<class>/<image>"
+    if classes and {name.lower() for name in classes} <= NO_CLASSES:
+        found = f"no classes but the parts of a set for detection or segmentation ({listed(classes)})"
+    else:
+        found = f"images of one class alone ({classes[0]!r})" if classes else "no image in a class folder"
+    return f"{where}: {found} among {files:,} files ({counted(ignored) or 'none passed over'}); {expected}"

@@ -10,17 +10,19 @@ import numpy as np
 from gan.checkpoint import sha256
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.classifier.architectures import build, fingerprint
-from pipeline.classifier.pool import Pool, make_pool, networks
-from pipeline.classifier.runner import Runner
-from pipeline.classifier.search import available_doses, experiment, trials
-from pipeline.classifier.summary import summarise
-from pipeline.classifier.trial import Setting
 from pipeline.errors import UserError
+from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
+from pipeline.experiment.pool import Pool, make_pool, networks
+from pipeline.experiment.runner import Runner
+from pipeline.experiment.search import available_doses, experiment, trials
+from pipeline.experiment.summary import summarise
+from pipeline.experiment.trial import TrialSetup
+from pipeline.identity import digests, key
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.report import page
-from pipeline.report.arms import draw_arms, draw_doses, write_arms, write_classes, write_doses
-from pipeline.report.results import print_utility
+from pipeline.report.terminal.results import print_utility
+from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
 from pipeline.workspace import Workspace
 
@@ -40,6 +42,7 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     store = Store.open(workspace.store)
     _check(store)
+    choose_device(params.classify.device, "classify.device")  # fails early
     inputs = digest(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
@@ -52,8 +55,8 @@ def run(params: Params, workspace: Workspace) -> None:
         write_arms(plots / "arms.csv", metrics["arms"])
         write_classes(plots / "per_class.csv", metrics["per_class"])
         write_doses(plots / "dose.csv", metrics["doses"])
-        draw_arms(plots / "arms.png", metrics)
-        draw_doses(plots / "dose.png", metrics)
+        plot_arms(plots / "arms.png", metrics)
+        plot_doses(plots / "dose.png", metrics)
         page.write(params, workspace, report / "index.html", {"metrics/utility.json": figures, "plots/classify": plots})
     remove(cache.parent)
     print_utility(metrics)
@@ -74,10 +77,10 @@ def judge(
     pool = Pool.open(cache / "pool")
     doses = available_doses(pool, classify, reason)
     build(classify, workspace.root, len(store.classes), store.channels, store.image_size, seed=0)  # fails early
-    setting = Setting(workspace.root, workspace.store, cache / "pool", classify)
+    setup = TrialSetup(workspace.root, workspace.store, cache / "pool", classify)
     with (
         track(trials(classify, len(doses)), "classify", "classifiers") as progress,
-        Runner(params.seed, setting, cache, progress) as runner,
+        Runner(params.seed, setup, cache, progress) as runner,
     ):
         found = experiment(runner, classify, doses, store.split("val").labels)
     left = ", ".join(f"{dose:g}" for dose in sorted(set(classify.doses) - set(doses)))
@@ -128,8 +131,9 @@ def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
 
 
 def _open_cache(params: Params, workspace: Workspace) -> Path:
-    """The folder of finished trials that belong to these images and parameters; what belongs to others is removed."""
-    cache = workspace.scratch / "classify" / _digest(params, workspace, OF_THE_WHOLE)[:16]
+    """The folder of finished trials that belong to these images, generators, parameters and this torch; others go."""
+    inputs = _digest(params, workspace, OF_THE_WHOLE)
+    cache = workspace.scratch / "classify" / key(inputs=inputs, models=digests(workspace.models))[:16]
     cache.mkdir(parents=True, exist_ok=True)
     for other in cache.parent.iterdir():
         if other != cache:

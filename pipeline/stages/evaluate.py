@@ -22,8 +22,8 @@ from pipeline.metrics.quality import Measured
 from pipeline.metrics.resampling import compared_at, proportional, subset
 from pipeline.params import Params
 from pipeline.progress import Progress, track
-from pipeline.report.pictures import grid
-from pipeline.report.quality import print_quality
+from pipeline.report.terminal.quality import print_quality
+from pipeline.sheets import grid
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 

@@ -14,6 +14,8 @@ from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.ingest.selection import THINNED, Selection, select, store_channels
 from pipeline.params import Params
 from pipeline.sources import Listing, open_source
+from pipeline.sources.wording import counted
+from pipeline.stages import check
 from pipeline.store import SPLITS, SplitName, write_store
 from pipeline.workspace import Workspace
 
@@ -27,6 +29,7 @@ def run(params: Params, workspace: Workspace) -> None:
     Raises:
         UserError: no source, too many bad images, or a class without images in train or test.
     """
+    check.require(params, workspace, check.BEFORE_INGEST)
     data = params.data
     source = open_source(data, workspace.root)
     listing, target = source.listing, Target(data.image_size, data.channels, data.fit)
@@ -40,12 +43,22 @@ def run(params: Params, workspace: Workspace) -> None:
             _write(folder, listing, records, chosen, pixels, target, figures)
         scratch.unlink()
         write_json(metrics, figures)
+    _print(listing, figures)
+    check.advise(params, workspace)
+
+
+def _print(listing: Listing, figures: dict[str, Any]) -> None:
+    """Prints what came in, and what did not."""
     splits = ", ".join(f"{name} {figures['images'][name]:,}" for name in SPLITS)
     print(
         f"ingest: {len(listing):,} images of {len(listing.classes)} classes: {splits}; "
         f"{figures['bad']['images']:,} bad, {figures['duplicates']['removed']:,} exact duplicates left out, "
         f"{figures['near_duplicates']['images']:,} near duplicates in {figures['near_duplicates']['groups']:,} groups"
     )
+    if listing.ignored:
+        print(f"ingest: passed over: {counted(listing.ignored)}")
+    for note in figures["notes"]:
+        print(f"ingest: note: {note}")
 
 
 def _write(
@@ -93,6 +106,7 @@ def _figures(listing: Listing, records: Records, chosen: Selection) -> dict[str,
         },
         "near_duplicates": _near_figures(listing, chosen),
         "passed_over": [{"reason": reason, "files": count} for reason, count in sorted(listing.ignored.items())],
+        "notes": [*listing.notes, *chosen.notes],
     }
 
 

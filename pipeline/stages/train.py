@@ -9,20 +9,24 @@ from typing import Any
 
 import torch
 
-from gan.checkpoint import member_folder, sha256
+from gan.checkpoint import member_folder
 from gan.seeds import derive
-from gan.trainer import Labelled, Trainer
+from gan.trainer import Trainer
 from pipeline.atomic import remove, replacing, write_json
 from pipeline.errors import BusyError, UserError
+from pipeline.identity import digests
 from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.progress import Progress, track
-from pipeline.store import FILES, Store
-from pipeline.training import plan
+from pipeline.runtime import choose_device
+from pipeline.stages import check
+from pipeline.store import Store
+from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
-from pipeline.training.output import draw, ship
-from pipeline.training.run import Run, Setting
-from pipeline.training.settings import choose_device, gan_config
+from pipeline.training.output import plot, ship
+from pipeline.training.run import Run
+from pipeline.training.settings import gan_config
+from pipeline.training.setup import TrainingSetup
 from pipeline.training.snapshots import Judge
 from pipeline.workspace import Workspace
 
@@ -36,6 +40,7 @@ def run(params: Params, workspace: Workspace) -> None:
         UserError: no ingested set, a class without a train image, no such device, or a run that diverged.
         BusyError: another training is in work in this folder, or the GPU has no room.
     """
+    check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
     with alone(workspace.scratch / "train.lock", "a training"):
         try:
             _all_members(params, workspace)
@@ -47,16 +52,16 @@ def run(params: Params, workspace: Workspace) -> None:
 
 
 def _all_members(params: Params, workspace: Workspace) -> None:
-    setting = _setting(params, workspace)
+    setup = _setup(params, workspace)
     count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):
         figures: list[dict[str, Any]] = []  # of the members so far, the last one first
         for index in reversed(range(count)):  # the first one's card lists the others
-            work = _member(setting, params.seed, index, workspace)
+            work = _member(setup, params.seed, index, workspace)
             _train(work, _name(index))
             others = [one["generator"] for one in reversed(figures)] if index == 0 else []
             figures.append(ship(work, member_folder(models, index), others))
-            draw(work, member_folder(plots, index))
+            plot(work, member_folder(plots, index))
         first, *others = reversed(figures)
         write_json(metrics, first | ({"members": others} if others else {}))
     for index in range(count):
@@ -69,52 +74,49 @@ def dry_run(params: Params, workspace: Workspace) -> None:
     Raises:
         UserError: as :func:`run`, but for divergence.
     """
-    setting = _setting(params, workspace)
-    trainer = _trainer(setting, params.seed)
-    print(plan.describe(trainer, setting.store, params.train.minutes))
-    seconds = plan.seconds_per_iteration(trainer)
-    total = 60 * params.train.minutes if params.train.minutes else seconds * setting.config.iterations
+    setup = _setup(params, workspace)
+    trainer = _trainer(setup, params.seed)
+    print(estimate.describe(trainer, setup.store, params.train.minutes))
+    seconds = estimate.seconds_per_iteration(trainer)
+    total = 60 * params.train.minutes if params.train.minutes else seconds * setup.config.iterations
     print(
         f"train: {seconds:.3f} s an iteration, {total / 60:.1f} minutes in all, times {params.train.seeds} generators"
     )
-    print(f"train: recipe {params.train.recipe}, resolved:\n{plan.settings(setting.config)}")
+    print(f"train: recipe {params.train.recipe}, resolved:\n{estimate.settings(setup.config)}")
 
 
-def _setting(params: Params, workspace: Workspace) -> Setting:
+def _setup(params: Params, workspace: Workspace) -> TrainingSetup:
     store = Store.open(workspace.store)
-    device = choose_device(params.train.device)
+    device = choose_device(params.train.device, "train.device")
     counts = store.split("train").counts(len(store.classes)).tolist()
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")
     config = gan_config(params.train, device, counts)
-    data = {name: sha256(store.folder / name) for name in FILES}
-    return Setting(params.train, config, store, data, device, Judge(store, params.seed))
+    data = digests(store.folder)
+    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed))
 
 
-def _trainer(setting: Setting, seed: int) -> Trainer:
-    split = setting.store.split("train")
-    data = Labelled(split.images, split.labels, len(setting.store.classes))
-    return Trainer.on_images(setting.config, data, seed, setting.device)
+def _trainer(setup: TrainingSetup, seed: int) -> Trainer:
+    return Trainer.on_images(setup.config, setup.labelled("train"), seed, setup.device)
 
 
-def _member(setting: Setting, seed: int, index: int, workspace: Workspace) -> Run:
+def _member(setup: TrainingSetup, seed: int, index: int, workspace: Workspace) -> Run:
     own = derive(seed, "train.member", index) if index else seed
-    return Run(setting, own, _scratch(workspace, index), print)
+    return Run(setup, own, _scratch(workspace, index))
 
 
 def _train(work: Run, name: str) -> None:
     """Runs to the end of the budget; when stopped, leaves the state and a generator to look at."""
-    setting, budget = work.setting, work.budget
-    print(plan.describe(work.trainer, setting.store, setting.params.minutes))
+    setup, budget = work.setup, work.budget
+    print(estimate.describe(work.trainer, setup.store, setup.params.minutes))
     with deferred() as stop, track(budget.total, name, budget.unit, budget.units(work.share)) as progress:
-        work.say = progress.say
         try:
             work.train(progress, stop)
         except KeyboardInterrupt:
             _leave(work, progress)
             raise
         work.save()
-        plan.tell_peak(progress, setting.device)
+        estimate.tell_peak(progress, setup.device)
 
 
 def _leave(work: Run, progress: Progress) -> None:

@@ -1,6 +1,5 @@
 """What a finished run leaves: networks with their cards, curves, pictures and figures."""
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,11 @@ from typing import Any
 from gan.checkpoint import save_network
 from gan.networks import Network
 from gan.trainer import FIGURES
-from pipeline.training.run import COLUMNS, Run
+from pipeline.progress import say
+from pipeline.tables import write_csv
+from pipeline.training.run import Run
 from pipeline.training.snapshots import LEAST, Snapshot
+from pipeline.training.watch import COLUMNS
 
 DIGITS = 6
 
@@ -24,16 +26,16 @@ def ship(run: Run, folder: Path, others: list[str]) -> dict[str, Any]:
     """
     kimg = run.kimg
     chosen = run.album.load_best(run.trainer.ema)
-    run.say(_told(chosen, kimg))
+    say(_told(chosen, kimg))
     members = {"members": others} if others else {}
     card = run.card("generator") | members | {"kimg": chosen.images / 1000 if chosen else kimg}
     digest = save_network(folder, "generator", run.trainer.ema, card)
     save_network(folder, "critic", run.trainer.critic, run.card("critic"))
-    last = dict(zip(FIGURES, run.curve[-1][1 : 1 + len(FIGURES)].tolist(), strict=True))
+    last = dict(zip(FIGURES, run.watch.curve[-1][1 : 1 + len(FIGURES)].tolist(), strict=True))
     return {
         "kimg": kimg,
         "iterations": run.trainer.done,
-        "precision": run.setting.config.precision,
+        "precision": run.setup.config.precision,
         "generator": digest,
         "generator_parameters": _size(run.trainer.ema),
         "critic_parameters": _size(run.trainer.critic),
@@ -44,18 +46,16 @@ def ship(run: Run, folder: Path, others: list[str]) -> dict[str, Any]:
     }
 
 
-def draw(run: Run, folder: Path) -> None:
+def plot(run: Run, folder: Path) -> None:
     """Writes the curves and the sample grids, that of what ships as ``samples.png``."""
     grids = folder / "grids"
     grids.mkdir(parents=True)
-    with (folder / "curves.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in run.curve:
-            writer.writerow("" if math.isnan(value) else f"{value:.{DIGITS}g}" for value in row.tolist())
-    for picture in run.grids():
+    curve = run.watch.curve
+    rows = (["" if math.isnan(value) else f"{value:.{DIGITS}g}" for value in row.tolist()] for row in curve)
+    write_csv(folder / "curves.csv", COLUMNS, rows)
+    for picture in run.pictures.taken():
         (grids / picture.name).write_bytes(picture.read_bytes())
-    run.samples().save(folder / "samples.png")
+    run.pictures.samples(run.trainer.ema).save(folder / "samples.png")
 
 
 def _snapshot(run: Run, chosen: Snapshot | None) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _health(run: Run) -> list[dict[str, Any]]:
             "value": _rounded(alarm.value),
             "remedy": alarm.sign.remedy,
         }
-        for alarm in run.monitor.alarms
+        for alarm in run.watch.monitor.alarms
     ]
 
 

@@ -7,21 +7,7 @@ import torch
 
 from gan.augment import choose
 from gan.config import Config
-from pipeline.errors import UserError
 from pipeline.params import TrainParams
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu`` or ``cuda`` stands for.
-
-    Raises:
-        UserError: ``cuda`` where there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("train.device: cuda is asked for, but torch sees no CUDA device; use auto or cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int]) -> Config:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan.batches import to_pixels
 from gan.checkpoint import WeightsError, read_state, save_state
 from gan.networks import Network
+from gan.pixels import to_pixels
 from gan.seeds import derive, stream
 from pipeline.errors import UserError
 from pipeline.metrics.embedders.domain import DomainEmbedder, train_domain_embedder

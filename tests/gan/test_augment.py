@@ -5,26 +5,26 @@ import pytest
 import torch
 
 from gan.augment import ADAPTIVE_BELOW, GEOMETRIC, OPERATIONS, OVERFITTING_TARGET, RAMP_KIMG, adapted, augment, choose
-from gan.batches import Batches
 from gan.config import Config
 from gan.networks import Network, Shape
 from gan.probe import EVERY, Probe
+from gan.real_images import RealImages
 from gan.trainer import Labelled, Trainer, fresh_network
 
 
-def draws(seed: int = 0) -> torch.Generator:
+def fresh_rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
 def test_no_operation_is_the_identity() -> None:
     images = torch.randn(3, 1, 8, 8)
-    assert augment(images, (), draws()) is images
+    assert augment(images, (), fresh_rng()) is images
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_each_operation_changes_images_differentiably_and_repeatably(operation: str) -> None:
-    images = torch.rand(16, 3, 12, 12, generator=draws(1)).requires_grad_()
-    once, again = augment(images, (operation,), draws()), augment(images, (operation,), draws())
+    images = torch.rand(16, 3, 12, 12, generator=fresh_rng(1)).requires_grad_()
+    once, again = augment(images, (operation,), fresh_rng()), augment(images, (operation,), fresh_rng())
     assert torch.equal(once, again)
     assert once.shape == images.shape
     assert not torch.allclose(once, images)
@@ -36,19 +36,19 @@ def test_each_operation_changes_images_differentiably_and_repeatably(operation: 
 @pytest.mark.parametrize("operation", ["translate", "scale", "rotate", "shear"])
 def test_geometry_keeps_a_flat_image_flat(operation: str) -> None:
     flat = torch.full((8, 1, 16, 16), 0.3)
-    torch.testing.assert_close(augment(flat, (operation,), draws()), flat)
+    torch.testing.assert_close(augment(flat, (operation,), fresh_rng()), flat)
 
 
 def test_every_image_gets_amounts_of_its_own() -> None:
-    image = torch.randn(1, 1, 16, 16, generator=draws(2)).expand(8, -1, -1, -1)
-    warped = augment(image, ("translate", "rotate"), draws())
+    image = torch.randn(1, 1, 16, 16, generator=fresh_rng(2)).expand(8, -1, -1, -1)
+    warped = augment(image, ("translate", "rotate"), fresh_rng())
     assert len({tuple(one.flatten().tolist()) for one in warped}) == 8
 
 
 def test_a_shift_moves_by_at_most_an_eighth_of_the_side() -> None:
     dot = torch.zeros(64, 1, 32, 32)
     dot[:, :, 16, 16] = 1
-    moved = augment(dot, ("translate",), draws())
+    moved = augment(dot, ("translate",), fresh_rng())
     centre = torch.arange(32.0)
     rows = (moved.sum(3) * centre).sum(2) / moved.sum((2, 3))
     off = (rows - 16).abs()
@@ -57,21 +57,21 @@ def test_a_shift_moves_by_at_most_an_eighth_of_the_side() -> None:
 
 
 def test_cutout_blanks_about_its_share() -> None:
-    holes = (augment(torch.ones(256, 1, 20, 20), ("cutout",), draws()) == 0).float().mean()
+    holes = (augment(torch.ones(256, 1, 20, 20), ("cutout",), fresh_rng()) == 0).float().mean()
     # a square of 0.4 x 0.4 whose centre may lie at the border: 0.16 at most, a part of it outside
     assert 0.08 < holes < 0.16
 
 
 def test_strength_is_the_chance_that_an_operation_touches_an_image() -> None:
-    images = torch.rand(2000, 1, 8, 8, generator=draws(3))
-    untouched = (augment(images, ("brightness",), draws(), 0.3) == images).flatten(1).all(1).float().mean()
+    images = torch.rand(2000, 1, 8, 8, generator=fresh_rng(3))
+    untouched = (augment(images, ("brightness",), fresh_rng(), 0.3) == images).flatten(1).all(1).float().mean()
     assert untouched == pytest.approx(0.7, abs=0.05)
-    assert augment(images, OPERATIONS, draws(), 0.0) is images
+    assert augment(images, OPERATIONS, fresh_rng(), 0.0) is images
 
 
 def test_operations_touch_independently_of_each_other() -> None:
     flat = torch.full((4000, 1, 8, 8), 0.5)
-    seen = augment(flat, ("brightness", "cutout"), draws(), 0.5).flatten(1)
+    seen = augment(flat, ("brightness", "cutout"), fresh_rng(), 0.5).flatten(1)
     brightened, cut = seen.max(1).values != 0.5, seen.min(1).values == 0
     assert (brightened & cut).float().mean() == pytest.approx(0.25, abs=0.04)
 
@@ -107,12 +107,13 @@ def test_an_adaptive_run_augments_as_long_as_its_critic_knows_the_images_by_hear
     config = Config(kimg=6, batch_size=64, width=4, latent_dim=4, adaptive=True)
     shape, cpu = Shape(8, 1, 2, latent_dim=4, width=4), torch.device("cpu")
     critic = ByHeart(shape, torch.from_numpy(few.images) / 127.5 - 1)
-    source = Batches(few.images, few.labels, 2, 0.0, cpu)
+    source = RealImages(few.images, few.labels, 2, 0.0, cpu)
     trainer = Trainer(config, fresh_network(config, "generator", shape, 0), critic, source, 0)
     probe, strengths = Probe(trainer, few, unseen), []
     for look in range(10):
         trainer.done = look * EVERY
-        probe.after_iteration()
+        assert probe.look()
+        trainer.adapt(probe.overfitting, EVERY * config.images_per_iteration)
         strengths.append(trainer.strength)
     step = EVERY * config.images_per_iteration / (1000 * RAMP_KIMG)
     assert strengths == pytest.approx([step * (look + 1) for look in range(10)])

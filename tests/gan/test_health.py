@@ -9,7 +9,7 @@ import torch
 
 from gan.config import Config
 from gan.health import PATIENCE, SIGNS, Classes, Monitor, explosion, overfitting, separation
-from gan.probe import Probe
+from gan.probe import EVERY, Probe
 from gan.trainer import Labelled, Trainer
 
 CPU = torch.device("cpu")
@@ -34,7 +34,8 @@ def ailments(config: Config, train: Labelled, sicken: Callable[[Trainer], None] 
     probe, monitor = Probe(trainer, train, bars(64, seed=1)), Monitor()
     for done in range(1, config.iterations + 1):
         trainer.iteration()
-        probe.after_iteration()
+        if probe.look():
+            trainer.adapt(probe.overfitting, EVERY * config.images_per_iteration)
         if done % (config.iterations // 10) == 0:
             monitor.read(done, done / config.iterations, probe.signals())
     return {alarm.sign.name for alarm in monitor.alarms}
@@ -143,3 +144,12 @@ def test_a_monitor_comes_back_as_it_was() -> None:
 
 def test_every_sign_has_a_remedy_in_one_line() -> None:
     assert all(sign.remedy and "\n" not in sign.remedy for sign in SIGNS)
+
+
+@pytest.mark.parametrize(("loss", "known"), [("wasserstein", False), ("logistic", True), ("relativistic", False)])
+def test_with_few_held_out_images_overfitting_is_known_where_scores_have_a_zero(loss: str, known: bool) -> None:
+    train = bars(64, seed=0)
+    probe = Probe(Trainer.on_images(Config(**FEW | {"loss": loss}), train, 0, CPU), train, bars(10, seed=1))
+    assert probe.overfitting is None
+    assert probe.look()
+    assert (probe.overfitting is not None) == known

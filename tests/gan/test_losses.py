@@ -66,3 +66,18 @@ def test_scores_far_out_give_finite_losses_and_gradients(name: str) -> None:
 def test_an_undecided_critic_pays_twice_log_two() -> None:
     """Goodfellow et al. 2014: at the optimum D = 1/2 everywhere, and V = -2 log 2."""
     assert LOSSES["logistic"].critic(ZEROS, ZEROS).item() == pytest.approx(2 * np.log(2))
+
+
+@EVERY_LOSS
+def test_a_loss_is_centred_if_its_best_scores_have_a_sign_that_says_real_or_fake(name: str) -> None:
+    """What the critic learns where nothing holds it back; a loss that does not feel a common shift has no zero."""
+    critic = LOSSES[name].critic
+    shifted = not torch.isclose(critic(REAL + 10, FAKE + 10), critic(REAL, FAKE))
+    scores = torch.zeros(2, 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([scores], lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        critic(scores[0], scores[1]).backward()
+        optimizer.step()
+    real, fake = scores.flatten().tolist()
+    assert LOSSES[name].centred == (shifted and real > 0.5 and fake < -0.5)

@@ -36,11 +36,11 @@ KIMG = {"wgan-gp": 12, "wgan-lp": 12, "wgan": 36, "gan": 6, "dcgan": 24, "r3": 6
 class Cloud:
     """A source of points about one centre."""
 
-    def draw_labels(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.zeros(count, dtype=torch.int64)
 
-    def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
-        return (CENTRE + 0.1 * torch.randn(len(labels), 2, generator=generator))[:, :, None, None]
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        return (CENTRE + 0.1 * torch.randn(len(labels), 2, generator=rng))[:, :, None, None]
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan.batches import to_pixels
 from gan.ensemble import Ensemble
 from gan.networks import Shape, build
+from gan.pixels import to_pixels
 from gan.sampler import BLOCK, Sampler
 from gan.seeds import derive, stream
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.export.work import image_name
 from pipeline.formats import describe, open_writer
 from pipeline.formats.base import Item
 from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, Row
@@ -17,6 +18,7 @@ GENERATOR = "ab" * 32
 QUALITY = {
     "floor": {"kid": {"synthetic": 0.125, "real": 0.0, "ci95": [-0.01, 0.0625]}},
     "below_floor": ["kid"],
+    "missing_classes": ["empty"],
     "notes": ["A note."],
 }
 
@@ -31,15 +33,26 @@ class MadeSet:
     rows: list[Row]
 
 
-def make_set(root: Path, splits: tuple[str, ...] = ("train",), channels: int = 3, **export: Any) -> MadeSet:
-    """Two parts of every split: all of ``val`` and ``test`` real, and of ``train`` the first part."""
+def make_set(
+    root: Path,
+    splits: tuple[str, ...] = ("train",),
+    channels: int = 3,
+    classes: tuple[str, ...] = CLASSES,
+    empty: int | None = 2,
+    **export: Any,
+) -> MadeSet:
+    """Two parts of every split: all of ``val`` and ``test`` real, and of ``train`` the first part.
+
+    Each holds two images of every class but the second, which has one, and the one that is to be empty.
+    """
     params = Params(seed=3, export=ExportParams(**export))
-    about = made_about(params, splits, channels)
+    about = made_about(params, splits, channels, classes)
+    images = [(label, i) for label in range(len(classes)) if label != empty for i in range(1 if label == 1 else 2)]
     writer, made = open_writer(root, about), MadeSet(root, about, {}, [])
     parts = [(split, part) for split in splits for part in range(2)]
     with ManifestWriter(root / MANIFEST, about) as manifest:
         for number, (split, part) in enumerate(parts):
-            items = _items(split, part, split == "train" and part == 1, channels)
+            items = _items(about, split, part, images)
             written = writer.write_part(number, items)
             assert writer.write_part(number, items) == written  # as after an interruption
             rows = [_row(params, about, item, *place) for item, place in zip(items, written, strict=True)]
@@ -51,31 +64,33 @@ def make_set(root: Path, splits: tuple[str, ...] = ("train",), channels: int = 3
     return made
 
 
-def made_about(params: Params, splits: tuple[str, ...] = ("train",), channels: int = 1) -> About:
+def made_about(
+    params: Params, splits: tuple[str, ...] = ("train",), channels: int = 1, classes: tuple[str, ...] = CLASSES
+) -> About:
     """What is true of such a set."""
     return About(
-        classes=CLASSES,
+        classes=classes,
         channels=channels,
         image_size=8,
         splits=splits,
         seed=2**62,
         generator=GENERATOR,
         params=set_params(params),
-        revision="c" * 40,
         overridden=("kid",),
         augmint="1",
     )
 
 
-def _items(split: str, part: int, synthetic: bool, channels: int) -> list[Item]:
-    items = []
-    for label, place in [(0, 0), (0, 1), (1, 0), (3, 0), (3, 1)]:
+def _items(about: About, split: str, part: int, images: list[tuple[int, int]]) -> list[Item]:
+    synthetic, items = split == "train" and part == 1, []
+    for label, place in images:
         index = 2 * part + place
-        kind = "synthetic" if synthetic else f"real-{split}"
+        row = len(images) * part + len(items)
         seed = [label, index, len(split)]
-        image = np.random.default_rng(seed).integers(0, 256, (channels, 8, 8), dtype=np.uint8)
-        xmp = Mark(GENERATOR, CLASSES[label], index, 2**62).xmp() if synthetic else None
-        items.append(Item(f"{kind}-{label}-{index:06d}", split, label, image, xmp))
+        image = np.random.default_rng(seed).integers(0, 256, (about.channels, 8, 8), dtype=np.uint8)
+        xmp = Mark(GENERATOR, about.classes[label], index, 2**62).xmp() if synthetic else None
+        name = image_name(split, label, index if synthetic else row, synthetic)
+        items.append(Item(name, split, label, image, xmp))
     return items
 
 
@@ -86,14 +101,13 @@ def _row(params: Params, about: About, item: Item, file: str, digest: str) -> Ro
         name=item.name,
         sha256=digest,
         split=item.split,
-        label=CLASSES[item.label],
+        label=about.classes[item.label],
         label_index=item.label,
         index=int(item.name[-6:]),
         synthetic=synthetic,
         seed=about.seed if synthetic else None,
         generator=GENERATOR if synthetic else None,
-        params=params_hash(params),
-        revision=about.revision,
+        params=params_hash(set_params(params)),
         label_confidence=0.5 if synthetic else None,
         filters=("confidence",) if synthetic else None,
         augmint="1",

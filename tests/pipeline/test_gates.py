@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.gates import REMEDIES, check_figure, check_gates, judge, parse, require
+from pipeline.figures import FIGURES
+from pipeline.gates import check_figure, check_gates, judge, parse, require
 
 QUALITY: dict[str, Any] = {
     "coverage": 0.6,
@@ -87,8 +88,8 @@ def test_an_unknown_figure_is_told_the_nearest_and_one_without_a_floor_takes_a_n
 
 
 def test_every_figure_that_a_gate_may_name_has_a_remedy() -> None:
-    assert all(REMEDIES[figure] for figure in REMEDIES)
-    assert {"coverage", "kid", "copies", "fid", "missing_classes"} <= set(REMEDIES)
+    assert all(figure.remedy for figure in FIGURES.values())
+    assert {"coverage", "kid", "copies", "fid", "missing_classes"} <= set(FIGURES)
 
 
 @pytest.mark.parametrize("passed", itertools.product([True, False], repeat=2))
@@ -105,7 +106,7 @@ def test_export_goes_on_where_all_pass_and_else_only_by_force(passed: tuple[bool
         require({"gates": gates}, force=False)
     for figure in failed:
         assert f"{figure} is {QUALITY[figure]:.4g}" in str(caught.value)
-        assert REMEDIES[figure] in str(caught.value)
+        assert FIGURES[figure].remedy in str(caught.value)
     assert "--force" in str(caught.value)
 
 

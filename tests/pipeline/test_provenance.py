@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.formats.encoding import Encoding, encode
 from pipeline.params import ExportParams, Params, TrainParams
-from pipeline.provenance import SOURCE_TYPE, Mark, params_hash, read_mark, revision
+from pipeline.provenance import SHALLOW, SOURCE_TYPE, Mark, params_hash, read_mark, revision, set_params
 
 MARK = Mark("ab" * 32, "Tür <b> & \"quote\" 'x'", 17, 2**62 + 5)
 ENCODINGS = ("png", "jpeg", "webp", "webp-lossless")
@@ -85,9 +85,18 @@ def test_exiftool_reads_the_mark(tmp_path: Path) -> None:
 
 
 def test_the_hash_of_params_follows_what_a_set_depends_on() -> None:
-    base = params_hash(Params())
-    assert len(base) == 64 and base == params_hash(Params(train=TrainParams(kimg=3)))
-    assert len({base, params_hash(Params(seed=1)), params_hash(Params(export=ExportParams(quality=90)))}) == 3
+    base = params_hash(set_params(Params()))
+    assert len(base) == 64 and base == params_hash(set_params(Params(train=TrainParams(kimg=3))))
+    assert (
+        len(
+            {
+                base,
+                params_hash(set_params(Params(seed=1))),
+                params_hash(set_params(Params(export=ExportParams(quality=90)))),
+            }
+        )
+        == 3
+    )
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -125,3 +134,60 @@ def test_what_a_run_writes_does_not_change_the_revision(tmp_path: Path) -> None:
     assert commit_all(tmp_path) != commit
     (tmp_path / "dvc.lock").write_text("2\n")
     assert revision(tmp_path) == commit
+
+
+def history(folder: Path) -> list[str]:
+    """A repository with a commit of inputs, one that changes them, and one of results alone; the first two."""
+    folder.mkdir()
+    git(folder, "init", "-q")
+    commits = []
+    for seed in range(2):
+        (folder / "params.yaml").write_text(f"seed: {seed}\n")
+        commits.append(commit_all(folder))
+    (folder / "dvc.lock").write_text("1\n")
+    commit_all(folder)
+    return commits
+
+
+@pytest.mark.parametrize(("depth", "known"), [(1, False), (2, False), (3, True)])
+def test_a_shallow_clone_says_so_where_its_history_ends_too_early(tmp_path: Path, depth: int, known: bool) -> None:
+    """Depth 2 ends with the commit that was looked for, and cannot tell whether that one changed a thing."""
+    commits = history(tmp_path / "whole")
+    git(tmp_path, "clone", "-q", f"--depth={depth}", (tmp_path / "whole").as_uri(), "clone")
+    (tmp_path / "clone" / "params.yaml").write_text("seed: 7\n")
+    assert revision(tmp_path / "clone") == (f"{commits[1]}-dirty" if known else SHALLOW)
+    assert revision(tmp_path / "whole") == commits[1]
+
+
+def test_a_worktree_a_subfolder_and_a_submodule_have_their_own_revision(tmp_path: Path) -> None:
+    commits = history(tmp_path / "whole")
+    git(tmp_path / "whole", "worktree", "add", "-q", str(tmp_path / "tree"), commits[0])
+    assert revision(tmp_path / "tree") == commits[0]
+    outer = tmp_path / "outer"
+    (outer / "sub").mkdir(parents=True)
+    git(outer, "init", "-q")
+    (outer / "sub" / "params.yaml").write_text("seed: 0\n")
+    inside = commit_all(outer)
+    (outer / "notes").write_text("x")
+    commit_all(outer)
+    assert revision(outer / "sub") == inside
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "add", "-q", (tmp_path / "whole").as_uri(), "module")
+    commit_all(outer)
+    assert revision(outer / "module") == commits[1]
+
+
+def test_a_hook_of_another_repository_a_broken_one_and_no_git_are_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = history(tmp_path / "whole")
+    for elsewhere in ("nowhere", ".git"):
+        monkeypatch.setenv("GIT_DIR", elsewhere)
+        monkeypatch.setenv("GIT_INDEX_FILE", "nowhere/index")
+        assert revision(tmp_path / "whole") == commits[1]
+    (tmp_path / "whole" / ".git" / "HEAD").write_text("ref: refs/heads/gone\n")
+    assert revision(tmp_path / "whole") is None
+    (tmp_path / "whole" / ".git" / "HEAD").write_bytes(b"\xff")
+    assert revision(tmp_path / "whole") is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert revision(tmp_path / "whole") is None
+    assert revision(tmp_path / "missing") is None

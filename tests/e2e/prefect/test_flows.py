@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.params import EvaluateParams
 from tests.e2e.conftest import Project
 from tests.e2e.prefect.conftest import Program, Server, copy_of, start_worker, wait_for
 
@@ -126,7 +125,6 @@ def test_what_a_user_can_mend_fails_at_once_with_the_reason_and_the_old_set_stay
     assert project.bytes_of("synthetic", "metrics") == before
 
 
-@pytest.mark.skipif("gates" not in EvaluateParams.model_fields, reason="there are no gates yet")
 def test_a_failed_gate_fails_the_run_and_is_an_event(server: Server, project: Project) -> None:
     before = project.bytes_of("synthetic")
     project.edit("evaluate", gates={"coverage": ">= 2"})

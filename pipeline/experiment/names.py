@@ -1,0 +1,47 @@
+"""What the arms are called, and the order in which one reads them."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pipeline.classifier.training import Recipe
+
+ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")
+"""Every arm by its key in ``metrics/utility.json``, from the plain one to those with synthetic images."""
+
+TITLES = {
+    "classical": "best classical",
+    "mixed": "that + mixing",
+    "control": "control (copies)",
+    "synthetic": "+ synthetic",
+}
+PARTS = {
+    "none": "",
+    "weights": "class weights",
+    "oversampling": "oversampling",
+    "affine": "affine",
+    "trivial": "TrivialAugment",
+    "rand": "RandAugment",
+    "mixup": "MixUp",
+    "cutmix": "CutMix",
+}
+
+Figures = TypeVar("Figures")
+
+
+def title(name: str) -> str:
+    """An arm's name as a reader sees it."""
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def describe(recipe: Recipe) -> str:
+    """``oversampling + TrivialAugment + MixUp``."""
+    return " + ".join(PARTS[part] for part in (recipe.balance, recipe.augment, recipe.mix) if PARTS[part])
+
+
+def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
+    """The arms as one reads them; those that are not in :data:`ORDER` last.
+
+    Args:
+        arms: by name, as in ``metrics/utility.json``, where they stand by the alphabet.
+    """
+    return sorted(arms.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER))

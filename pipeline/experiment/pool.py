@@ -1,0 +1,151 @@
+"""The synthetic images that the experiment draws from: the exported set, continued by the generator where that can be.
+
+Image i of a class belongs to draw i mod R. Where the generator is an ensemble of M networks that take turns, image i
+is network (i mod M)'s: so with R = M each draw is one network's alone, and where R divides M each is an ensemble's.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gan.sampler import Sampler
+from pipeline.disk import save_array, write_blocks
+from pipeline.errors import UserError
+from pipeline.experiment.exported import Exported, list_exported
+from pipeline.generator import open_generator
+from pipeline.store import Store
+
+CHUNK = 1024  # images drawn at a time
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Images on disk, shared by all processes through the page cache.
+
+    Attributes:
+        images: uint8 (M, C, H, W), memory-mapped; those of a class in the order of their indices.
+        labels: int64 (M,), indices into the store's classes.
+        draws: int64 (M,), the draw that each belongs to.
+        unit: int64 (K,), images a class at dose 1: what the exported set has; 0 for a class that is left out.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    draws: np.ndarray
+    unit: np.ndarray
+
+    def rows(self, dose: float, draw: int) -> np.ndarray:
+        """The first ``dose`` times :attr:`unit` images of each class in one draw, int64 (K,); smaller doses are parts
+        of larger ones."""
+        chosen = []
+        for label, wanted in enumerate(self.wanted(dose)):
+            chosen.append(np.flatnonzero((self.labels == label) & (self.draws == draw))[:wanted])
+        return np.concatenate(chosen)
+
+    def wanted(self, dose: float) -> np.ndarray:
+        """Images a class at ``dose``: int64 (K,)."""
+        return np.floor(dose * self.unit + 0.5).astype(np.int64)
+
+    def holds(self, dose: float, draws: int) -> bool:
+        """Whether each of ``draws`` draws has enough of every class."""
+        have = np.stack([np.bincount(self.labels[self.draws == r], minlength=len(self.unit)) for r in range(draws)])
+        return bool((have >= self.wanted(dose)).all() and self.wanted(dose).any())
+
+    @classmethod
+    def open(cls, folder: Path) -> "Pool":
+        """What :func:`save` wrote."""
+        labels, draws, unit = (np.load(folder / f"{name}.npy") for name in ("labels", "draws", "unit"))
+        return cls(np.load(folder / "images.npy", mmap_mode="r"), labels, draws, unit)
+
+
+def make_pool(
+    folder: Path, synthetic: Path, models: Path, store: Store, *, left_out: Sequence[int], largest: float, draws: int
+) -> str | None:
+    """Writes the pool into ``folder``, unless it is there.
+
+    Args:
+        synthetic: the exported set.
+        models: the generator that made it.
+        left_out: classes of which no synthetic image may be used.
+        largest: the largest dose wanted.
+        draws: how many draws of each.
+
+    Returns:
+        Why the pool could not be made as large as that, if it could not.
+
+    Raises:
+        UserError: no manifest, no synthetic image in it that may be used, or one that does not fit the store.
+    """
+    exported = list_exported(synthetic, store.classes, left_out)
+    unit = np.bincount(exported.labels, minlength=len(store.classes))
+    more, reason = np.zeros_like(unit), None
+    wanted = draws * np.floor(largest * unit + 0.5).astype(np.int64)
+    if (wanted > unit).any():
+        reason = _why_not(exported, unit, models)
+        more = more if reason else np.maximum(wanted - unit, 0)
+    if not (folder / "unit.npy").exists():
+        _write(folder, models, store, exported, more, draws)
+        save_array(folder / "unit.npy", unit)  # last: there, the pool is whole
+    return reason
+
+
+def networks(models: Path) -> int:
+    """How many generators take turns in ``models``; 0 if there is none."""
+    try:
+        return 1 + len(json.loads((models / "generator.json").read_text()).get("members", ()))
+    except OSError:
+        return 0
+
+
+def save(folder: Path, images: np.ndarray, labels: np.ndarray, draws: np.ndarray, unit: np.ndarray) -> None:
+    """Writes a pool of any images: see :class:`Pool` for the arrays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in {"images": images, "labels": labels, "draws": draws, "unit": unit}.items():
+        save_array(folder / f"{name}.npy", array)
+
+
+def _why_not(exported: Exported, unit: np.ndarray, models: Path) -> str | None:
+    if not exported.continues(unit):
+        return "the exported set is a selection, which cannot be continued"
+    if not exported.lossless:
+        return "the exported set is in a lossy encoding, which new images would not share"
+    if not networks(models):
+        return f"there is no generator in {models.name}/ to draw more"
+    return None
+
+
+def _write(folder: Path, models: Path, store: Store, exported: Exported, more: np.ndarray, draws: int) -> None:
+    """The exported images, each class followed by ``more`` (K,) of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sampler = _sampler(exported, models, store) if more.any() else None
+    shape = (len(exported.labels) + int(more.sum()), store.channels, store.image_size, store.image_size)
+    write_blocks(folder / "images.npy", _images(exported, store, sampler, more.tolist()), shape)
+    labels, indices = [], []
+    for label, extra in enumerate(more.tolist()):
+        own = exported.indices[exported.labels == label]
+        indices += [own, np.arange(len(own), len(own) + extra)]
+        labels.append(np.full(len(own) + extra, label))
+    save_array(folder / "labels.npy", np.concatenate(labels).astype(np.int64))
+    save_array(folder / "draws.npy", np.concatenate(indices).astype(np.int64) % draws)
+
+
+def _images(exported: Exported, store: Store, sampler: Sampler | None, more: list[int]) -> Iterator[np.ndarray]:
+    """Blocks of uint8 (n, C, H, W), class by class."""
+    for label, extra in enumerate(more):
+        for image in exported.images(label, store):
+            yield image[None]
+        first = int((exported.labels == label).sum())
+        for start in range(first, first + extra, CHUNK):
+            assert sampler is not None
+            yield sampler.draw(label, start, min(CHUNK, first + extra - start)).numpy()
+
+
+def _sampler(exported: Exported, models: Path, store: Store) -> Sampler:
+    generator, card = open_generator(models, store)
+    ((seed, digest),) = exported.origins
+    if card["sha256"] != digest:
+        raise UserError(f"{models}: not the generator that made the exported set; run `dvc repro export`")
+    return Sampler(generator, seed)

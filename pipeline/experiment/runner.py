@@ -1,0 +1,136 @@
+"""The trials of many arms, in a pool of one-thread processes; a trial that is done is never run again."""
+
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import torch
+
+from gan.seeds import derive
+from pipeline.errors import UserError
+from pipeline.experiment.arms import Arm
+from pipeline.experiment.trial import Predictions, TrialSetup, train_arm
+from pipeline.progress import Progress
+from pipeline.runtime import choose_device, usable_cores
+
+
+class Trial(NamedTuple):
+    """One classifier to train: seed number and draw count from 0."""
+
+    arm: Arm
+    number: int
+    draw: int
+
+
+class Runner:
+    """Trains arms over seeds and draws, each trial once: what ``cache`` holds is not run again.
+
+    Every process computes with one thread, so that results do not depend on the pool's size. On a GPU there is one.
+
+    Args:
+        seed: the project's.
+        cache: the folder of finished trials; belongs to these images and this setup alone.
+        workers: processes; 1 runs within this one. The number of usable cores if left out.
+    """
+
+    def __init__(
+        self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: int | None = None
+    ) -> None:
+        self._seed, self._setup, self._cache, self._progress = seed, setup, cache, progress
+        cuda = choose_device(setup.params.device, "classify.device").type == "cuda"
+        self._workers = 1 if cuda else workers or usable_cores()
+        self._exits = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        if self._workers > 1:
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_start_worker)
+            self._exits.callback(self._pool.shutdown, wait=True, cancel_futures=True)
+        else:
+            self._exits.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(1)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):  # a trial may take minutes, and half of one is of no use
+            for worker in active_children():
+                worker.terminate()
+        self._exits.close()
+
+    def run(self, *arms: Arm, seeds: int, draws: int, crossed: bool = True) -> list[Predictions]:
+        """The predictions of each arm over seeds and draws, (seeds, draws, images); what is missing is trained.
+
+        An arm on which draws have no bearing has one alone.
+
+        Args:
+            seeds: the first so many.
+            draws: how many there are.
+            crossed: every seed with every draw; else seed i with draw i mod ``draws`` alone, which is cheaper.
+
+        Raises:
+            UserError: a training process was killed.
+        """
+        grids = [self._grid(arm, seeds, draws, crossed) for arm in arms]
+        self._train(trial for grid in grids for row in grid for trial in row)
+        return [Predictions.stack([[Predictions.load(self._file(t)) for t in row] for row in grid]) for grid in grids]
+
+    @staticmethod
+    def _grid(arm: Arm, seeds: int, draws: int, crossed: bool) -> list[list[Trial]]:
+        if not arm.draws_matter:
+            return [[Trial(arm, number, 0)] for number in range(seeds)]
+        if not crossed:
+            return [[Trial(arm, number, number % draws)] for number in range(seeds)]
+        return [[Trial(arm, number, draw) for draw in range(draws)] for number in range(seeds)]
+
+    def _train(self, trials: Iterable[Trial]) -> None:
+        by_file = {self._file(trial): trial for trial in trials}
+        jobs = [
+            (trial.arm, derive(self._seed, "classify", trial.number), trial.draw, self._setup, file)
+            for file, trial in by_file.items()
+            if not file.exists()
+        ]
+        self._progress.advance(len(by_file) - len(jobs))
+        if self._pool is None:
+            for job in jobs:
+                _work(*job)
+                self._progress.advance(note=job[0].name)
+            return
+        futures = {self._pool.submit(_work, *job): job[0].name for job in jobs}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                self._progress.advance(note=futures[future])
+        except BrokenProcessPool:
+            raise UserError(
+                "classify: a training process was killed, most likely because memory ran out; free some and run "
+                "`dvc repro` again: finished runs are kept"
+            ) from None
+
+    def _file(self, trial: Trial) -> Path:
+        return self._cache / f"{trial.arm.key()}-{trial.number}-{trial.draw}.npz"
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    parent = parent_process()
+    if parent is not None:  # a killed parent must leave no orphan behind
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _work(arm: Arm, seed: int, draw: int, setup: TrialSetup, file: Path) -> None:
+    train_arm(arm, seed, draw, setup).save(file)

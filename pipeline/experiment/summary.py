@@ -1,0 +1,165 @@
+"""The figures of ``metrics/utility.json``: accuracies and recalls are fractions."""
+
+from typing import Any
+
+import numpy as np
+
+from gan.seeds import derive
+from pipeline.experiment.accuracies import balanced_accuracy, calibration_error, macro_f1, recalls, seeds_interval
+from pipeline.experiment.arms import Arm, without_synthetic
+from pipeline.experiment.effect import Effect, estimate, recall_interval
+from pipeline.experiment.names import describe, title
+from pipeline.experiment.pool import Pool
+from pipeline.experiment.search import Experiment, Tried
+from pipeline.experiment.trial import Predictions, tested_rows
+from pipeline.experiment.verdict import Bounds, decide
+from pipeline.params import Params
+from pipeline.store import Store
+
+DIGITS = 6
+Tree = dict[str, Any]
+
+
+def summarise(params: Params, store: Store, pool: Pool, found: Experiment) -> Tree:
+    """The verdict and all that it stands on; see docs/verdict.md for what the keys mean."""
+    return _rounded(_Summary(params, store, pool, found).tree())
+
+
+class _Summary:
+    def __init__(self, params: Params, store: Store, pool: Pool, found: Experiment) -> None:
+        self.params, self.store, self.pool, self.found = params, store, pool, found
+        self.val, self.test = store.split("val").labels, store.split("test").labels
+        self.correct = {name: result.test == self.test for name, (_, result) in found.arms.items()}
+
+    def tree(self) -> Tree:
+        effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
+        comparisons = {name: self._comparison(name, effect) for name, effect in effects.items()}
+        baseline, effect = self.found.baseline, effects[self.found.baseline]
+        per_class = self._per_class()
+        falls = {row["class"]: row["recall_difference"] for row in per_class if row["test"]}
+        classify = self.params.classify
+        bounds = Bounds(classify.min_effect, classify.max_class_loss, classify.equivalence_margin)
+        verdict = decide(effect, falls, title(baseline), bounds)
+        arm = self.found.arms["synthetic"][0]
+        return {
+            "verdict": verdict.name,
+            "sentence": verdict.sentence,
+            "seeds_to_settle": verdict.seeds_to_settle,
+            "smallest_effect": effect.smallest,
+            "baseline": baseline,
+            "recipe": describe(arm.recipe),
+            "dose": arm.dose,
+            "draws": classify.draws,
+            **comparisons[baseline],
+            "arms": {name: self._arm(*pair) for name, pair in self.found.arms.items()},
+            "comparisons": [{"against": name} | figures for name, figures in comparisons.items()],
+            "candidates": [_candidate(tried) for tried in self.found.tried],
+            "doses": [_dose(tried, arm.dose, self.pool) for tried in self.found.doses],
+            "train_real_test_synthetic": self._on_synthetic(),
+            "per_class": per_class,
+        }
+
+    def _differences(self, against: str) -> np.ndarray:
+        """+ synthetic minus ``against``, int8 (seeds, draws, images), paired by seed and image."""
+        return self.correct["synthetic"].astype(np.int8) - self.correct[against]
+
+    def _effect(self, outcomes: np.ndarray, *names: str | int, label: int | None = None) -> Effect:
+        rng = np.random.default_rng(derive(self.params.seed, "classify.bootstrap", *names))
+        chosen = slice(None) if label is None else self.test == label
+        cells = outcomes[..., chosen].astype(np.float64)
+        return estimate(cells, self.test[chosen], resamples=self.params.classify.bootstrap, rng=rng)
+
+    def _comparison(self, against: str, effect: Effect) -> Tree:
+        over_seeds = seeds_interval(balanced_accuracy(self._differences(against).mean(axis=1), self.test))
+        return {
+            "delta": effect.mean,
+            "ci95": effect.within(-1.0),
+            "seeds_ci95": [over_seeds.low, over_seeds.high],
+        }
+
+    def _arm(self, arm: Arm, result: Predictions) -> Tree:
+        correct, classify = self.correct[arm.name], self.params.classify
+        accuracies = balanced_accuracy(correct, self.test)
+        validation = balanced_accuracy(result.val == self.val, self.val)
+        effect = self._effect(correct, "arm", arm.name)
+        cells = list(np.ndindex(*accuracies.shape))
+        f1 = {cell: macro_f1(result.test[cell], self.test) for cell in cells}
+        errors = [calibration_error(result.confidence[cell], correct[cell]) for cell in cells]
+        seen = arm.images_seen(classify)
+        return {
+            "title": title(arm.name),
+            "balanced_accuracy": effect.mean,
+            "ci95": effect.within(0.0),
+            "spread": float(accuracies.mean(axis=1).std(ddof=1)),
+            "macro_f1": float(np.mean(list(f1.values()))),
+            "calibration_error": float(np.mean(errors)),
+            "validation": float(validation.mean()),
+            "lr": arm.lr,
+            "weight_decay": arm.weight_decay,
+            "images_seen": sum(seen.values()),
+            "images_seen_by_kind": [{"kind": kind, "images": count} for kind, count in seen.items()],
+            "optimizer_steps": classify.steps,
+            "seeds": [
+                {
+                    "seed": cell[0],
+                    "draw": cell[1],
+                    "balanced_accuracy": float(accuracies[cell]),
+                    "macro_f1": f1[cell],
+                    "validation": float(validation[cell]),
+                }
+                for cell in cells
+            ],
+        }
+
+    def _per_class(self) -> list[Tree]:
+        size, baseline = len(self.store.classes), self.found.baseline
+        counts = {name: self.store.split(name).counts(size).tolist() for name in ("train", "test")}
+        made = self.pool.wanted(self.found.arms["synthetic"][0].dose).tolist()
+        by_arm = {name: recalls(hits, self.test, size).mean(axis=(0, 1)) for name, hits in self.correct.items()}
+        rows = []
+        for i, name in enumerate(self.store.classes):
+            row: Tree = {"class": name, "train": counts["train"][i], "synthetic": made[i], "test": counts["test"][i]}
+            row["recall"] = {arm: float(values[i]) if row["test"] else None for arm, values in by_arm.items()}
+            row |= {"recall_difference": None, "recall_difference_ci95": None, "recall_ci95": None}
+            if row["test"]:
+                effect = self._effect(self._differences(baseline), "class", i, label=i)
+                row["recall_difference"] = effect.mean
+                row["recall_difference_ci95"] = effect.within(-1.0)
+                row["recall_ci95"] = {arm: self._recall_ci(arm, i, row["test"]) for arm in (baseline, "synthetic")}
+            rows.append(row)
+        return rows
+
+    def _recall_ci(self, arm: str, label: int, images: int) -> list[float]:
+        return list(recall_interval(self._effect(self.correct[arm], "recall", arm, label, label=label), images))
+
+    def _on_synthetic(self) -> Tree:
+        """The best classical classifiers, asked about synthetic images."""
+        labels = self.pool.labels[tested_rows(self.pool)]
+        accuracies = balanced_accuracy(self.found.arms["classical"][1].synthetic == labels, labels).mean(axis=1)
+        ci = seeds_interval(accuracies)
+        return {"balanced_accuracy": float(accuracies.mean()), "images": len(labels), "seeds_ci95": [ci.low, ci.high]}
+
+
+def _candidate(tried: Tried) -> Tree:
+    arm = tried.arm
+    recipe = {"balance": arm.recipe.balance, "augment": arm.recipe.augment, "mix": arm.recipe.mix}
+    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay}
+    return {"arm": arm.name, **recipe, **rates, "validation": tried.mean}
+
+
+def _dose(tried: Tried, picked: float, pool: Pool) -> Tree:
+    return {
+        "dose": tried.arm.dose,
+        "images": int(pool.wanted(tried.arm.dose).sum()),
+        "validation": tried.mean,
+        "seeds": list(tried.validation),
+        "picked": tried.arm.dose == picked,
+    }
+
+
+def _rounded(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _rounded(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_rounded(value) for value in node]
+    return round(node, DIGITS) if isinstance(node, float) else node

@@ -1,0 +1,147 @@
+"""One classifier of one arm: trained, asked about every image, its answers kept in a file."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from gan.seeds import derive, stream
+from pipeline.classifier.architectures import build
+from pipeline.classifier.batches import Joined, copies
+from pipeline.classifier.training import ExtraPass, fit, logits
+from pipeline.experiment.arms import Arm
+from pipeline.experiment.pool import Pool
+from pipeline.params import ClassifyParams
+from pipeline.runtime import choose_device
+from pipeline.store import Split, Store
+
+MOST_SYNTHETIC = 1000  # images of the pool on which classifiers of real ones are tested
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """What every trial of an experiment shares; small, as it goes to each process.
+
+    Attributes:
+        root: the project's folder.
+        store: the ingested set's folder.
+        pool: the synthetic images' folder.
+    """
+
+    root: Path
+    store: Path
+    pool: Path
+    params: ClassifyParams
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What classifiers answered: (..., images) each, for one of them or for (seeds, draws) of an arm.
+
+    Attributes:
+        val: class indices for the validation split, int64.
+        test: the same for the test split.
+        confidence: the probability of that class, for the test split, float32.
+        synthetic: class indices for the pool's :func:`tested_rows`, int64; of none for a classifier trained on such.
+    """
+
+    val: np.ndarray
+    test: np.ndarray
+    confidence: np.ndarray
+    synthetic: np.ndarray
+
+    def save(self, file: Path) -> None:
+        """Writes the arrays in one step."""
+        part = file.with_suffix(".part.npz")
+        np.savez(part, **{field.name: getattr(self, field.name) for field in fields(self)})
+        part.replace(file)
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """What :meth:`save` wrote."""
+        with np.load(file, allow_pickle=False) as saved:
+            return cls(**{field.name: saved[field.name] for field in fields(cls)})
+
+    @classmethod
+    def stack(cls, grid: list[list["Predictions"]]) -> Self:
+        """One for each (seed, draw) as arrays (seeds, draws, images)."""
+        return cls(
+            **{
+                field.name: np.stack([np.stack([getattr(cell, field.name) for cell in row]) for row in grid])
+                for field in fields(cls)
+            }
+        )
+
+
+def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
+    """Trains one classifier and asks it.
+
+    The initial weights depend on ``seed`` alone; batches and augmentation are the same in every arm as far as its
+    recipe allows, and those of the two kinds of second pass are the same, image for image.
+
+    Args:
+        draw: of the synthetic images; copies take its classes.
+    """
+    store, pool, params = Store.open(setup.store), Pool.open(setup.pool), setup.params
+    train = store.split("train")
+    device = choose_device(params.device, "classify.device")
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "classify.dropout"))  # what a network draws by itself
+        network = build(params, setup.root, len(store.classes), store.channels, store.image_size, seed).to(device)
+        main = train if arm.images == "real" else _synthetic(pool, arm.dose, draw)
+        fit(
+            network,
+            main.images,
+            main.labels,
+            seed=seed,
+            steps=params.steps,
+            batch_size=params.batch_size,
+            lr=arm.lr,
+            weight_decay=arm.weight_decay,
+            recipe=arm.recipe,
+            extra=_extra(arm, pool, train, seed, draw, params),
+        )
+    return _ask(network, store, None if arm.draws_matter else pool.images[tested_rows(pool)])
+
+
+def tested_rows(pool: Pool) -> np.ndarray:
+    """Up to :data:`MOST_SYNTHETIC` of the pool's images for train-on-real, test-on-synthetic, spread over all."""
+    return np.arange(0, len(pool.labels), max(1, -(-len(pool.labels) // MOST_SYNTHETIC)))
+
+
+def _synthetic(pool: Pool, dose: float, draw: int) -> Split:
+    rows = pool.rows(dose, draw)
+    return Split("train", pool.images[rows], pool.labels[rows])
+
+
+def _extra(arm: Arm, pool: Pool, train: Split, seed: int, draw: int, params: ClassifyParams) -> ExtraPass | None:
+    if arm.extra == "none":
+        return None
+    rows = pool.rows(arm.dose, draw)
+    labels = pool.labels[rows]
+    share = 1.0 if arm.extra == "copies" else params.copies_share
+    if share:  # of both arms the same rows give way to the same copies
+        copied = torch.rand(len(rows), generator=stream(seed, "classify.copied")).numpy() < share
+        of_train = copies(labels, train.labels, stream(seed, "classify.copies"))
+        rows = np.where(copied, len(pool.images) + of_train, rows)
+    return ExtraPass(
+        Joined(pool.images, train.images),
+        rows,
+        labels,
+        params.synthetic_weight,
+        params.second_batch,
+        params.synthetic_until,
+        params.pretrain,
+    )
+
+
+def _ask(network: nn.Module, store: Store, synthetic: np.ndarray | None) -> Predictions:
+    val = logits(network, store.split("val").images).argmax(axis=1)
+    test = logits(network, store.split("test").images)
+    exponentials = np.exp(test - test.max(axis=1, keepdims=True))
+    confidence = (1 / exponentials.sum(axis=1)).astype(np.float32)
+    told = np.empty(0, np.int64) if synthetic is None else logits(network, synthetic).argmax(axis=1)
+    return Predictions(val, test.argmax(axis=1), confidence, told)

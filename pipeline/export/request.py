@@ -1,0 +1,28 @@
+"""A set beside the project's own: chosen classes and numbers, written to another place, no output of DVC's."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Format = Literal["imagefolder", "webdataset", "parquet"]
+Encoding = Literal["png", "jpeg", "webp", "webp-lossless"]
+
+
+class Request(BaseModel):
+    """What the set is to hold.
+
+    Attributes:
+        target: the folder to write; one that is there is replaced when the new set is whole.
+        counts: synthetic images by class; classes that are not named get none.
+        count: those of every class if ``counts`` names none.
+        format, encoding: as in params.yaml, which holds for all else.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Path
+    counts: dict[str, Annotated[int, Field(ge=0)]] = Field({})
+    count: int = Field(100, ge=1)
+    format: Format = "imagefolder"
+    encoding: Encoding = "png"

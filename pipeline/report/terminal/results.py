@@ -1,0 +1,60 @@
+"""What the last run found, on the terminal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.errors import UserError
+from pipeline.escaping import terminal
+from pipeline.report.terminal.acceptance import acceptance_line
+from pipeline.report.terminal.quality import copy_line, gate_lines
+from pipeline.report.terminal.tables import utility_table
+from pipeline.workspace import Workspace
+
+Tree = dict[str, Any]
+
+
+def print_results(workspace: Workspace) -> None:
+    """Prints what is known of gates, copies and filters, the table of arms, the verdict, and the report's path.
+
+    Raises:
+        UserError: nothing has been judged yet.
+    """
+    path = workspace.metrics("utility")
+    try:
+        utility = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: no results to read ({error}); run `dvc repro` first") from None
+    for line in _set_lines(workspace):
+        _say(line)
+    print_utility(utility)
+    Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_utility(utility: Tree) -> None:
+    """Prints the content of ``metrics/utility.json``: the table, the warnings, the verdict in a sentence."""
+    Console().print(utility_table(utility))
+    for warning in utility["warnings"]:
+        _say(f"note: {warning}")
+    _say(f"{utility['verdict']}: {utility['sentence']}")
+
+
+def _set_lines(workspace: Workspace) -> list[str]:
+    """What is known of the set itself."""
+    quality, export = (_read(workspace.metrics(name)) for name in ("quality", "export"))
+    lines = [*gate_lines(quality), copy_line(quality)] if quality else []
+    return [line for line in (*lines, export and acceptance_line(export)) if line]
+
+
+def _read(path: Path) -> Tree | None:
+    """The content of a file that ``augmint classify`` can do without."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
+def _say(line: str) -> None:
+    Console().print(terminal(line), markup=False, highlight=False, emoji=False)

@@ -1,0 +1,81 @@
+"""What the columns of a table are for, by their names."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+ROLES = ("path", "label", "split", "group")
+OTHER_NAMES = {
+    "path": {
+        *("filename", "file", "filepath", "file_path", "fname", "name", "id", "image", "image_path", "image_name"),
+        *("image_id", "img", "img_path", "img_name", "imagepath", "uri", "url"),
+    },
+    "label": {
+        *("class", "class_name", "classname", "category", "target", "labels", "label_name", "y", "species"),
+        *("diagnosis", "dx", "tag"),
+    },
+    "split": {"set", "subset", "partition", "phase", "usage"},
+}
+"""What others call them; none of it is certain, so that a message asks."""
+
+FILE_NAME = "file_name"
+"""What ``path`` is called in the ``metadata.csv`` of the `datasets` library."""
+
+SHOWN = 12
+
+
+def find_columns(header: Sequence[str], path: Path) -> dict[str, list[int]]:
+    """The positions of the columns that a table of paths has: of some role more than one if a name comes twice.
+
+    Names are compared without case, and without spaces and quotation marks around them.
+
+    Raises:
+        UserError: ``path`` or ``label`` is missing.
+    """
+    if not header:
+        raise UserError(f"data.path: {path}: the table is empty; write a first line path,label and a row an image")
+    names = plain_names(header)
+    positions = {role: [i for i, name in enumerate(names) if name == role] for role in ROLES}
+    if not positions["path"] and FILE_NAME in names:
+        positions["path"] = [i for i, name in enumerate(names) if name == FILE_NAME]
+        say(path, f"the column {FILE_NAME!r} is read as 'path'")
+    if missing := next((role for role in ("path", "label") if not positions[role]), None):
+        raise UserError(
+            f"data.path: {path}: no column {missing!r} ({found(header)}){_renaming(missing, header)}; the first line "
+            "of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a column of "
+            "images with their bytes"
+        )
+    if not positions["split"] and (others := [name for name in names if name in OTHER_NAMES["split"]]):
+        say(path, f"the column {others[0]!r} is not read; call it 'split' if it says train, val and test")
+    return {role: places for role, places in positions.items() if places}
+
+
+def is_complete(header: Sequence[str]) -> bool:
+    """Whether a header names both the path and the label."""
+    names = plain_names(header)
+    return "label" in names and ("path" in names or FILE_NAME in names)
+
+
+def plain_names(header: Sequence[str]) -> list[str]:
+    """The names of columns without case, and without spaces and quotation marks around them."""
+    return [name.strip(" \t\r\n\xa0\ufeff'\"").casefold() for name in header]
+
+
+def say(path: Path, text: str) -> None:
+    """Tells how something doubtful in a table was read."""
+    print(f"ingest: {path}: {text}", file=sys.stderr, flush=True)
+
+
+def found(header: Sequence[str]) -> str:
+    """The names of the first columns, in one line, for messages."""
+    shown = ", ".join(" ".join(name[:40].split()) for name in header[:SHOWN]) + (", …" if len(header) > SHOWN else "")
+    return f"found: {shown}"
+
+
+def _renaming(missing: str, header: Sequence[str]) -> str:
+    others = [name for name, plain in zip(header, plain_names(header), strict=True) if plain in OTHER_NAMES[missing]]
+    if not others:
+        return ""
+    return f"; rename {' or '.join(map(repr, others[:3]))} to {missing!r} if that is what it holds"

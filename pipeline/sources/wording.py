@@ -1,0 +1,15 @@
+"""How names and counts are said in messages."""
+
+from collections.abc import Mapping, Sequence
+
+NAMED = 5
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of ``names``, quoted: ``'a', 'b' and 3 more``."""
+    return ", ".join(map(repr, names[:NAMED])) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts with their reasons, the largest first: ``30 outside a class folder, 4 hidden``; ``""`` for none."""
+    return ", ".join(f"{counts[reason]:,} {reason}" for reason in sorted(counts, key=lambda key: (-counts[key], key)))

@@ -1,0 +1,61 @@
+"""What a run is made from, and what its state on disk belongs to."""
+
+from dataclasses import dataclass
+
+import torch
+
+from gan.config import Config
+from gan.trainer import Labelled
+from pipeline.identity import key
+from pipeline.params import TrainParams
+from pipeline.store import SplitName, Store
+from pipeline.training.snapshots import Judge
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What all members of an ensemble share.
+
+    Attributes:
+        params: the choices of the train stage.
+        config: the GAN's own, nothing ``auto`` in it.
+        store: the ingested set.
+        data: SHA-256 of the set's files, by name.
+        device: where to run.
+        judge: of snapshots.
+    """
+
+    params: TrainParams
+    config: Config
+    store: Store
+    data: dict[str, str]
+    device: torch.device
+    judge: Judge
+
+    def labelled(self, name: SplitName) -> Labelled:
+        """One split as the GAN takes it."""
+        split = self.store.split(name)
+        return Labelled(split.images, split.labels, len(self.store.classes))
+
+    def key(self, seed: int) -> str:
+        """Names all that the run of ``seed`` depends on: a state of anything else must not be taken up."""
+        return key(
+            params=self.params.model_dump(mode="json", exclude={"checkpoint_seconds", "device", "seeds"}),
+            config=repr(self.config),
+            seed=seed,
+            data=self.data,
+            device=self.device.type,
+            threads=torch.get_num_threads(),
+        )
+
+    def card(self, part: str, seed: int, kimg: float) -> dict[str, object]:
+        """What the card of a network of the run of ``seed`` says after ``kimg``."""
+        return {
+            "part": part,
+            "family": self.config.family,
+            "classes": list(self.store.classes),
+            "channels": self.store.channels,
+            "image_size": self.store.image_size,
+            "kimg": kimg,
+            "seed": seed,
+        }

@@ -1,0 +1,55 @@
+"""Which real images the critic sees."""
+
+import numpy as np
+import pytest
+import torch
+
+import gan.real_images
+from gan.pixels import to_pixels
+from gan.real_images import RealImages
+
+CPU = torch.device("cpu")
+
+
+def skewed() -> tuple[np.ndarray, np.ndarray]:
+    """90 images of class 0 and 10 of class 1; the pixels of image i are all i."""
+    labels = np.array([0] * 60 + [1] * 10 + [0] * 30)
+    images = np.broadcast_to(np.arange(100, dtype=np.uint8)[:, None, None, None], (100, 1, 8, 8)).copy()
+    return images, labels
+
+
+@pytest.mark.parametrize(("balance", "rare"), [(0.0, 0.10), (0.5, 0.25), (1.0, 0.50)])
+def test_balance_moves_the_rare_class_from_its_share_to_an_equal_one(balance: float, rare: float) -> None:
+    images, labels = skewed()
+    drawn = RealImages(images, labels, 2, balance, CPU).sample_labels(20_000, torch.Generator().manual_seed(0))
+    assert drawn.float().mean().item() == pytest.approx(rare, abs=0.015)
+
+
+def test_images_carry_their_own_label_and_all_are_reached() -> None:
+    images, labels = skewed()
+    batches, draws = RealImages(images, labels, 2, 1.0, CPU), torch.Generator().manual_seed(0)
+    drawn = batches.sample_labels(5000, draws)
+    pixels = batches.sample(drawn, draws)
+    rows = to_pixels(pixels)[:, 0, 0, 0].numpy()
+    assert (labels[rows] == drawn.numpy()).all()
+    assert len(set(rows.tolist())) == 100
+
+
+def test_a_set_too_large_for_the_device_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = skewed()
+    drawn = torch.tensor([0, 1] * 32)
+    resident = RealImages(images, labels, 2, 0.5, CPU).sample(drawn, torch.Generator().manual_seed(3))
+    monkeypatch.setattr(gan.real_images, "RESIDENT_BYTES", 0)
+    streamed = RealImages(images, labels, 2, 0.5, CPU).sample(drawn, torch.Generator().manual_seed(3))
+    assert torch.equal(resident, streamed)
+
+
+def test_pixels_survive_the_way_to_the_network_and_back() -> None:
+    values = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_pixels(values.float() / 127.5 - 1), values)
+
+
+def test_a_class_without_images_is_refused() -> None:
+    images, labels = skewed()
+    with pytest.raises(ValueError, match="class 2"):
+        RealImages(images, labels, 3, 0.5, CPU)
