@@ -99,20 +99,24 @@ def train(dry_run: bool) -> None:
 @click.option("--fake", type=FOLDER, help="What the generator made; the same classes.")
 @click.option("--train", type=FOLDER, help="What it was trained on, for the copy check.")
 @click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the figures.")
-def evaluate(real: Path | None, fake: Path | None, train: Path | None, target: Path | None) -> None:
+@click.option("--by-class", type=click.Path(path_type=Path, file_okay=False), help="Where to write those by class.")
+def evaluate(
+    real: Path | None, fake: Path | None, train: Path | None, target: Path | None, by_class: Path | None
+) -> None:
     """Measure synthetic against held-out real images.
 
     Without options it is a stage of dvc.yaml. With --real and --fake it scores any two folders, made by anything,
-    without a project around them; the figures have the structure of metrics/quality.json.
+    without a project around them; the figures have the structure of metrics/quality.json, those by class are CSV files
+    as in plots/evaluate.
     """
-    if real is None and fake is None and train is None and target is None:
+    if not any((real, fake, train, target, by_class)):
         _run_stage("evaluate")
         return
     if real is None or fake is None:
         raise click.UsageError("give both --real and --fake, or no option at all for the stage of dvc.yaml")
     from pipeline.evaluation.standalone import report_folders
 
-    report_folders(real, fake, train, target)
+    report_folders(real, fake, train, target, by_class)
 
 
 @main.command()

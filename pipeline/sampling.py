@@ -10,6 +10,7 @@ from gan.sampler import Sampler
 from pipeline.atomic import replacing
 from pipeline.errors import UserError
 from pipeline.sheets import grid
+from pipeline.wording import listed
 
 
 def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
@@ -25,7 +26,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
         raise UserError(f"{error}; run `dvc repro train` first, or give --model") from None
     classes = card["classes"]
     if class_name not in classes:
-        raise UserError(f"--class {class_name}: the generator in {model} knows {', '.join(classes)}")
+        raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
     kind = Image.registered_extensions().get(out.suffix.lower())
     if kind is None:
         raise UserError(f"--out {out}: not a kind of picture; end it in .png, .jpg or .webp")

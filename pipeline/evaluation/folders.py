@@ -17,10 +17,10 @@ from pipeline.metrics.distances import spans
 from pipeline.metrics.embedded import Images
 from pipeline.sources import Listing
 from pipeline.sources.files import FolderSource
+from pipeline.wording import NAMED, listed
 
 SIZED = 200  # images of a folder that are asked for their size
 ROWS_AT_ONCE = 256
-NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,10 @@ def check_classes(folders: Sequence[Folder]) -> None:
         for holder, lacking, names in ((first, other, known - here), (other, first, here - known)):
             if names:
                 raise UserError(
-                    f"{lacking.option} {lacking.path}: no images of class {_listed(sorted(names))}, of which "
+                    f"{lacking.option} {lacking.path}: no images of class {listed(sorted(names))}, of which "
                     f"{holder.option} {holder.path} has some; give every class a folder of the same name in both, or "
                     "leave it out of both"
                 )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:NAMED])) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 @contextmanager

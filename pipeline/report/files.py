@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.tables import read_csv
 from pipeline.workspace import Workspace
 
 Tree = dict[str, Any]
@@ -26,6 +27,10 @@ class PageFiles:
     def part(self, name: str, build: Callable[[Tree], Any]) -> Any:
         """What ``build`` makes of a JSON file; ``None``, and a note, if there is none or it lacks something."""
         return self._attempt(name, lambda path: build(json.loads(path.read_text(encoding="utf-8"))))
+
+    def table(self, name: str, build: Callable[[list[Tree]], Any]) -> Any:
+        """As :meth:`part`, of a CSV file: a row is a dict, in which a number is one and an empty cell ``None``."""
+        return self._attempt(name, lambda path: build(read_csv(path)))
 
     def picture(self, name: str, caption: str, read: Callable[[Path], bytes] = Path.read_bytes) -> Tree | None:
         """A PNG as a ``data:`` address, with its caption."""

@@ -24,6 +24,7 @@ from pipeline.report import page
 from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
+from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
 FEW, VERY_FEW = 50, 20  # train images of a class
@@ -173,5 +174,5 @@ def _warnings(store: Store, refused: list[int]) -> list[str]:
         (test < VERY_FEW, f"fewer than {VERY_FEW} test images: the recall of these classes is coarse"),
     )
     return [
-        f"{text}: {', '.join(store.classes[i] for i in np.flatnonzero(which))}" for which, text in notes if which.any()
+        f"{text}: {listed([store.classes[i] for i in np.flatnonzero(which)])}" for which, text in notes if which.any()
     ]

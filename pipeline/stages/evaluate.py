@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.interpolation import interpolated
 from pipeline.evaluation.plots import shown_classes, write_plots
 from pipeline.evaluation.scoring import MOST, Sets, score
+from pipeline.evaluation.tables import parted, write_tables
 from pipeline.generator import open_generator
 from pipeline.metrics.embedded import Images
 from pipeline.metrics.quality import Measured
@@ -49,7 +50,9 @@ def run(params: Params, workspace: Workspace) -> None:
         scored = score(sets, params.evaluate, params.seed)
         with replacing(workspace.metrics("quality"), workspace.plots("evaluate")) as (figures, plots):
             plots.mkdir()
-            write_json(figures, scored.quality)
+            whole, tables = parted(scored.quality)
+            write_json(figures, whole)
+            write_tables(plots, tables)
             write_plots(plots, sets, scored, params.evaluate.neighbours)
             _interpolation(generator, scored, store.classes, params.seed).save(plots / "interpolation.png")
     print_quality(scored.quality)

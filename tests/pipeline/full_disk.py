@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from click.testing import CliRunner
 
-from pipeline.classifier import runner
 from pipeline.cli import main
+from pipeline.experiment import runner
 from pipeline.training import snapshots
 
 DIGITS = Path(__file__).parents[2] / "data" / "digits.zip"
