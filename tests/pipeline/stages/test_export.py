@@ -115,7 +115,7 @@ def test_max_leaves_the_largest_class_an_empty_folder_and_says_so(
     run(params(), workspace)
     assert [row["label"] for row in rows(workspace)] == ["cup"] * 2 + ["tail"] * 3
     said = capsys.readouterr().err
-    assert "no image in the folder of class a/b" in said
+    assert "no image in the folder of class 'a/b'" in said
     assert "allow_empty=True" in said
     read = ImageFolder(str(workspace.synthetic / "images"), allow_empty=True)
     assert read.targets == [1] * 2 + [2] * 3  # the labels do not shift
