@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from PIL import Image
 
+from pipeline.disk import write_blocks
 from pipeline.errors import UserError
 from pipeline.ingest.decode import Target
 from pipeline.ingest.reading import Pixels, Records, read_all
@@ -122,10 +122,10 @@ def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
 
 
 def _array(path: Path, pixels: Pixels, records: Records, channels: int, side: int) -> np.ndarray:
-    images = open_memmap(path, "w+", np.uint8, (len(records.grey), channels, side, side))
-    for span in spans(len(images), ROWS_AT_ONCE):
-        images[span] = pixels.read(np.arange(span.start, span.stop), records.grey, channels)
-    return images
+    count = len(records.grey)
+    rows = (np.arange(span.start, span.stop) for span in spans(count, ROWS_AT_ONCE))
+    write_blocks(path, (pixels.read(some, records.grey, channels) for some in rows), (count, channels, side, side))
+    return np.load(path, mmap_mode="r")
 
 
 def _labels(folder: Folder, classes: Sequence[str]) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from pipeline.disk import naming, write_at
 from pipeline.errors import UserError
 from pipeline.ingest.decode import Target, decode
 from pipeline.ingest.duplicates import DIGEST_BYTES, perceptual_hashes, pixel_digest, to_luma
@@ -42,7 +43,7 @@ class Pixels:
     def __init__(self, path: Path, count: int, target: Target) -> None:
         self._shape = (1 if target.channels == "L" else 3, target.size, target.size)
         self._row = int(np.prod(self._shape))
-        self._file = path.open("w+b", buffering=0)
+        self._path, self._file = path, path.open("w+b", buffering=0)
         self._file.truncate(count * self._row)
 
     def __enter__(self) -> Self:
@@ -54,8 +55,13 @@ class Pixels:
         self._file.close()
 
     def write(self, row: int, pixels: np.ndarray) -> None:
-        """Keeps one image, uint8 (C, H, W)."""
-        os.pwrite(self._file.fileno(), pixels.tobytes(), row * self._row)
+        """Keeps one image, uint8 (C, H, W).
+
+        Raises:
+            OSError: the disk does not take it; has the path.
+        """
+        with naming(self._path):
+            write_at(self._file.fileno(), pixels.tobytes(), row * self._row)
 
     def read(self, rows: np.ndarray, grey: np.ndarray, channels: int) -> np.ndarray:
         """Some images, uint8 (n, channels, H, W); ``grey`` (N,) says of every row whether it has one channel alone."""
