@@ -1,17 +1,21 @@
 """The command line. Thin: each command reads the parameters and calls one function, imported when it is needed."""
 
+import errno
 import importlib
+import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from pipeline.errors import UserError
+from pipeline.atomic import recover
+from pipeline.errors import UserError, as_user_error
 from pipeline.escaping import terminal
-from pipeline.runtime import prepare
+from pipeline.runtime import ending_with, prepare, stage_ancestors
 from pipeline.workspace import Workspace
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -31,6 +35,13 @@ class Commands(click.Group):
         except UserError as error:
             click.echo(terminal(f"augmint: {error}", keep="\n"), err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # who read the output is gone; click knows what to do
+                raise
+            failure = as_user_error(error)
+            with suppress(OSError):  # the log may be on the full disk too
+                click.echo(terminal(f"augmint: {failure}", keep="\n"), err=True)
+            ctx.exit(failure.exit_code)
         except KeyboardInterrupt:
             click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
             ctx.exit(INTERRUPTED)
@@ -46,6 +57,9 @@ def main(debug: bool) -> None:  # noqa: ARG001  (read by Commands.invoke)
     """
     signal.signal(signal.SIGTERM, _interrupt)
     prepare()
+    click.get_current_context().with_resource(ending_with(stage_ancestors()))
+    for path in recover(Workspace().places):
+        click.echo(f"augmint: {os.path.relpath(path)}: finished what a killed run had begun", err=True)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
@@ -85,20 +99,24 @@ def train(dry_run: bool) -> None:
 @click.option("--fake", type=FOLDER, help="What the generator made; the same classes.")
 @click.option("--train", type=FOLDER, help="What it was trained on, for the copy check.")
 @click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the figures.")
-def evaluate(real: Path | None, fake: Path | None, train: Path | None, target: Path | None) -> None:
+@click.option("--by-class", type=click.Path(path_type=Path, file_okay=False), help="Where to write those by class.")
+def evaluate(
+    real: Path | None, fake: Path | None, train: Path | None, target: Path | None, by_class: Path | None
+) -> None:
     """Measure synthetic against held-out real images.
 
     Without options it is a stage of dvc.yaml. With --real and --fake it scores any two folders, made by anything,
-    without a project around them; the figures have the structure of metrics/quality.json.
+    without a project around them; the figures have the structure of metrics/quality.json, those by class are CSV files
+    as in plots/evaluate.
     """
-    if real is None and fake is None and train is None and target is None:
+    if not any((real, fake, train, target, by_class)):
         _run_stage("evaluate")
         return
     if real is None or fake is None:
         raise click.UsageError("give both --real and --fake, or no option at all for the stage of dvc.yaml")
     from pipeline.evaluation.standalone import report_folders
 
-    report_folders(real, fake, train, target)
+    report_folders(real, fake, train, target, by_class)
 
 
 @main.command()

@@ -7,6 +7,7 @@ from gan.checkpoint import WeightsError, load_generator
 from gan.networks import Network
 from pipeline.errors import UserError
 from pipeline.store import Store
+from pipeline.wording import listed
 
 
 def open_generator(models: Path, store: Store) -> tuple[Network, dict[str, Any]]:
@@ -30,6 +31,5 @@ def open_generator(models: Path, store: Store) -> tuple[Network, dict[str, Any]]
 
 
 def _describe(classes: tuple[str, ...], image_size: int, channels: int) -> str:
-    names = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
     colour = "colour" if channels == 3 else "grey"
-    return f"{image_size}x{image_size} {colour} images of {len(classes)} classes ({names})"
+    return f"{image_size}x{image_size} {colour} images of {len(classes)} classes ({listed(classes)})"

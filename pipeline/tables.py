@@ -9,6 +9,23 @@ from typing import Any
 from pipeline.escaping import spreadsheet
 
 
+def read_csv(path: Path, text: str = "class") -> list[dict[str, Any]]:
+    """The rows of a table that :func:`write_csv` wrote: numbers, ``None`` for an empty cell, and text in one column.
+
+    Args:
+        path: of the file.
+        text: the column that holds text, as it stands in the file.
+
+    Raises:
+        OSError, ValueError: there is no such file, or a cell is no number.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: cell if name == text else float(cell) if cell else None for name, cell in row.items()}
+            for row in csv.DictReader(file, strict=True)
+        ]
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Writes a table in which no text is a formula; UTF-8, a line feed a row."""
     with path.open("w", newline="", encoding="utf-8") as file:

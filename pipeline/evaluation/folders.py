@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from PIL import Image
 
+from pipeline.disk import write_blocks
 from pipeline.errors import UserError
 from pipeline.formats.manifest import MANIFEST, read_about
 from pipeline.ingest.decode import Target
@@ -22,10 +22,10 @@ from pipeline.params import GreyRange
 from pipeline.sources import Listing
 from pipeline.sources.base import FORMATS
 from pipeline.sources.files import FolderSource
+from pipeline.wording import NAMED, listed
 
 SIZED = 200  # images of a folder that are asked for their size
 ROWS_AT_ONCE = 256
-NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,10 @@ def check_classes(folders: Sequence[Folder]) -> None:
         for holder, lacking, names in ((first, other, known - here), (other, first, here - known)):
             if names:
                 raise UserError(
-                    f"{lacking.option} {lacking.path}: no images of class {_listed(sorted(names))}, of which "
+                    f"{lacking.option} {lacking.path}: no images of class {listed(sorted(names))}, of which "
                     f"{holder.option} {holder.path} has some; give every class a folder of the same name in both, or "
                     "leave it out of both"
                 )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:NAMED])) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 @contextmanager
@@ -159,10 +155,10 @@ def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
 
 
 def _array(path: Path, pixels: Pixels, records: Records, channels: int, side: int) -> np.ndarray:
-    images = open_memmap(path, "w+", np.uint8, (len(records.grey), channels, side, side))
-    for span in spans(len(images), ROWS_AT_ONCE):
-        images[span] = pixels.read(np.arange(span.start, span.stop), records.grey, channels)
-    return images
+    count = len(records.grey)
+    rows = (np.arange(span.start, span.stop) for span in spans(count, ROWS_AT_ONCE))
+    write_blocks(path, (pixels.read(some, records.grey, channels) for some in rows), (count, channels, side, side))
+    return np.load(path, mmap_mode="r")
 
 
 def _labels(folder: Folder, classes: Sequence[str]) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What the pictures of ``plots/evaluate/`` show, and the CSV files beside them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ def write_plots(folder: Path, sets: Sets, scored: Measured, neighbours: int) -> 
         neighbours: how far a real image's ball reaches, for the best and the worst images.
     """
     quality = scored.quality
-    _write_per_class(folder / "per_class.csv", quality["per_class"])
     grid_sheet(quality, sets).save(folder / "grid.png")
     nearest_sheet(sets, scored).save(folder / "nearest.png")
     extremes_sheet(sets, scored, neighbours).save(folder / "extremes.png")
@@ -107,10 +105,6 @@ def extremes_sheet(sets: Sets, scored: Measured, neighbours: int) -> Image.Image
 def _pair(sets: Sets, row: int, other: np.ndarray, figure: str, alarm: bool = False) -> Pair:
     name = shortened(sets.classes[sets.synthetic.labels[row]], 10)
     return Pair(sets.synthetic.images[row], other, f"{name}  {figure}", alarm)
-
-
-def _write_per_class(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_csv(path, list(rows[0]), (row.values() for row in rows))
 
 
 def _write_spectrum(path: Path, spectrum: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pipeline.atomic import replacing, write_json
 from pipeline.errors import UserError
 from pipeline.evaluation.folders import Folder, check_classes, decoded
 from pipeline.evaluation.scoring import MOST, Sets, score
+from pipeline.evaluation.tables import Row, parted, write_table
 from pipeline.metrics.embedded import Embedded, Images
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import EvaluateParams
@@ -19,24 +20,35 @@ SEED = 0
 LEAST_SIDE, MOST_SIDE = 8, 256  # pixels, what the embedder takes
 
 
-def report_folders(real: Path, fake: Path, train: Path | None, target: Path | None) -> None:
-    """Scores the folders, prints the figures, and writes them to ``target`` as JSON if it is given.
+def report_folders(real: Path, fake: Path, train: Path | None, target: Path | None, by_class: Path | None) -> None:
+    """Scores the folders, and prints the figures.
+
+    Args:
+        real: see :func:`score_folders`, as ``fake`` and ``train``.
+        target: a JSON file to write them to.
+        by_class: a folder to write the figures by class to, as CSV files; it is made if need be.
 
     Raises:
-        UserError: see :func:`score_folders`; or ``target`` cannot be written.
+        UserError: see :func:`score_folders`.
+        OSError: ``target`` or ``by_class`` cannot be written.
     """
-    quality = score_folders(real, fake, train)
+    quality, tables = parted(score_folders(real, fake, train))
     print_quality(quality)
     if target is not None:
-        try:
-            with replacing(target) as (part,):
-                write_json(part, quality)
-        except OSError as error:
-            raise UserError(f"--json {target}: cannot be written ({error})") from None
+        with replacing(target) as (part,):
+            write_json(part, quality)
+    if by_class is not None:
+        _write_tables(by_class, tables)
+
+
+def _write_tables(folder: Path, tables: dict[str, list[Row]]) -> None:
+    with replacing(*(folder / f"{name}.csv" for name in tables)) as parts:
+        for part, rows in zip(parts, tables.values(), strict=True):
+            write_table(part, rows)
 
 
 def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
-    """The figures of the images in ``fake`` against those in ``real``, in the structure of ``metrics/quality.json``.
+    """All figures of the images in ``fake`` against those in ``real``: see :func:`pipeline.metrics.quality.measure`.
 
     Each folder holds one folder a class. All images are brought to one size, the smaller of those that are typical of
     ``real`` and of ``fake``, and to grey if all are grey. Where the class proportions of the two differ, both are

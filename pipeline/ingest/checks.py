@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.sources import Listing
-from pipeline.sources.wording import counted, listed
 from pipeline.store import SPLITS
+from pipeline.wording import counted, listed
 
 TRAIN, VAL, TEST = range(3)
 MOST = 0.5

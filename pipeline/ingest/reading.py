@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from PIL import Image
 
+from pipeline.disk import naming, write_at
 from pipeline.errors import UserError
 from pipeline.ingest.decode import Decoded, Target, decode
 from pipeline.ingest.duplicates import DIGEST_BYTES, perceptual_hashes, pixel_digest, to_luma
@@ -51,7 +52,7 @@ class Pixels:
     def __init__(self, path: Path, count: int, target: Target) -> None:
         self._shape = (1 if target.channels == "L" else 3, target.size, target.size)
         self._row = int(np.prod(self._shape))
-        self._file = path.open("w+b", buffering=0)
+        self._path, self._file = path, path.open("w+b", buffering=0)
         self._file.truncate(count * self._row)
         self._deep = tempfile.TemporaryFile("w+b", buffering=0, dir=path.parent)  # noqa: SIM115
 
@@ -65,8 +66,13 @@ class Pixels:
         self._deep.close()
 
     def write(self, row: int, pixels: np.ndarray) -> None:
-        """Keeps one image, uint8 (C, H, W)."""
-        os.pwrite(self._file.fileno(), pixels.tobytes(), row * self._row)
+        """Keeps one image, uint8 (C, H, W).
+
+        Raises:
+            OSError: the disk does not take it; has the path.
+        """
+        with naming(self._path):
+            write_at(self._file.fileno(), pixels.tobytes(), row * self._row)
 
     def read(self, rows: np.ndarray, grey: np.ndarray, channels: int) -> np.ndarray:
         """Some images, uint8 (n, channels, H, W); ``grey`` (N,) says of every row whether it has one channel alone."""

@@ -11,6 +11,8 @@ from pipeline.metrics.embedded import Embedded
 from pipeline.metrics.resampling import Subsets, prediction_interval
 
 TONES = ("mean", "contrast")
+CONFUSIONS = 5
+CONFUSED_LEAST = 0.02  # share of a class, above what real images show, below which it is not worth a line
 
 
 def bias(
@@ -29,11 +31,10 @@ def bias(
         drift: the floor of ``spectrum_drift``.
         size: pixels of an image's side.
     """
+    counts, real_counts = (confusion(side.labels, side.predicted, len(classes)) for side in (synthetic, real))
     return {
-        "confusion": {
-            "synthetic": confusion(synthetic.labels, synthetic.predicted, len(classes)),
-            "real": confusion(real.labels, real.predicted, len(classes)),
-        },
+        "confusion": {"synthetic": counts.tolist(), "real": real_counts.tolist()},
+        "confused": confused(counts, real_counts, classes),
         "gaps": gaps(rows),
         "intensity": intensity(real, synthetic, classes, samples),
         "spectrum": {
@@ -46,9 +47,29 @@ def bias(
     }
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[list[int]]:
-    """Images by the class asked for (rows) and the class seen (columns): (classes, classes)."""
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes).tolist()
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Images by the class asked for (rows) and the class seen (columns): int64 (classes, classes)."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def confused(synthetic: np.ndarray, real: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The pairs of classes that synthetic images confuse most beyond what real ones do, the worst first.
+
+    Args:
+        synthetic: see :func:`confusion`.
+        real: the same of unseen real images.
+        classes: their names.
+    """
+    shares, real_shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for counts in (synthetic, real))
+    more = shares - real_shares
+    np.fill_diagonal(more, 0)
+    order = np.argsort(-more, axis=None, kind="stable")[:CONFUSIONS]
+    pairs = [divmod(int(place), len(classes)) for place in order]
+    return [
+        {"asked": classes[i], "seen": classes[j], "share": float(shares[i, j]), "share_real": float(real_shares[i, j])}
+        for i, j in pairs
+        if more[i, j] >= CONFUSED_LEAST
+    ]
 
 
 def intensity(

@@ -23,6 +23,7 @@ from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
 from pipeline.metrics.resampling import Subsets, subsets, widening
 from pipeline.progress import track
+from pipeline.wording import listed
 
 FRECHET_LEAST = 500
 FRECHET_NAMES = ("frechet_distance", "fid")
@@ -256,5 +257,5 @@ def _notes(quality: dict[str, Any]) -> list[str]:
         )
     unknown = [row["class"] for row in quality["per_class"] if row["coverage"] is None]
     if unknown:
-        notes.append(f"No coverage, for want of real or synthetic images, in: {', '.join(unknown)}.")
+        notes.append(f"No coverage, for want of real or synthetic images, in: {listed(unknown)}.")
     return notes

@@ -1,5 +1,9 @@
 """What the page says of each file: the parts that its template reads, out of the JSON that the stages wrote."""
 
+from collections.abc import Iterable
+from itertools import zip_longest
+
+from pipeline.escaping import spreadsheet
 from pipeline.experiment.names import in_order
 from pipeline.params import TrainParams
 from pipeline.report import acceptance
@@ -14,6 +18,7 @@ CLASS_COLUMNS = (
 ARM_KEYS = (
     *("validation", "balanced_accuracy", "ci95", "macro_f1", "calibration_error", "lr", "weight_decay", "images_seen"),
 )
+SEEN = "plots/evaluate/per_class.csv"
 FIGURES = (
     *("iterations", "precision", "generator_parameters", "critic_parameters", "critic_loss", "generator_loss"),
     *("score_gap", "penalty", "critic_gradient", "generator_gradient"),
@@ -78,11 +83,13 @@ def generator(card: Tree) -> Tree:
 def per_class(files: PageFiles) -> list[Tree]:
     """One row a class: what it is made of, its recall with and without, and how its synthetic images look."""
     utility = files.part("metrics/utility.json", lambda tree: [_class_utility(row, tree) for row in tree["per_class"]])
-    quality = files.part("metrics/quality.json", lambda tree: [_class_quality(row) for row in tree["per_class"]])
-    rows: dict[str, Tree] = {}
-    for row in (*(utility or []), *(quality or [])):
-        rows.setdefault(row["class"], dict.fromkeys(CLASS_COLUMNS)).update(row)
-    return list(rows.values())
+    quality = files.table(SEEN, lambda rows: [_class_quality(row) for row in rows])
+    named, seen = ([row["class"] for row in rows or []] for rows in (utility, quality))
+    if named and seen and list(map(spreadsheet, named)) != seen:
+        files.missing[SEEN] = "of other classes than metrics/utility.json"
+        quality = None
+    pairs: Iterable[tuple[Tree, Tree]] = zip_longest(quality or [], utility or [], fillvalue={})
+    return [dict.fromkeys(CLASS_COLUMNS) | looks | recalls for looks, recalls in pairs]
 
 
 def _class_utility(row: Tree, tree: Tree) -> Tree:

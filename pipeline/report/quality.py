@@ -6,8 +6,6 @@ from pipeline.figures import FIGURES
 from pipeline.report.files import Tree
 
 TONES = {"mean": "brightness", "contrast": "contrast"}
-CONFUSIONS = 5
-CONFUSED_LEAST = 0.02  # share of a class, above what real images show, below which it is not worth a line
 
 KEYS = (
     *("embedder", "embedder_accuracy", "images", "kid", "kid_standard_error", "label_agreement", "notes"),
@@ -17,13 +15,12 @@ KEYS = (
 
 def quality(tree: Tree) -> Tree:
     """Figures beside their floors, gates, copies and bias."""
-    classes = [row["class"] for row in tree["per_class"]]
     return {key: tree[key] for key in KEYS} | {
         "figures": _figures(tree),
         "embedders": [{"name": name, "figures": _figures(other)} for name, other in sorted(tree["embedders"].items())],
         "copies": tree["copies"],
         "gates": [gate | {"remedy": _remedy(gate["figure"])} for gate in tree["gates"]],
-        "confused": _confused(tree["bias"]["confusion"], classes),
+        "confused": tree["bias"]["confused"],
         "intensity": _intensity(tree["bias"]["intensity"]),
     }
 
@@ -44,26 +41,10 @@ def _figures(tree: Tree) -> list[Tree]:
     return rows
 
 
-def _confused(confusion: Tree, classes: Sequence[str]) -> list[Tree]:
-    """The pairs of classes that synthetic images confuse most beyond what real ones do."""
-    synthetic, real = (_shares(confusion[side]) for side in ("synthetic", "real"))
-    rows: list[Tree] = [
-        {"asked": classes[i], "seen": classes[j], "share": share, "share_real": real[i][j], "more": share - real[i][j]}
-        for i, row in enumerate(synthetic)
-        for j, share in enumerate(row)
-        if i != j and share - real[i][j] >= CONFUSED_LEAST
-    ]
-    return sorted(rows, key=lambda row: -row["more"])[:CONFUSIONS]
-
-
-def _shares(counts: Sequence[Sequence[int]]) -> list[list[float]]:
-    return [[count / max(sum(row), 1) for count in row] for row in counts]
-
-
 def _intensity(tree: Tree) -> list[Tree]:
     """One row a tone and channel of the whole, then those of the class that strays most."""
-    named = [("all classes", tree)]
-    named += [(row["class"], row) for row in tree["per_class"] if row["class"] == tree["worst_class"]]
+    worst = tree["worst"]
+    named = [("all classes", tree), *([(worst["class"], worst)] if worst else [])]
     return [
         {"class": name, "tone": title, "channel": ("R", "G", "B")[channel] if len(part[tone]["drift"]) > 1 else ""}
         | {"real": part[tone]["real"][channel], "synthetic": part[tone]["synthetic"][channel]}

@@ -13,8 +13,8 @@ from pipeline.sources.exported import real_names
 from pipeline.sources.losses import check_losses, passed_over
 from pipeline.sources.sorting import covered, sort_out
 from pipeline.sources.structure import NO_CLASSES, Folder, Place, read_structure
-from pipeline.sources.wording import counted, listed
 from pipeline.store import SPLITS
+from pipeline.wording import counted, listed
 
 
 def arrange(

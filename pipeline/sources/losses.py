@@ -7,7 +7,7 @@ from pipeline.errors import UserError
 from pipeline.sources.base import composed
 from pipeline.sources.sorting import File, Files
 from pipeline.sources.structure import OUTSIDE, Folder, Place
-from pipeline.sources.wording import NAMED, counted, listed
+from pipeline.wording import NAMED, counted, listed
 
 PlaceOf = Callable[[str], Place]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import UserError
 from pipeline.sources.base import SPLIT_NAMES, composed, split_of
-from pipeline.sources.wording import NAMED, listed
 from pipeline.store import SPLITS
+from pipeline.wording import NAMED, listed
 
 OUTSIDE = "outside a class folder"
 NO_CLASSES = frozenset(

@@ -19,6 +19,7 @@ from pipeline.metrics.resampling import compared_at
 from pipeline.params import Params, locate
 from pipeline.runtime import choose_device
 from pipeline.store import SPLITS, Store
+from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
 VERY_FEW = 20  # train images of a class that a generator repeats rather than learns
@@ -203,7 +204,7 @@ def splits_are_large_enough(params: Params, workspace: Workspace) -> Iterator[Fi
         if sizes[name] and (missing := [store.classes[label] for label in np.flatnonzero(counts == 0)]):
             yield Finding(
                 "classify",
-                f"no {name} image of {_named(missing)}; raise data.{name}_fraction, or add images of it",
+                f"no {name} image of class {listed(missing)}; raise data.{name}_fraction, or add images of it",
                 fatal=False,
             )
 
@@ -247,8 +248,8 @@ def _filters(params: Params, workspace: Workspace, plan: Plan) -> Iterator[Findi
     if filters.manifold and alone:
         yield Finding(
             "export",
-            f"{_at(workspace, 'export', 'filters', 'manifold')}: export.filters.manifold: {_named(alone)} has one "
-            "train image, which does not say how far its manifold reaches; set manifold: 0, or give it more images",
+            f"{_at(workspace, 'export', 'filters', 'manifold')}: export.filters.manifold: class {listed(alone)} has "
+            "one train image, which does not say how far its manifold reaches; set manifold: 0, or give it more images",
         )
 
 
@@ -264,11 +265,6 @@ def _disk(params: Params, workspace: Workspace, store: Store, plan: Plan) -> Ite
             "be written; free some, or lower export.balance and classify.doses",
             passes=True,
         )
-
-
-def _named(classes: list[str], most: int = 5) -> str:
-    more = f" and {len(classes) - most} more classes" if len(classes) > most else ""
-    return f"class {', '.join(map(repr, classes[:most]))}{more}"
 
 
 BEFORE_INGEST: tuple[Part, ...] = (overlaps, devices, measured_gates, classifier_is_there)

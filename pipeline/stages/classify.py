@@ -24,6 +24,7 @@ from pipeline.report import page
 from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
+from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
 FEW, VERY_FEW = 50, 20  # train images of a class
@@ -48,7 +49,8 @@ def run(params: Params, workspace: Workspace) -> None:
     refused = [] if params.classify.force else _small(store)
     metrics, notes = judge(params, workspace, store, cache, refused)
     metrics |= {"inputs": inputs, "warnings": [*notes, *_warnings(store, refused)]}
-    with replacing(workspace.metrics("utility"), workspace.plots("classify")) as (figures, plots):
+    outputs = (workspace.metrics("utility"), workspace.plots("classify"), workspace.report)
+    with replacing(*outputs) as (figures, plots, report):
         write_json(figures, metrics)
         plots.mkdir()
         write_arms(plots / "arms.csv", metrics["arms"])
@@ -56,8 +58,7 @@ def run(params: Params, workspace: Workspace) -> None:
         write_doses(plots / "dose.csv", metrics["doses"])
         plot_arms(plots / "arms.png", metrics)
         plot_doses(plots / "dose.png", metrics)
-    with replacing(workspace.report) as (folder,):
-        page.write(params, workspace, folder / "index.html")
+        page.write(params, workspace, report / "index.html", {"metrics/utility.json": figures, "plots/classify": plots})
     remove(cache.parent)
     print_utility(metrics)
 
@@ -173,5 +174,5 @@ def _warnings(store: Store, refused: list[int]) -> list[str]:
         (test < VERY_FEW, f"fewer than {VERY_FEW} test images: the recall of these classes is coarse"),
     )
     return [
-        f"{text}: {', '.join(store.classes[i] for i in np.flatnonzero(which))}" for which, text in notes if which.any()
+        f"{text}: {listed([store.classes[i] for i in np.flatnonzero(which)])}" for which, text in notes if which.any()
     ]

@@ -16,6 +16,7 @@ from pipeline.params import Params
 from pipeline.provenance import revision
 from pipeline.report.terminal.acceptance import print_made
 from pipeline.store import Store
+from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
 
@@ -28,7 +29,7 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     store, plan = _planned(params, workspace)
     scratch = workspace.scratch / "export"
-    place = Place(workspace.synthetic, workspace.metrics("export"), scratch, "dvc repro export")
+    place = Place(workspace.synthetic, workspace.metrics("export"), scratch)
     made = make_set(params, workspace, store, plan, place)
     print_made(made.figures, made.seconds, revision(workspace.root))
 
@@ -63,6 +64,6 @@ def _warnings(plan: Plan, params: Params) -> Iterator[str]:
         )
     if plan.empty:
         yield (
-            f"no image in the folder of class {', '.join(plan.empty)}: torchvision's ImageFolder reads such a set with "
+            f"no image in the folder of class {listed(plan.empty)}: torchvision's ImageFolder reads such a set with "
             "allow_empty=True, or set export.include_real: train"
         )

@@ -16,9 +16,9 @@ from pipeline.ingest.selection import THINNED, Selection, select, store_channels
 from pipeline.ingest.settling import settle
 from pipeline.params import Params
 from pipeline.sources import Listing, open_source
-from pipeline.sources.wording import counted
 from pipeline.stages import check
 from pipeline.store import SPLITS, SplitName, write_store
+from pipeline.wording import counted
 from pipeline.workspace import Workspace
 
 LISTED = 100

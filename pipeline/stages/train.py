@@ -28,6 +28,7 @@ from pipeline.training.run import Run
 from pipeline.training.settings import gan_config
 from pipeline.training.setup import TrainingSetup
 from pipeline.training.snapshots import Judge
+from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
 
@@ -90,7 +91,7 @@ def _setup(params: Params, workspace: Workspace) -> TrainingSetup:
     device = choose_device(params.train.device, "train.device")
     counts = store.split("train").counts(len(store.classes)).tolist()
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
-        raise UserError(f"{store.folder}: no train image of class {', '.join(empty)}; mend the source or the split")
+        raise UserError(f"{store.folder}: no train image of class {listed(empty)}; mend the source or the split")
     config = gan_config(params.train, device, counts)
     data = digests(store.folder)
     return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed))

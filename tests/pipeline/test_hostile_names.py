@@ -22,6 +22,7 @@ from pipeline.errors import UserError
 from pipeline.escaping import terminal
 from pipeline.evaluation import plots
 from pipeline.evaluation.charts import plot_confusion
+from pipeline.evaluation.tables import write_tables
 from pipeline.experiment.plots import write_classes
 from pipeline.export.plan import Plan
 from pipeline.flows import artifacts
@@ -128,7 +129,7 @@ def test_pictures_and_their_tables(tmp_path: Path, name: str) -> None:
     plots.grid_sheet({"per_class": [row, row]}, sets)  # type: ignore[arg-type]
     scored = SimpleNamespace(synthetic=SimpleNamespace(labels=np.array([0, 1]), predicted=np.array([1, 0])))
     plots._write_confusion(tmp_path / "confusion.csv", sets, scored)  # type: ignore[arg-type]
-    plots._write_per_class(tmp_path / "per_class.csv", [row])
+    write_tables(tmp_path, {"per_class": [row]})
     write_classes(tmp_path / "classes.csv", [made_project.utility()["per_class"][0] | {"class": name}])
     (first, second), (per_class,) = cells(tmp_path / "confusion.csv"), cells(tmp_path / "per_class.csv")
     assert safe(first, name) and safe(per_class, name) and safe(cells(tmp_path / "classes.csv")[0], name)

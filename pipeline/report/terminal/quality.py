@@ -7,6 +7,7 @@ from rich.table import Table
 
 from pipeline.escaping import terminal
 from pipeline.gates import described
+from pipeline.wording import listed
 
 
 def print_quality(quality: dict[str, Any]) -> None:
@@ -19,7 +20,7 @@ def print_quality(quality: dict[str, Any]) -> None:
         f"{quality['embedder_accuracy']:.3f} of real images; worst class: {quality['worst_class']}"
     ]
     if quality["missing_classes"]:
-        lines.append(f"Missing, or drawn as something else: {', '.join(quality['missing_classes'])}.")
+        lines.append(f"Missing, or drawn as something else: {listed(quality['missing_classes'])}.")
     lines += [*quality["notes"], *gate_lines(quality)]
     for line in lines:
         console.print(terminal(line), markup=False, highlight=False, emoji=False)

@@ -17,6 +17,7 @@ from pipeline.evaluation import standalone
 from pipeline.evaluation.standalone import _alike, _halved
 from pipeline.metrics.embedded import Images
 from pipeline.params import EvaluateParams
+from pipeline.tables import read_csv
 
 CLASSES = tuple(str(digit) for digit in range(10))
 
@@ -57,10 +58,13 @@ def scored(laid: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> C
         train = ["--train", laid["train"]] if with_train else []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(standalone, "EvaluateParams", lambda: EvaluateParams(embedder_steps=120, repeats=4))
-            result = run("--real", laid["real"], "--fake", laid["fake"], *train, "--json", target)
+            targets = ("--json", target, "--by-class", target.parent / "tables")
+            result = run("--real", laid["real"], "--fake", laid["fake"], *train, *targets)
         assert result.exit_code == 0, result.output
         assert "coverage" in result.stdout
-        found[with_train] = json.loads(target.read_text())
+        found[with_train] = json.loads(target.read_text()) | {
+            "per_class": read_csv(target.parent / "tables" / "per_class.csv")
+        }
     return found.__getitem__
 
 

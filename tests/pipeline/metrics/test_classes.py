@@ -34,6 +34,11 @@ def test_a_class_is_missing_far_below_its_floor_or_when_it_was_not_made(changed:
     assert missing_classes([row("usual"), row("this", **changed)]) == (["this"] if missing else [])
 
 
+def test_a_class_whose_share_calls_for_one_image_exactly_is_missing_without_it() -> None:
+    usual, none_made = row("usual", n_real=38), row("this", n=0, n_real=2, coverage=None)  # 20 / 40 of 2
+    assert missing_classes([usual, none_made]) == ["this"]
+
+
 def test_gaps_name_the_class_that_is_farthest_behind() -> None:
     rows = [
         row("a", kid=0.3, diversity=None),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.metrics import drift
-from pipeline.metrics.bias import confusion, intensity
+from pipeline.metrics.bias import CONFUSIONS, confused, confusion, intensity
 from pipeline.metrics.drift import class_means, frequencies, mean_shift, spectra, tones
 from pipeline.metrics.embedded import Embedded
 from pipeline.metrics.resampling import subsets
@@ -58,7 +58,18 @@ def test_class_means_and_their_shift_by_hand() -> None:
 
 
 def test_confusion_counts_asked_by_seen() -> None:
-    assert confusion(np.array([0, 0, 1, 2, 2]), np.array([0, 2, 1, 0, 0]), 3) == [[1, 0, 1], [0, 1, 0], [2, 0, 0]]
+    counts = confusion(np.array([0, 0, 1, 2, 2]), np.array([0, 2, 1, 0, 0]), 3)
+    np.testing.assert_array_equal(counts, [[1, 0, 1], [0, 1, 0], [2, 0, 0]])
+
+
+def test_the_pairs_confused_most_beyond_real_images_are_named_the_worst_first() -> None:
+    synthetic, real = np.array([[5, 5, 0], [0, 10, 0], [0, 0, 0]]), np.array([[9, 1, 0], [5, 95, 0], [9, 0, 1]])
+    assert confused(synthetic, real, "abc") == [{"asked": "a", "seen": "b", "share": 0.5, "share_real": 0.1}]
+    assert confused(real, synthetic, "abc") == [
+        {"asked": "c", "seen": "a", "share": 0.9, "share_real": 0},
+        {"asked": "b", "seen": "a", "share": 0.05, "share_real": 0},
+    ]
+    assert len(confused(np.ones((9, 9)), np.eye(9), "abcdefghi")) == CONFUSIONS
 
 
 def toned(rng: np.random.Generator, shift: np.ndarray, labels: np.ndarray) -> Embedded:

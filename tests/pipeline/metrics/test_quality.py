@@ -1,5 +1,6 @@
 """Calibration on real images: what unseen digits score, and what is said of sets that are spoilt on purpose."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.evaluation import tables
 from pipeline.metrics.embedded import Images
 from pipeline.metrics.embedders import Embedder
 from pipeline.metrics.embedders.domain import DomainEmbedder, train_domain_embedder
@@ -191,7 +193,7 @@ def test_a_class_too_small_to_tell_is_named_and_not_guessed(
     assert (row["n"], row["n_real"]) == (2, 1)
     assert row["kid"] is row["kid_real"] is row["coverage"] is row["coverage_real_low"] is None
     assert result["missing_classes"] == []
-    assert "4." in result["notes"][-1]
+    assert "'4'." in result["notes"][-1]
 
 
 class Pixels:
@@ -252,7 +254,23 @@ def keys(tree: Any) -> set[str]:
 
 def test_the_page_of_the_figures_describes_every_key(by_three: dict[str, Any]) -> None:
     page = (Path(__file__).parents[3] / "docs" / "quality.md").read_text()
-    assert {name for name in keys(by_three) if f"`{name}`" not in page} == set()
+    whole, parts = tables.parted(by_three)
+    columns = {name for rows in parts.values() for name in rows[0]}
+    assert {name for name in keys(whole) | columns if f"`{name}`" not in page} == set()
+
+
+def test_the_figures_of_the_whole_do_not_grow_with_the_classes() -> None:
+    sizes = []
+    for count in (20, 80):
+        rng, labels = np.random.default_rng(0), np.repeat(np.arange(count), 6)
+        sides = [Images(rng.integers(0, 256, (len(labels), 1, 8, 8), dtype=np.uint8), labels) for _ in range(2)]
+        names = [f"class {label}" for label in range(count)]
+        embedder = train_domain_embedder(*sides[0], count, steps=1, seed=0)
+        quality = measure(*sides, None, names, embedder, [], Settings(2, 3, 0)).quality
+        whole, parts = tables.parted(quality)
+        sizes.append(len(json.dumps(whole | {"missing_classes": []})))
+        assert [row["class"] for row in parts["per_class"]] == names
+    assert sizes[1] < sizes[0] + 300 < 8_000
 
 
 def test_every_class_has_a_floor_with_an_interval_for_kid_and_coverage(

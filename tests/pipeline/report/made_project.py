@@ -14,6 +14,7 @@ from pipeline.params import Params
 from pipeline.report.curves import CURVES
 from pipeline.report.page import write
 from pipeline.report.parts import FIGURES
+from pipeline.tables import write_csv
 from pipeline.workspace import Workspace
 
 HOSTILE = "<script>alert('x')</script> & co"
@@ -134,7 +135,6 @@ def quality() -> dict[str, Any]:
     copied = copies | {"status": "WARN", "c_t": {"value": -3.5, "deviation": 0.3, "cells": 10}}
     tone = {"real": [100.0], "synthetic": [90.0], "drift": [-10.0], "ci95": [[-1.0, 1.0]]}
     unknown = {"real": [100.0], "synthetic": [None], "drift": [None], "ci95": [None]}
-    seen = {"coverage": 0.9, "coverage_real": 0.95, "label_agreement": 0.8, "label_agreement_real": 0.85}
     return {
         "embedder": "domain:89879dca6703",
         "embedder_accuracy": 0.883,
@@ -153,22 +153,26 @@ def quality() -> dict[str, Any]:
         ],
         "embedders": {"inception:0123": {"floor": {"fid": figure}, "below_floor": []}},
         "bias": {
-            "confusion": {"synthetic": [[90, 10], [50, 50]], "real": [[80, 20], [1, 99]]},
+            "confused": [{"asked": "tail", "seen": HOSTILE, "share": 0.5, "share_real": 0.01}],
             "intensity": {
                 "mean": tone,
                 "contrast": tone | {"ci95": [[-20.0, 20.0]]},
-                "per_class": [{"class": "tail", "mean": unknown, "contrast": unknown}],
+                "worst": {"class": "tail", "mean": unknown, "contrast": unknown},
                 "worst_class": "tail",
             },
         },
         "below_floor": ["coverage"],
         "floor": {"coverage": figure, "recall": figure, "a_new_figure": figure},
         "copies": {"exact_duplicates": 3, "pixel": copies, "feature": copied},
-        "per_class": [
-            {"class": HOSTILE, "kid": None, "kid_standard_error": None, **dict.fromkeys(seen)},
-            {"class": "tail", "kid": 0.2, "kid_standard_error": 0.1, **seen},
-        ],
     }
+
+
+def quality_by_class() -> list[dict[str, Any]]:
+    seen = {"coverage": 0.9, "coverage_real": 0.95, "label_agreement": 0.8, "label_agreement_real": 0.85}
+    return [
+        {"class": HOSTILE, "kid": None, "kid_standard_error": None, **dict.fromkeys(seen)},
+        {"class": "tail", "kid": 0.2, "kid_standard_error": 0.1, **seen},
+    ]
 
 
 def export() -> dict[str, Any]:
@@ -238,6 +242,9 @@ def make(root: Path) -> Workspace:
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
+    seen = root / "plots" / "evaluate" / "per_class.csv"
+    seen.parent.mkdir(parents=True)
+    write_csv(seen, list(quality_by_class()[0]), (row.values() for row in quality_by_class()))
     for shade, name in enumerate(PICTURES):
         path = root / "plots" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

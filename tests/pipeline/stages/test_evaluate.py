@@ -15,9 +15,11 @@ from pipeline.errors import UserError
 from pipeline.params import EvaluateParams, Params
 from pipeline.stages import evaluate
 from pipeline.store import Store
+from pipeline.tables import read_csv
 from pipeline.workspace import Workspace
 
 CLASSES = [str(digit) for digit in range(10)]
+TABLES = ("per_class", "intensity", "confusions", "spectrum", "confusion")
 PARAMS = Params(evaluate=EvaluateParams(samples=120, repeats=2, embedder_steps=20))
 
 
@@ -46,7 +48,7 @@ def test_the_outputs_are_whole_and_byte_identical_on_a_second_run(
     evaluate.run(PARAMS, workspace)
     first = outputs(workspace)
     pictures = {f"{name}.png" for name in ("grid", "nearest", "extremes", "interpolation", "confusion", "spectrum")}
-    assert set(first) == {"quality.json", "per_class.csv", "spectrum.csv", "confusion.csv", *pictures}
+    assert set(first) == {"quality.json", *(f"{name}.csv" for name in TABLES), *pictures}
     quality = json.loads(workspace.metrics("quality").read_text())
     assert quality["images"] == {"synthetic": 120, "held_out": 899, "compared": 120, "train": 898}
     assert quality["embedder"].startswith("domain:")
@@ -72,22 +74,24 @@ def done(digits_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Works
 
 
 def test_synthetic_images_have_the_class_proportions_of_the_held_out_ones(done: Workspace) -> None:
-    quality = json.loads(done.metrics("quality").read_text())
-    for row in quality["per_class"]:
+    for row in read_csv(done.plots("evaluate") / "per_class.csv"):
         assert row["n"] == pytest.approx(120 * row["n_real"] / 899, abs=1)
 
 
 def test_the_tables_for_dvc_say_what_the_figures_say(done: Workspace) -> None:
     quality = json.loads(done.metrics("quality").read_text())
     tables = {}
-    for name in ("per_class", "spectrum", "confusion"):
+    for name in TABLES:
         with (done.plots("evaluate") / f"{name}.csv").open() as file:
             tables[name] = list(csv.DictReader(file))
     assert [row["class"] for row in tables["per_class"]] == CLASSES
     assert [float(row["synthetic"]) for row in tables["spectrum"]] == quality["bias"]["spectrum"]["synthetic"]
     counted = Counter((int(row["asked"]), int(row["seen"])) for row in tables["confusion"])
-    confusion = quality["bias"]["confusion"]["synthetic"]
-    assert counted == {(i, j): n for i, row in enumerate(confusion) for j, n in enumerate(row) if n}
+    pairs = {(int(row["asked"]), int(row["seen"])): int(row["synthetic"]) for row in tables["confusions"]}
+    assert counted == {pair: count for pair, count in pairs.items() if count}
+    assert sum(int(row["real"]) for row in tables["confusions"]) == quality["images"]["held_out"]
+    assert [(row["class"], row["tone"]) for row in tables["intensity"]][:2] == [("0", "mean"), ("0", "contrast")]
+    assert len(tables["intensity"]) == 2 * len(CLASSES)
 
 
 def test_a_gate_that_fails_is_written_and_said_and_the_stage_goes_on(
@@ -149,4 +153,4 @@ def test_many_held_out_images_are_thinned_in_their_proportions(
     evaluate.run(PARAMS, workspace)
     quality = json.loads(workspace.metrics("quality").read_text())
     assert quality["images"]["held_out"] == 250
-    assert all(20 <= row["n_real"] <= 30 for row in quality["per_class"])
+    assert all(20 <= row["n_real"] <= 30 for row in read_csv(workspace.plots("evaluate") / "per_class.csv"))

@@ -39,6 +39,6 @@ def test_results_tell_of_gates_copies_filters_and_the_verdict(
 def test_the_table_of_figures_names_the_missing_classes(capsys: pytest.CaptureFixture[str]) -> None:
     tree = quality() | {"kid": 0.1, "kid_standard_error": 0.01, "missing_classes": ["3", "7"]}
     print_quality(tree)
-    assert "Missing, or drawn as something else: 3, 7." in capsys.readouterr().out
+    assert "Missing, or drawn as something else: '3', '7'." in capsys.readouterr().out
     print_quality(tree | {"missing_classes": []})
     assert "Missing" not in capsys.readouterr().out

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 NAMED = 5
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = NAMED) -> str:
     """The first few of ``names``, quoted: ``'a', 'b' and 3 more``."""
-    return ", ".join(map(repr, names[:NAMED])) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def counted(counts: Mapping[str, int]) -> str:
