@@ -188,7 +188,7 @@ def _needed(size: tuple[int, int], target: Target) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    if len(image.info.get("exif", b"")) > LARGEST_EXIF:
+    if not image.info or len(image.info.get("exif", b"")) > LARGEST_EXIF:
         return 1
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))

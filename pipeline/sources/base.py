@@ -157,10 +157,11 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES + 1) -> bytes:
         BadImageError: it is not there, cannot be read, or is none that ends: a pipe, a socket or a device.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for a writer
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for a writer
             raise BadImageError("not a regular file")
         with path.open("rb") as file:
-            return file.read(limit)
+            return file.read(min(limit, found.st_size or limit))  # room is made for all that is asked for
     except FileNotFoundError:
         raise BadImageError("no such file") from None
     except OSError as error:
