@@ -229,7 +229,7 @@ def test_a_generator_of_another_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"8x8 grey images .* holds 8x8 colour images"):
         run(params(), workspace)
     make_models(workspace.models, channels=3, classes=("cup", "a/b", "tail"))
-    with pytest.raises(UserError, match="cup, a/b, tail"):
+    with pytest.raises(UserError, match="'cup', 'a/b', 'tail'"):
         run(params(), workspace)
 
 
