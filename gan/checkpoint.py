@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -29,14 +32,37 @@ def save_state(path: Path, tensors: dict[str, Tensor], key: str) -> None:
         path: the file.
         tensors: what :meth:`gan.trainer.Trainer.state` gave, and what else a caller keeps.
         key: names the data and parameters that the state belongs to.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk; what was there is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, part, {"key": key, "sha256": _digest(plain)})
+    _save(plain, part, {"key": key, "sha256": _digest(plain)})
+    for folder in (path, _before(path)):
+        if folder.is_dir():  # no state, and in the way of one
+            shutil.rmtree(folder)
     if path.exists():
         path.replace(_before(path))
     part.replace(path)
+
+
+def _save(tensors: dict[str, Tensor], path: Path, facts: dict[str, str] | None = None) -> None:
+    """Writes a safetensors file; what it cannot write in whole it removes.
+
+    Raises:
+        OSError: the disk does not take it; has the system's number and the path, which safetensors tells in words.
+    """
+    try:
+        save_file(tensors, path, facts)
+    except SafetensorError as error:
+        if path.is_file():
+            path.unlink()
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def load_state(path: Path, key: str, say: Callable[[str], None]) -> dict[str, Tensor] | None:
@@ -103,10 +129,13 @@ def save_network(folder: Path, part: str, network: Network, card: dict[str, Any]
 
     Returns:
         The SHA-256 of the weights' file, which the card holds too.
+
+    Raises:
+        OSError: they cannot be written, as on a full disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / f"{part}.safetensors"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, weights)
+    _save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, weights)
     digest = sha256(weights)
     text = json.dumps(
         card | {"shape": asdict(network.shape), "sha256": digest}, indent=2, sort_keys=True, ensure_ascii=False

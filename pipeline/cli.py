@@ -14,9 +14,10 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from pipeline.atomic import recover
 from pipeline.errors import explained
 from pipeline.escaping import terminal
-from pipeline.runtime import prepare, use_utf8
+from pipeline.runtime import ending_with, prepare, stage_ancestors, use_utf8
 from pipeline.workspace import Workspace
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -89,6 +90,9 @@ def main(debug: bool) -> None:  # noqa: ARG001  (read by Commands.invoke)
     """
     signal.signal(signal.SIGTERM, _interrupt)
     prepare()
+    click.get_current_context().with_resource(ending_with(stage_ancestors()))
+    for path in recover(Workspace().places):
+        click.echo(f"augmint: {os.path.relpath(path)}: finished what a killed run had begun", err=True)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

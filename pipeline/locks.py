@@ -9,25 +9,45 @@ from pathlib import Path
 from pipeline.errors import BusyError
 
 
+def take(path: Path) -> int | None:
+    """Locks the file ``path``, made if need be: its descriptor, to be closed, or ``None`` if another process has it.
+
+    Raises:
+        OSError: it cannot be opened for writing, as where it is a folder or its folder is read-only.
+    """
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass  # who had it removed it in between
+        except BlockingIOError:
+            os.close(file)
+            return None
+        except OSError:
+            os.close(file)
+            raise
+        os.close(file)
+
+
 @contextmanager
 def alone(path: Path, what: str) -> Iterator[None]:
     """Holds the lock ``path`` while the body runs; ``what`` names its holder's work ("a training").
 
     Raises:
         BusyError: another process holds it; the message names its PID.
+        OSError: as :func:`take`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # opened without truncating: the file holds the other's PID
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC), "r+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"{path}: {what} is in work in this folder (PID {file.read().strip() or 'not known yet'}); wait for "
-                "its end, or stop it"
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    file = take(path)
+    if file is None:
+        pid = path.read_text(encoding="utf-8").strip() or "not known yet"
+        raise BusyError(f"{path}: {what} is in work in this folder (PID {pid}); wait for its end, or stop it")
+    try:
+        os.truncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
         yield
+    finally:
+        os.close(file)

@@ -33,6 +33,8 @@ Images = Annotated[int, Field(ge=1, le=1_000_000)]
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 BatchSize = Annotated[int, Field(ge=2, le=4096)]
 Interval = Annotated[float, Field(ge=0.001, le=1e6)]  # kimg; the least is an image
+Grey = Annotated[float, Field(ge=-1e12, le=1e12)]
+GreyRange = Literal["auto", "type"] | tuple[Grey, Grey]
 MOST_PROBLEMS = 20  # of one file that are told at once
 
 
@@ -81,6 +83,17 @@ class LongTail(Section):
         return self
 
 
+def _grey_range(value: Any) -> Any:
+    if value in ("auto", "type"):
+        return value
+    numbers = value if isinstance(value, tuple | list) and len(value) == 2 else ()
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers) or not numbers:
+        raise ValueError(f"expected auto, type or two numbers [low, high], got {value!r}")
+    if not numbers[0] < numbers[1]:
+        raise ValueError(f"low must be below high, got {list(numbers)}")
+    return tuple(map(float, numbers))
+
+
 class DataParams(Section):
     """What ``ingest`` reads, and what it makes of it."""
 
@@ -91,6 +104,7 @@ class DataParams(Section):
     image_size: Annotated[int, Field(ge=8, le=256)] = 8
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
+    grey_range: Annotated[GreyRange, BeforeValidator(_grey_range)] = "auto"
     max_bad_fraction: Fraction = 0.02
     near_duplicate_bits: Annotated[int, Field(ge=0, le=16)] = 4
     group_pattern: str = ""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
+import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,9 +71,9 @@ def read_mark(path: Path | IO[bytes]) -> Mark | None:
         UserError: the file is not an image, or cannot be read.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             packet = image.info.get("xmp")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's plugins raise whatever a damaged file leads them to
         raise UserError(f"{path}: not an image that can be read ({error})") from None
     return None if packet is None else _parse(packet)
 
@@ -89,7 +90,7 @@ def _parse(packet: bytes | str) -> Mark | None:
             return None
         ours = {name: found[f"{{{_OURS}}}{name}"] for name in ("Generator", "Class", "Index", "Seed")}
         return Mark(ours["Generator"], ours["Class"], int(ours["Index"]), int(ours["Seed"]))
-    except (ElementTree.ParseError, KeyError, ValueError):
+    except (ElementTree.ParseError, LookupError, ValueError):
         return None
 
 

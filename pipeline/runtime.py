@@ -2,9 +2,13 @@
 
 import ctypes
 import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
@@ -19,6 +23,9 @@ SPINS = "3000"
 # glibc gives large blocks back to the system at once, and each tensor's memory is then mapped and cleared anew.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 KEPT, LARGEST_KEPT = 1 << 30, 32 << 20  # bytes; the second is the most that glibc allows
+
+OF_A_STAGE = "DVC_STAGE"  # DVC sets it in the environment of a stage's command
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def prepare() -> None:
@@ -40,6 +47,12 @@ def use_utf8() -> None:
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def release_freed() -> None:
+    """Gives memory that was freed back to the system, where the C library (glibc) would keep it for the thread."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def usable_cores() -> int:
@@ -77,3 +90,57 @@ def choose_device(name: str, key: str) -> "torch.device":
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def stage_ancestors() -> list[int]:
+    """The processes from this one's parent up to the DVC that runs it as a stage; none if it was started by hand.
+
+    DVC starts a stage by a shell, and the stage may have starters of its own. They share a stage's environment, which
+    DVC itself has not; where the system does not show that (on macOS), the parent alone is known.
+    """
+    if OF_A_STAGE not in os.environ:
+        return []
+    found = [os.getppid()]
+    while _in_stage(found[-1]) and (above := _parent(found[-1])):
+        found.append(above)
+    return found
+
+
+@contextmanager
+def ending_with(ancestors: Sequence[int]) -> Iterator[None]:
+    """Ends this process with SIGTERM when one of its ancestors is gone while the body runs.
+
+    Args:
+        ancestors: its parent, that one's parent, and so on; none watches nothing.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            # a process whose parent is gone gets another one
+            if os.getppid() != ancestors[0] or any(_parent(one) != above for one, above in pairwise(ancestors)):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    if ancestors:
+        threading.Thread(target=watch, daemon=True, name="end with ancestors").start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _in_stage(process: int) -> bool:
+    try:
+        return f"\0{OF_A_STAGE}=".encode() in b"\0" + Path(f"/proc/{process}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _parent(process: int) -> int | None:
+    """The parent's PID; ``None`` if there is no such process, or the system does not say."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[1])  # the name before it may hold anything

@@ -7,6 +7,7 @@ from PIL import Image
 
 from gan.checkpoint import WeightsError, load_generator
 from gan.sampler import Sampler
+from pipeline.atomic import replacing
 from pipeline.errors import UserError
 from pipeline.sheets import grid
 from pipeline.wording import listed
@@ -16,7 +17,8 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
     """Writes ``count`` images of one class as a picture, as square a grid as they fill.
 
     Raises:
-        UserError: no usable generator, an unknown class, or a place or kind of file that cannot be written.
+        UserError: no usable generator, an unknown class, or a kind of file that cannot be written.
+        OSError: ``out`` cannot be written.
     """
     try:
         generator, card = load_generator(model)
@@ -25,13 +27,11 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
     classes = card["classes"]
     if class_name not in classes:
         raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
-    if out.suffix.lower() not in Image.registered_extensions():
+    kind = Image.registered_extensions().get(out.suffix.lower())
+    if kind is None:
         raise UserError(f"--out {out}: not a kind of picture; end it in .png, .jpg or .webp")
     images = Sampler(generator, seed).draw(classes.index(class_name), 0, count).numpy()
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        grid(rows).save(out)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error})") from None
+    with replacing(out) as (part,):
+        grid(rows).save(part, kind)

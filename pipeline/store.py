@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.atomic import write_json
+from pipeline.disk import save_array, write_blocks
 from pipeline.errors import UserError
 
 SplitName = Literal["train", "val", "test"]
@@ -88,6 +89,12 @@ class Store:
         """Height and width in pixels."""
         return int(self.summary["image_size"])
 
+    @property
+    def grey_range(self) -> tuple[float, float] | None:
+        """What became black and white in grey images of more than 8 bits; None if the set has none."""
+        found = self.summary.get("ingest", {}).get("grey_range")
+        return (found["low"], found["high"]) if found else None
+
     @cached_property
     def images(self) -> np.ndarray:
         """Every image, uint8 (N, C, H, W), memory-mapped and read-only."""
@@ -126,8 +133,8 @@ def write_store(
         ValueError: ``images`` are not as many as ``labels``, or of another shape or type.
     """
     joined = np.concatenate([labels[name] for name in SPLITS]).astype(np.int64)
-    _write_images(folder / "images.npy", images, (len(joined), *shape))
-    np.save(folder / "labels.npy", joined)
+    write_blocks(folder / "images.npy", images, (len(joined), *shape))
+    save_array(folder / "labels.npy", joined)
     stops = np.cumsum([len(labels[name]) for name in SPLITS]).tolist()
     counts = {name: np.bincount(labels[name], minlength=len(classes)).tolist() for name in SPLITS}
     summary = {
@@ -138,18 +145,3 @@ def write_store(
         "counts": {name: dict(zip(classes, values, strict=True)) for name, values in counts.items()},
     }
     write_json(folder / "summary.json", {**facts, **summary})
-
-
-def _write_images(path: Path, images: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
-    """A ``.npy`` written block by block: unlike a memory map, what is written does not count as memory of ours."""
-    written = 0
-    with path.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in images:
-            if block.shape[1:] != shape[1:] or block.dtype != np.uint8:
-                raise ValueError(f"images of {block.dtype} {block.shape[1:]}, expected uint8 {shape[1:]}")
-            file.write(np.ascontiguousarray(block).data)
-            written += len(block)
-    if written != shape[0]:
-        raise ValueError(f"{written} images for {shape[0]} labels")

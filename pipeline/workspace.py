@@ -46,6 +46,12 @@ class Workspace:
         folders = (self.store, self.models, self.synthetic, self.report, self.scratch)
         return (*folders, self.root / "metrics", self.root / "plots")
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders that outputs lie in, where :func:`pipeline.atomic.recover` has to look."""
+        below = ("data", "metrics", "plots", ".augmint/aside")
+        return (self.root, *(self.root / name for name in below))
+
     def metrics(self, name: str) -> Path:
         """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality``, ``export`` or
         ``utility``."""

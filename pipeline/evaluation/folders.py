@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from PIL import Image
 
+from pipeline.disk import write_blocks
 from pipeline.errors import UserError
+from pipeline.formats.manifest import MANIFEST, read_about
 from pipeline.ingest.decode import Target
+from pipeline.ingest.opening import quiet
 from pipeline.ingest.reading import Pixels, Records, read_all
+from pipeline.ingest.settling import settle
 from pipeline.metrics.distances import spans
 from pipeline.metrics.embedded import Images
+from pipeline.params import GreyRange
 from pipeline.sources import Listing
+from pipeline.sources.base import FORMATS
 from pipeline.sources.files import FolderSource
 from pipeline.wording import NAMED, listed
 
@@ -55,8 +60,11 @@ class Folder:
 def _side(path: Path, listing: Listing) -> int:
     sides = []
     for name in listing.paths[:: max(1, len(listing) // SIZED)]:
-        with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path / name) as image:
-            sides.append(min(image.size))  # what cannot be read will be named when all are
+        if not (path / name).is_file():  # to open a pipe would wait for a writer
+            continue
+        # what cannot be read, for whatever reason, will be named when all are
+        with suppress(Exception), quiet(), Image.open(path / name, formats=FORMATS) as image:
+            sides.append(min(image.size))
     return int(np.median(sides)) if sides else 0
 
 
@@ -80,25 +88,32 @@ def check_classes(folders: Sequence[Folder]) -> None:
 
 
 @contextmanager
-def decoded(folders: Sequence[Folder], side: int) -> Iterator[list[Images]]:
+def decoded(folders: Sequence[Folder], side: int, notes: list[str]) -> Iterator[list[Images]]:
     """The images of every folder as arrays of one shape, grey if all are grey.
 
-    They lie in files that go in the end, so that memory does not grow with them.
+    Grey images of more than 8 bits go by one range: that by which an exported set among the folders was made, else that
+    of all folders together. The arrays lie in files that go in the end, so that memory does not grow with them.
 
     Args:
         folders: of the same classes; the labels are those of the first one's listing.
         side: height and width to bring them to, in pixels; the centre square of those that are none.
+        notes: gets what was passed over in the files, and what became of grey images of more than 8 bits.
 
     Raises:
-        UserError: an image cannot be read.
+        UserError: an image cannot be read, integers and floats have no range in common, or two exported sets were made
+            by different ranges.
     """
-    target = Target(side, "auto", "crop")
+    target = Target(side, "auto", "crop", _grey_range(folders))
     classes = folders[0].source.listing.classes
     with tempfile.TemporaryDirectory(prefix="augmint-") as scratch, ExitStack() as spools:
         read = []
         for number, folder in enumerate(folders):
             pixels = Pixels(Path(scratch, f"{number}.raw"), len(folder.source.listing), target)
             read.append((spools.enter_context(pixels), _read(folder, pixels, target)))
+        for folder, (_, records) in zip(folders, read, strict=True):
+            notes += [f"{folder.option}: {n:,} {what} were passed over." for what, n in sorted(records.passed.items())]
+        if scale := settle(read, target.grey_range, target.channels):
+            notes += [f"{note[0].upper()}{note[1:]}." for note in scale.notes()]
         channels = 1 if all(records.grey.all() for _, records in read) else 3
         yield [
             Images(
@@ -107,6 +122,24 @@ def decoded(folders: Sequence[Folder], side: int) -> Iterator[list[Images]]:
             )
             for number, (pixels, records) in enumerate(read)
         ]
+
+
+def _grey_range(folders: Sequence[Folder]) -> GreyRange:
+    """The range by which the exported sets among ``folders`` were made; ``auto`` where none says any."""
+    found: dict[tuple[float, float], str] = {}
+    for folder in folders:
+        manifests = [place / MANIFEST for place in (folder.path, folder.path.resolve().parent)]
+        for manifest in filter(Path.is_file, manifests):
+            with suppress(UserError):  # somebody else's
+                if range_ := read_about(manifest).grey_range:
+                    found[range_] = f"{folder.option} by {range_[0]:g} to {range_[1]:g}"
+                break
+    if len(found) > 1:
+        raise UserError(
+            f"{' and '.join(found.values())}: these sets were made by different ranges of grey (data.grey_range), so "
+            "that their levels cannot be compared; export both from sets that were ingested by one"
+        )
+    return next(iter(found), "auto")
 
 
 def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
@@ -122,10 +155,10 @@ def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
 
 
 def _array(path: Path, pixels: Pixels, records: Records, channels: int, side: int) -> np.ndarray:
-    images = open_memmap(path, "w+", np.uint8, (len(records.grey), channels, side, side))
-    for span in spans(len(images), ROWS_AT_ONCE):
-        images[span] = pixels.read(np.arange(span.start, span.stop), records.grey, channels)
-    return images
+    count = len(records.grey)
+    rows = (np.arange(span.start, span.stop) for span in spans(count, ROWS_AT_ONCE))
+    write_blocks(path, (pixels.read(some, records.grey, channels) for some in rows), (count, channels, side, side))
+    return np.load(path, mmap_mode="r")
 
 
 def _labels(folder: Folder, classes: Sequence[str]) -> np.ndarray:

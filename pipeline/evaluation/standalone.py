@@ -1,7 +1,5 @@
 """Any two folders of images, made by anything, scored without a project around them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from pipeline.atomic import replacing, write_json
 from pipeline.errors import UserError
 from pipeline.evaluation.folders import Folder, check_classes, decoded
 from pipeline.evaluation.scoring import MOST, Sets, score
-from pipeline.evaluation.tables import parted, write_tables
+from pipeline.evaluation.tables import Row, parted, write_table
 from pipeline.metrics.embedded import Embedded, Images
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import EvaluateParams
@@ -31,25 +29,22 @@ def report_folders(real: Path, fake: Path, train: Path | None, target: Path | No
         by_class: a folder to write the figures by class to, as CSV files; it is made if need be.
 
     Raises:
-        UserError: see :func:`score_folders`; or ``target`` or ``by_class`` cannot be written.
+        UserError: see :func:`score_folders`.
+        OSError: ``target`` or ``by_class`` cannot be written.
     """
     quality, tables = parted(score_folders(real, fake, train))
     print_quality(quality)
     if target is not None:
-        with _written(f"--json {target}"), replacing(target) as (part,):
+        with replacing(target) as (part,):
             write_json(part, quality)
     if by_class is not None:
-        with _written(f"--by-class {by_class}"):
-            by_class.mkdir(parents=True, exist_ok=True)
-            write_tables(by_class, tables)
+        _write_tables(by_class, tables)
 
 
-@contextmanager
-def _written(where: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{where}: cannot be written ({error})") from None
+def _write_tables(folder: Path, tables: dict[str, list[Row]]) -> None:
+    with replacing(*(folder / f"{name}.csv" for name in tables)) as parts:
+        for part, rows in zip(parts, tables.values(), strict=True):
+            write_table(part, rows)
 
 
 def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
@@ -75,9 +70,10 @@ def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
     check_classes(folders)
     classes, settings = folders[0].source.listing.classes, EvaluateParams()
     side = int(np.clip(min(folder.side for folder in folders[:2]), LEAST_SIDE, MOST_SIDE))
-    with decoded(folders, side) as (held_out, synthetic, *rest):
+    depth: list[str] = []
+    with decoded(folders, side, depth) as (held_out, synthetic, *rest):
         colour = "grey" if held_out.images.shape[1] == 1 else "colour"
-        notes = [f"All images were brought to {side}x{side} pixels, {colour}."]
+        notes = [f"All images were brought to {side}x{side} pixels, {colour}.", *depth]
         teaching = rest[0] if rest else None
         if teaching is None:
             teaching, held_out = _halved(held_out, classes)

@@ -41,7 +41,12 @@ def parted(quality: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[R
 def write_tables(folder: Path, tables: Mapping[str, list[Row]]) -> None:
     """Writes each table as a CSV file into ``folder``, which exists."""
     for name, rows in tables.items():
-        write_csv(folder / f"{name}.csv", list(rows[0]), (row.values() for row in rows))
+        write_table(folder / f"{name}.csv", rows)
+
+
+def write_table(path: Path, rows: list[Row]) -> None:
+    """Writes one of them; there is at least one row."""
+    write_csv(path, list(rows[0]), (row.values() for row in rows))
 
 
 def _without(tree: Mapping[str, Any], name: str) -> dict[str, Any]:

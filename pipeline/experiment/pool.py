@@ -5,13 +5,14 @@ is network (i mod M)'s: so with R = M each draw is one network's alone, and wher
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gan.sampler import Sampler
+from pipeline.disk import save_array, write_blocks
 from pipeline.errors import UserError
 from pipeline.experiment.exported import Exported, list_exported
 from pipeline.generator import open_generator
@@ -87,7 +88,7 @@ def make_pool(
         more = more if reason else np.maximum(wanted - unit, 0)
     if not (folder / "unit.npy").exists():
         _write(folder, models, store, exported, more, draws)
-        np.save(folder / "unit.npy", unit)  # last: there, the pool is whole
+        save_array(folder / "unit.npy", unit)  # last: there, the pool is whole
     return reason
 
 
@@ -103,7 +104,7 @@ def save(folder: Path, images: np.ndarray, labels: np.ndarray, draws: np.ndarray
     """Writes a pool of any images: see :class:`Pool` for the arrays."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in {"images": images, "labels": labels, "draws": draws, "unit": unit}.items():
-        np.save(folder / f"{name}.npy", array)
+        save_array(folder / f"{name}.npy", array)
 
 
 def _why_not(exported: Exported, unit: np.ndarray, models: Path) -> str | None:
@@ -121,22 +122,25 @@ def _write(folder: Path, models: Path, store: Store, exported: Exported, more: n
     folder.mkdir(parents=True, exist_ok=True)
     sampler = _sampler(exported, models, store) if more.any() else None
     shape = (len(exported.labels) + int(more.sum()), store.channels, store.image_size, store.image_size)
-    out = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-    labels, indices, row = np.empty(len(out), np.int64), np.empty(len(out), np.int64), 0
+    write_blocks(folder / "images.npy", _images(exported, store, sampler, more.tolist()), shape)
+    labels, indices = [], []
     for label, extra in enumerate(more.tolist()):
-        members = np.flatnonzero(exported.labels == label)
-        for place, image in zip(members, exported.images(label, store), strict=True):
-            out[row] = image
-            labels[row], indices[row], row = label, exported.indices[place], row + 1
-        for start in range(len(members), len(members) + extra, CHUNK):
-            count = min(CHUNK, len(members) + extra - start)
+        own = exported.indices[exported.labels == label]
+        indices += [own, np.arange(len(own), len(own) + extra)]
+        labels.append(np.full(len(own) + extra, label))
+    save_array(folder / "labels.npy", np.concatenate(labels).astype(np.int64))
+    save_array(folder / "draws.npy", np.concatenate(indices).astype(np.int64) % draws)
+
+
+def _images(exported: Exported, store: Store, sampler: Sampler | None, more: list[int]) -> Iterator[np.ndarray]:
+    """Blocks of uint8 (n, C, H, W), class by class."""
+    for label, extra in enumerate(more):
+        for image in exported.images(label, store):
+            yield image[None]
+        first = int((exported.labels == label).sum())
+        for start in range(first, first + extra, CHUNK):
             assert sampler is not None
-            out[row : row + count] = sampler.draw(label, start, count).numpy()
-            labels[row : row + count], indices[row : row + count] = label, np.arange(start, start + count)
-            row += count
-    out.flush()
-    np.save(folder / "labels.npy", labels)
-    np.save(folder / "draws.npy", indices % draws)
+            yield sampler.draw(label, start, min(CHUNK, first + extra - start)).numpy()
 
 
 def _sampler(exported: Exported, models: Path, store: Store) -> Sampler:

@@ -13,7 +13,7 @@ from typing import Any
 import PIL
 
 from pipeline.atomic import remove, replacing, write_json
-from pipeline.errors import UserError
+from pipeline.errors import as_user_error
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.plan import Plan
 from pipeline.export.rows import describe, mark, rows
@@ -44,13 +44,11 @@ class Place:
         folder: of the set; one that is there is replaced.
         figures: the JSON file of what was drawn and kept.
         scratch: holds the set while it is in work.
-        command: what goes on with it after a failure, for the message.
     """
 
     folder: Path
     figures: Path
     scratch: Path
-    command: str
 
 
 @dataclass(frozen=True)
@@ -91,15 +89,16 @@ def make_set(
             writer.run(progress)
         seal = _close(work, writer, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
-        with replacing(place.folder, place.figures) as (folder, file):
-            shutil.move(work.set, folder)
+        # the figures first: the set may be written to any place, but the journal has to lie in one of the project's
+        with replacing(place.figures, place.folder) as (file, folder):
             write_json(file, figures)
+            shutil.move(work.set, folder)
         remove(work.folder.parent)
     except OSError as error:
-        raise UserError(
-            f"{place.folder}: cannot write the set ({error}); mend that and run `{place.command}` again, which "
-            f"goes on where this run ended. What was there before is untouched; {place.scratch} holds "
-            "what is finished of the new set"
+        error.filename = error.filename or str(place.folder)
+        failure = as_user_error(error)
+        raise type(failure)(
+            f"{failure}. What was there before is untouched; {place.scratch} holds what is finished of the new set"
         ) from None
     return Made(figures, writer.seconds)
 

@@ -28,6 +28,7 @@ def describe(chosen: dict[str, Any], source: Ingredients, store: Store, overridd
         params=chosen,
         overridden=tuple(overridden),
         augmint=version(),
+        grey_range=store.grey_range,
     )
 
 

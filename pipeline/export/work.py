@@ -71,16 +71,20 @@ class Work:
                 remove(other)
 
     def load(self, number: int) -> Record | None:
-        """The record of part ``number``, or None when that is not finished."""
+        """The record of part ``number``, or None when that is not finished or its files are gone."""
         try:
             content = json.loads(self._file(number).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):  # a machine that lost its power may leave an empty file
+            return None
+        written = [Written(*w) for w in content["written"]]
+        # a kill may have come after the set was moved away, and before it was in its place
+        if not all((self.set / file).is_file() for file in {one.file for one in written}):
             return None
         tallies = {
             int(label): Tally(drawn, accepted, Counter(rejected))
             for label, (drawn, accepted, rejected) in content["tallies"].items()
         }
-        return Record([Entry(*e) for e in content["entries"]], [Written(*w) for w in content["written"]], tallies)
+        return Record([Entry(*e) for e in content["entries"]], written, tallies)
 
     def save(self, number: int, record: Record) -> None:
         """Says that part ``number`` is finished."""

@@ -140,7 +140,7 @@ def _row(name: str, value: Any, last: Figures) -> dict[str, Any]:
 
 def _data_url(picture: Path) -> str:
     """The picture, made small, as an address that holds it."""
-    with Image.open(picture) as image:
+    with Image.open(picture, formats=["PNG"]) as image:
         image.thumbnail((SIDE, SIDE))
         file = io.BytesIO()
         image.save(file, "PNG", optimize=True)

@@ -1,18 +1,13 @@
-"""Programs that a flow runs: none outlives its flow, and no flow outlives the worker that started it."""
+"""Programs that a flow runs: none outlives its flow."""
 
 import os
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.flows import guard
 from pipeline.progress import CHANNEL
-
-SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -> int:
@@ -53,24 +48,3 @@ def _environment() -> dict[str, str]:
     folder = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     return os.environ | {"PATH": f"{folder}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1", CHANNEL: "json"}
-
-
-@contextmanager
-def ending_with_parent() -> Iterator[None]:
-    """Ends this process with SIGTERM when the one that started it is gone, as Prefect does not.
-
-    A worker that is stopped or killed leaves the flows that it started to themselves, where nobody can cancel them.
-    """
-    parent, over = os.getppid(), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(SECONDS_BETWEEN_LOOKS):
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-
-    threading.Thread(target=watch, daemon=True, name="end with parent").start()
-    try:
-        yield
-    finally:
-        over.set()

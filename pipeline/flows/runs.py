@@ -1,9 +1,10 @@
 """The frame of every flow, and the task that runs one of DVC's stages."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,9 @@ from pipeline.errors import BusyError, UserError
 from pipeline.flows import artifacts, dvc
 from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, emit
 from pipeline.flows.output import Output
-from pipeline.flows.processes import ending_with_parent, run_guarded
+from pipeline.flows.processes import run_guarded
 from pipeline.locks import alone
+from pipeline.runtime import ending_with
 from pipeline.workspace import Workspace
 
 TRAINER_TAG = "augmint-trainer"  # has a concurrency limit on the server: so many stages train at a time
@@ -66,8 +68,9 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
     """
     if not (project / "dvc.yaml").is_file():
         return Failed(message=f"{project.resolve()}: no dvc.yaml here; name the folder that holds it")
-    # a flow that was started by hand may outlive its shell
-    with ending_with_parent() if runtime.deployment.id else nullcontext(), in_turn(project):
+    # a worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; one that was
+    # started by hand may outlive its shell
+    with ending_with([os.getppid()] if runtime.deployment.id else []), in_turn(project):
         try:
             outcome = work()
         except (UserError, TimeoutError) as error:

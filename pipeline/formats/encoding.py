@@ -8,6 +8,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""By Pillow's names, all that :func:`encode` writes; a file of any other kind is none of an exported set's."""
+
+LARGEST = 4096
+"""Pixels a side: many times what a set has, and far below what a hostile file can claim."""
+
 EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "webp-lossless": "webp"}
 
 
@@ -61,10 +67,17 @@ def decode(data: bytes, channels: int) -> np.ndarray:
         channels: 1 for grey, 3 for colour.
 
     Raises:
-        OSError: not an image, or a damaged one.
+        OSError: not an image in one of :data:`FORMATS`, a damaged one, or one that :func:`encode` cannot have written.
     """
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if max(image.size) > LARGEST or image.mode not in ("L", "RGB"):
+                raise OSError(f"{image.width} x {image.height} pixels in mode {image.mode}")
+            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except OSError:
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever a damaged file leads them to
+        raise OSError(f"{type(error).__name__}: {error}") from None
     return pixels.reshape(*pixels.shape[:2], channels).transpose(2, 0, 1)
 
 

@@ -1,6 +1,7 @@
 """``manifest.parquet``: one row an image of an exported set, in a fixed order, and what is true of the whole set."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -109,6 +110,7 @@ class About(BaseModel):
         params: see :func:`pipeline.provenance.set_params`.
         overridden: quality gates that failed, and that ``export.force`` overrode.
         augmint: the version that wrote it.
+        grey_range: what became black and white in real grey images of more than 8 bits; None if there were none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -122,6 +124,7 @@ class About(BaseModel):
     params: dict[str, Any]
     overridden: tuple[str, ...]
     augmint: str
+    grey_range: tuple[float, float] | None = None
 
     @field_validator("params")
     @classmethod
@@ -131,6 +134,13 @@ class About(BaseModel):
         except ValidationError as error:
             raise ValueError(_first(error)) from None
         return params
+
+    @field_validator("grey_range")
+    @classmethod
+    def _check_grey_range(cls, found: tuple[float, float] | None) -> tuple[float, float] | None:
+        if found is not None and not -math.inf < found[0] < found[1] < math.inf:
+            raise ValueError("low must be below high")
+        return found
 
     @property
     def format(self) -> str:
@@ -149,7 +159,10 @@ class About(BaseModel):
 
     def dump(self) -> bytes:
         """As JSON, in the order that they have here: the card, made again from it, must be the same text."""
-        return json.dumps(self.model_dump(mode="json")).encode()
+        values = self.model_dump(mode="json")
+        if self.grey_range is None:
+            del values["grey_range"]
+        return json.dumps(values).encode()
 
     @classmethod
     def load(cls, text: bytes) -> Self:

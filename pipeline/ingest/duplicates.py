@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -48,6 +49,7 @@ def perceptual_hashes(luma: np.ndarray) -> np.ndarray:
     return np.packbits(low > median, axis=1).view(np.uint64)[:, 0]
 
 
+@cache
 def _dct_basis(size: int) -> np.ndarray:
     """The eight lowest rows of the orthonormal DCT-II, float32 (8, size)."""
     frequency, position = np.arange(8)[:, None], np.arange(size)[None]

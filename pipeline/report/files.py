@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ class PageFiles:
     """The files that the page is made of, and what could not be had of them."""
 
     workspace: Workspace
+    unmoved: Mapping[str, Path] = field(default_factory=dict)  # by name, where it is not in the workspace yet
     missing: dict[str, str] = field(default_factory=dict)
 
     def part(self, name: str, build: Callable[[Tree], Any]) -> Any:
@@ -44,9 +45,15 @@ class PageFiles:
         """Synthetic images a class in the exported set; empty, and a note, if there is no manifest."""
         return self._attempt("synthetic/manifest.parquet", _count_synthetic) or {}
 
+    def _place(self, name: str) -> Path:
+        for start, place in self.unmoved.items():
+            if Path(name).is_relative_to(start):
+                return place / Path(name).relative_to(start)
+        return self.workspace.root / name
+
     def _attempt(self, name: str, read: Callable[[Path], Any]) -> Any:
         try:
-            return read(self.workspace.root / name)
+            return read(self._place(name))
         except FileNotFoundError:
             self.missing[name] = "not there"
         except KeyError as error:

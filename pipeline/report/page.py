@@ -1,5 +1,6 @@
 """The report: one HTML page that holds its pictures and styles, needs no network and runs no script."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -41,15 +42,16 @@ VERDICT_PICTURES = (
 CURVES = ("plots/train/curves.csv", "How the training went, a line a generator.")
 
 
-def write(params: Params, workspace: Workspace, target: Path) -> None:
+def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[str, Path] | None = None) -> None:
     """Writes the page from what the stages have left: ``metrics/``, ``plots/``, the cards and the manifest.
 
     A part whose source is missing or damaged is left out, and named at the end of the page.
 
     Args:
         target: the HTML file; its folder is made if need be.
+        unmoved: where files and folders lie, by name, that are not in the workspace yet.
     """
-    files = PageFiles(workspace)
+    files = PageFiles(workspace, unmoved or {})
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

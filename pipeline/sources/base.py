@@ -15,7 +15,8 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.store import SplitName
 
-MAX_FILE_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 192 * 2**20
+"""Of one image: 64 megapixels of colour without any compression. :mod:`pipeline.ingest.memory` is laid out for it."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "QOI", "DIB", "TGA")
 """The image formats that are read, by Pillow's names, for ``Image.open(formats=FORMATS)``: raster formats alone that
@@ -156,10 +157,11 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES + 1) -> bytes:
         BadImageError: it is not there, cannot be read, or is none that ends: a pipe, a socket or a device.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for a writer
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for a writer
             raise BadImageError("not a regular file")
         with path.open("rb") as file:
-            return file.read(limit)
+            return file.read(min(limit, found.st_size or limit))  # room is made for all that is asked for
     except FileNotFoundError:
         raise BadImageError("no such file") from None
     except OSError as error:

@@ -49,7 +49,8 @@ def run(params: Params, workspace: Workspace) -> None:
     refused = [] if params.classify.force else _small(store)
     metrics, notes = judge(params, workspace, store, cache, refused)
     metrics |= {"inputs": inputs, "warnings": [*notes, *_warnings(store, refused)]}
-    with replacing(workspace.metrics("utility"), workspace.plots("classify")) as (figures, plots):
+    outputs = (workspace.metrics("utility"), workspace.plots("classify"), workspace.report)
+    with replacing(*outputs) as (figures, plots, report):
         write_json(figures, metrics)
         plots.mkdir()
         write_arms(plots / "arms.csv", metrics["arms"])
@@ -57,8 +58,7 @@ def run(params: Params, workspace: Workspace) -> None:
         write_doses(plots / "dose.csv", metrics["doses"])
         plot_arms(plots / "arms.png", metrics)
         plot_doses(plots / "dose.png", metrics)
-    with replacing(workspace.report) as (folder,):
-        page.write(params, workspace, folder / "index.html")
+        page.write(params, workspace, report / "index.html", {"metrics/utility.json": figures, "plots/classify": plots})
     remove(cache.parent)
     print_utility(metrics)
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from PIL import Image
 
 from gan.networks import Network
 from gan.sampler import Sampler
 from gan.seeds import derive
 from pipeline.atomic import remove, replacing, write_json
+from pipeline.disk import write_blocks
 from pipeline.errors import UserError
 from pipeline.evaluation.interpolation import interpolated
 from pipeline.evaluation.plots import shown_classes, write_plots
@@ -22,7 +22,7 @@ from pipeline.metrics.embedded import Images
 from pipeline.metrics.quality import Measured
 from pipeline.metrics.resampling import compared_at, proportional, subset
 from pipeline.params import Params
-from pipeline.progress import track
+from pipeline.progress import Progress, track
 from pipeline.report.terminal.quality import print_quality
 from pipeline.sheets import grid
 from pipeline.store import Store
@@ -90,18 +90,20 @@ def _synthetic(
     path = workspace.scratch / "evaluate" / "synthetic.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        images = open_memmap(path, "w+", np.uint8, (int(counts.sum()), *held_out.images.shape[1:]))
-        with track(len(images), "evaluate: drawing", "images") as progress:
-            done = 0
-            for label, count in enumerate(counts.tolist()):
-                for start in range(0, count, DRAW_AT_ONCE):
-                    part = sampler.draw(label, start, min(DRAW_AT_ONCE, count - start)).numpy()
-                    images[done : done + len(part)] = part
-                    done += len(part)
-                    progress.advance(len(part))
-        yield Images(images, np.repeat(np.arange(len(counts)), counts))
+        total = int(counts.sum())
+        with track(total, "evaluate: drawing", "images") as progress:
+            write_blocks(path, _drawn(sampler, counts.tolist(), progress), (total, *held_out.images.shape[1:]))
+        yield Images(np.load(path, mmap_mode="r"), np.repeat(np.arange(len(counts)), counts))
     finally:
         remove(path.parent)
+
+
+def _drawn(sampler: Sampler, counts: list[int], progress: Progress) -> Iterator[np.ndarray]:
+    for label, count in enumerate(counts):
+        for start in range(0, count, DRAW_AT_ONCE):
+            part = sampler.draw(label, start, min(DRAW_AT_ONCE, count - start)).numpy()
+            yield part
+            progress.advance(len(part))
 
 
 def _interpolation(generator: Network, scored: Measured, classes: tuple[str, ...], seed: int) -> Image.Image:

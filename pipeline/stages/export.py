@@ -29,7 +29,7 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     store, plan = _planned(params, workspace)
     scratch = workspace.scratch / "export"
-    place = Place(workspace.synthetic, workspace.metrics("export"), scratch, "dvc repro export")
+    place = Place(workspace.synthetic, workspace.metrics("export"), scratch)
     made = make_set(params, workspace, store, plan, place)
     print_made(made.figures, made.seconds, revision(workspace.root))
 

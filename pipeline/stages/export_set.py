@@ -29,6 +29,6 @@ def run(request: Request, params: Params, workspace: Workspace) -> None:
     chosen = params.export.model_dump() | {"include_real": "none", "format": request.format}
     export = ExportParams.model_validate(chosen | {"encoding": request.encoding})
     scratch = workspace.scratch / "aside"
-    place = Place(request.target, scratch / "export.json", scratch / "export", "augmint export-set")
+    place = Place(request.target, scratch / "export.json", scratch / "export")
     made = make_set(params.model_copy(update={"export": export}), workspace, store, plan, place, counts)
     print_made(made.figures, made.seconds, revision(workspace.root))

@@ -9,9 +9,11 @@ import numpy as np
 
 from pipeline.atomic import replacing, write_json
 from pipeline.ingest.decode import Target
+from pipeline.ingest.grey import GreyScale
 from pipeline.ingest.manifest import write_manifest
 from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.ingest.selection import THINNED, Selection, select, store_channels
+from pipeline.ingest.settling import settle
 from pipeline.params import Params
 from pipeline.sources import Listing, open_source
 from pipeline.stages import check
@@ -32,23 +34,25 @@ def run(params: Params, workspace: Workspace) -> None:
     check.require(params, workspace, check.BEFORE_INGEST)
     data = params.data
     source = open_source(data, workspace.root)
-    listing, target = source.listing, Target(data.image_size, data.channels, data.fit)
+    listing, target = source.listing, Target(data.image_size, data.channels, data.fit, data.grey_range)
     with replacing(workspace.store, workspace.metrics("ingest")) as (folder, metrics):
         folder.mkdir()
         scratch = folder / "pixels.raw"
         with Pixels(scratch, len(listing), target) as pixels:
             records = read_all(source, pixels, target, data.max_bad_fraction)
+            scale = settle([(pixels, records)], data.grey_range, data.channels)
+            listing.ignored.update(records.passed)
             chosen = select(listing, records, pixels, params)
-            figures = _figures(listing, records, chosen)
+            figures = _figures(listing, records, chosen, scale)
             _write(folder, listing, records, chosen, pixels, target, figures)
         scratch.unlink()
         write_json(metrics, figures)
-    _print(listing, figures)
+    _print(listing, figures, scale)
     check.advise(params, workspace)
 
 
-def _print(listing: Listing, figures: dict[str, Any]) -> None:
-    """Prints what came in, and what did not."""
+def _print(listing: Listing, figures: dict[str, Any], scale: GreyScale | None) -> None:
+    """Prints what came in, what did not, and what became black and white."""
     splits = ", ".join(f"{name} {figures['images'][name]:,}" for name in SPLITS)
     print(
         f"ingest: {len(listing):,} images of {len(listing.classes)} classes: {splits}; "
@@ -59,6 +63,8 @@ def _print(listing: Listing, figures: dict[str, Any]) -> None:
         print(f"ingest: passed over: {counted(listing.ignored)}")
     for note in figures["notes"]:
         print(f"ingest: note: {note}")
+    for note in scale.notes() if scale else ():
+        print(f"ingest: {note}")
 
 
 def _write(
@@ -82,7 +88,7 @@ def _write(
     write_manifest(folder / "manifest.parquet", listing, records, chosen)
 
 
-def _figures(listing: Listing, records: Records, chosen: Selection) -> dict[str, Any]:
+def _figures(listing: Listing, records: Records, chosen: Selection, scale: GreyScale | None) -> dict[str, Any]:
     """What ``dvc metrics show`` shows (numbers), and what it passes over (lists, cut after the first hundred)."""
     totals = np.bincount(chosen.splits[chosen.splits >= 0], minlength=THINNED + 1).tolist()
     train = np.bincount(listing.labels[chosen.splits == 0], minlength=len(listing.classes))
@@ -105,6 +111,7 @@ def _figures(listing: Listing, records: Records, chosen: Selection) -> dict[str,
             "first_conflicts": [_conflict(listing, group) for group in chosen.conflicting[:LISTED]],
         },
         "near_duplicates": _near_figures(listing, chosen),
+        **({"grey_range": scale.figures()} if scale else {}),
         "passed_over": [{"reason": reason, "files": count} for reason, count in sorted(listing.ignored.items())],
         "notes": [*listing.notes, *chosen.notes],
     }

@@ -76,6 +76,10 @@ def test_every_example_is_valid(file: Path) -> None:
             "params.yaml:4: evaluate.gates.coverage: not a gate: '0.6'; write",
         ),
         ("evaluate:\n  gates: {copies: '<= floor'}\n", "params.yaml:2: evaluate.gates: copies has no floor"),
+        ("data:\n  grey_range: [1, 2, 3]\n", "params.yaml:2: data.grey_range: expected auto, type or two numbers"),
+        ("data:\n  grey_range: full\n", "expected auto, type or two numbers [low, high], got 'full'"),
+        ("data:\n  grey_range: [0, .inf]\n", "params.yaml:2: data.grey_range: expected auto, type or two numbers"),
+        ("data:\n  grey_range: [9, 9]\n", "params.yaml:2: data.grey_range: low must be below high, got [9, 9]"),
         ("train:\n  kimg: 0.1\n", "less than one iteration"),
         ("train:\n  kimg: 1\n  kimg: 2\n", "params.yaml:3: not valid YAML: found duplicate key"),
         ("- 1\n", "expected groups"),
@@ -89,6 +93,13 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, said: st
 def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     lines = refusal(tmp_path, "seed: -1\ntrain:\n  wdith: 3\n  width: 1\n").splitlines()
     assert [line.split(": ")[1] for line in lines] == ["seed", "train.wdith", "train.width"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("type", "type"), ("[0, 4095]", (0, 4095)), ("[-0.5, 1e3]", (-0.5, 1000))])
+def test_a_grey_range_is_a_word_or_two_numbers(tmp_path: Path, text: str, value: object) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"data:\n  grey_range: {text}\n")
+    assert load_params(path).data.grey_range == value
 
 
 def test_no_file_says_where_to_run(tmp_path: Path) -> None:

@@ -136,6 +136,21 @@ def test_what_a_run_writes_does_not_change_the_revision(tmp_path: Path) -> None:
     assert revision(tmp_path) == commit
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\nshowpage\n",
+        b"II*\0\x08\0\0\0\0\0\0\0\0\0",
+        b"GIF89a\1\0\1\0\0\0\0;",
+        b"",
+    ],
+)
+def test_only_formats_that_are_written_are_opened(content: bytes, recwarn: pytest.WarningsRecorder) -> None:
+    with pytest.raises(UserError, match="not an image that can be read"):
+        read_mark(io.BytesIO(content))
+    assert not recwarn.list
+
+
 def history(folder: Path) -> list[str]:
     """A repository with a commit of inputs, one that changes them, and one of results alone; the first two."""
     folder.mkdir()

@@ -116,6 +116,22 @@ def _effect(mean: float, low: float, high: float, **parts: float) -> Effect:
     return Effect(mean, low, high, seeds=6, draws=3, **given)
 
 
+def test_the_noise_of_cells_is_the_residual_of_a_two_way_analysis_of_variance_within_each_class() -> None:
+    rng, labels = np.random.default_rng(3), np.repeat([0, 1], [4, 7])
+    outcomes = rng.normal(size=(5, 1, 11))
+    expected = 0.0
+    for label in (0, 1):
+        table = outcomes[:, 0, labels == label]  # seeds in rows, images in columns
+        seeds, images = table.shape
+        means = table.mean(1)[:, None] + table.mean(0)[None] - table.mean()
+        residual = ((table - means) ** 2).sum() / ((seeds - 1) * (images - 1))
+        expected += residual / images / 2**2
+    effect = estimate(outcomes, labels, resamples=10, rng=rng)
+    assert effect.by_cell == pytest.approx(expected)
+    between = balanced_accuracy(outcomes[:, 0], labels).var(ddof=1)
+    assert effect.by_seed == pytest.approx(max(between - expected, 0))
+
+
 def test_a_half_width_is_that_of_a_t_interval_and_of_a_normal_one() -> None:
     assert _effect(0, 0, 0, by_seed=0.06).half_width(6) == pytest.approx(stats.t.ppf(0.975, 5) * 0.1)
     assert _effect(0, 0, 0, by_image=0.01, by_cell=0.06).half_width(6) == pytest.approx(1.96 * np.sqrt(0.02), rel=1e-3)

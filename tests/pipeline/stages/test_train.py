@@ -134,5 +134,5 @@ def test_a_class_without_train_images_is_named(digits_workspace: Workspace) -> N
     summary = digits_workspace.store / "summary.json"
     content = json.loads(summary.read_text())
     summary.write_text(json.dumps(content | {"classes": [*content["classes"], "ten"]}))
-    with pytest.raises(UserError, match="no train image of class ten"):
+    with pytest.raises(UserError, match="no train image of class 'ten'"):
         train.run(Params(train=tiny()), digits_workspace)

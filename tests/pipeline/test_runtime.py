@@ -1,0 +1,60 @@
+"""A stage knows the DVC that runs it through whatever starts it, and ends with it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.runtime import OF_A_STAGE, ending_with, stage_ancestors
+
+# stands for DVC: starts a stage by a shell that stays, and says its own number
+STARTER = """
+import os, subprocess, sys
+print(os.getpid(), flush=True)
+subprocess.run(["sh", "-c", f"{sys.executable} -c '{sys.argv[1]}'; true"], env=os.environ | {"DVC_STAGE": "train"})
+"""
+STAGE = """
+import signal, time
+from pipeline.runtime import ending_with, stage_ancestors
+def end(*_): raise KeyboardInterrupt
+signal.signal(signal.SIGTERM, end)
+try:
+    with ending_with(stage_ancestors()):
+        print(*stage_ancestors(), flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("ended", flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the system shows no other process's environment")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stage_ends_when_what_started_its_shell_is_gone(number: signal.Signals) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != OF_A_STAGE}
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, STAGE],
+        cwd=Path(__file__).parents[2],
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert starter.stdout is not None
+    with starter.stdout as said:
+        assert int(said.readline()) == starter.pid
+        shell, above = map(int, said.readline().split())
+        assert above == starter.pid != shell
+        os.kill(starter.pid, number)
+        starter.wait()
+        assert said.read() == "ended\n"  # to its end: nobody holds the pipe any more
+
+
+def test_what_was_started_by_hand_watches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(OF_A_STAGE, raising=False)
+    assert stage_ancestors() == []
+    with ending_with([]):
+        pass
+    monkeypatch.setenv(OF_A_STAGE, "train")
+    assert stage_ancestors()[0] == os.getppid()
