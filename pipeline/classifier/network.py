@@ -83,9 +83,16 @@ class _Block(nn.Module):
 def unsafe_channels_last(network: nn.Module) -> bool:
     """Whether a layer has a 1x1 kernel, a stride and fewer than :data:`BLOCK` input channels.
 
-    With channels last, oneDNN (3.13, in torch 2.15) books too little memory for the gradient of such weights and writes
-    past it: the process aborts, hangs, or goes on with wrong weights. In the default layout it does not. See
-    https://github.com/uxlfoundation/oneDNN/issues/6035.
+    With channels last, oneDNN (3.13, in torch 2.15) writes past its memory for the gradient of such weights: it copies
+    the pixels that the stride takes to a buffer with room for the channels that there are, and writes whole blocks. The
+    process aborts, hangs, or goes on with wrong weights. In the default layout it does not. The smallest that shows it,
+    with ``ONEDNN_MAX_CPU_ISA=AVX2`` or on a processor without AVX-512, and glibc's ``malloc.check``::
+
+        layer = nn.Conv2d(4, 8, 1, stride=2).to(memory_format=torch.channels_last)
+        for _ in range(5):
+            layer(torch.randn(64, 4, 8, 8).contiguous(memory_format=torch.channels_last)).sum().backward()
+
+    See https://github.com/uxlfoundation/oneDNN/issues/6035; ``benchmarks/sizes.py`` looks for its like.
     """
     return any(
         module.kernel_size == (1, 1) and max(module.stride) > 1 and module.in_channels < BLOCK
