@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 
+from pipeline.binding import read_figures
 from pipeline.escaping import code, markdown
 from pipeline.experiment.names import in_order
 from pipeline.flows.names import artifact_key
@@ -34,12 +36,14 @@ def read(workspace: Workspace) -> Figures:
     """Every single figure of ``metrics/*.json`` by its dotted name; lists, such as per class, are in the report.
 
     Prefect renders texts in tables as Markdown, so names and values are such that show as they are.
+
+    Raises:
+        UserError: figures were edited.
     """
     figures: Figures = {}
     for name in METRICS:
-        path = workspace.metrics(name)
-        if path.exists():
-            figures |= dict(_flat(json.loads(path.read_text(encoding="utf-8")), name))
+        if os.path.lexists(workspace.metrics(name)):
+            figures |= dict(_flat(read_figures(workspace, name), name))
     return figures
 
 
@@ -75,7 +79,7 @@ def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> No
         if place.exists():
             create_link_artifact(_link(place, workspace, base_url), place.name, artifact_key(project, title), title)
     if workspace.metrics("utility").exists():
-        utility = json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))
+        utility = read_figures(workspace, "utility")
         text = verdict(utility, last.get("utility.verdict"), workspace, base_url)
         create_markdown_artifact(text, artifact_key(project, "verdict"), utility["verdict"])
 

@@ -11,7 +11,8 @@ from PIL import Image
 from gan.networks import Network
 from gan.sampler import Sampler
 from gan.seeds import derive
-from pipeline.atomic import remove, replacing, write_json
+from pipeline.atomic import remove, replacing
+from pipeline.binding import quality_sources, write_figures
 from pipeline.errors import UserError
 from pipeline.evaluation.interpolation import interpolated
 from pipeline.evaluation.plots import shown_classes, write_plots
@@ -43,13 +44,14 @@ def run(params: Params, workspace: Workspace) -> None:
     store = Store.open(workspace.store)
     train = store.split("train")
     held_out = _held_out(store, params)
+    made_from = quality_sources(params, workspace)
     generator, _ = open_generator(workspace.models, store)
     with _synthetic(params, workspace, generator, held_out, len(store.classes)) as synthetic:
         sets = Sets(store.classes, Images(train.images, train.labels), held_out, synthetic)
         scored = score(sets, params.evaluate, params.seed)
         with replacing(workspace.metrics("quality"), workspace.plots("evaluate")) as (figures, plots):
             plots.mkdir()
-            write_json(figures, scored.quality)
+            write_figures(figures, scored.quality, made_from)
             write_plots(plots, sets, scored, params.evaluate.neighbours)
             _interpolation(generator, scored, store.classes, params.seed).save(plots / "interpolation.png")
     print_quality(scored.quality)
