@@ -68,6 +68,15 @@ class Utility(Figures):
     sentence: str
 
 
+class Card(Document):
+    """What the report says of a generator; see :mod:`gan.cards` for what its weights are held against."""
+
+    family: str
+    kimg: float
+    sha256: Digest
+    members: list[Digest] = Field([])
+
+
 MODELS: dict[str, type[Figures]] = {"quality": Quality, "utility": Utility}
 
 

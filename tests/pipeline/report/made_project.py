@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pipeline.binding import write_figures
 from pipeline.params import Params
 from pipeline.report.curves import CURVES
 from pipeline.report.page import write
@@ -227,7 +228,8 @@ def make(root: Path) -> Workspace:
         workspace.metrics("train"): training(),
         workspace.metrics("export"): export(),
         workspace.metrics("ingest"): ingest,
-        workspace.store / "summary.json": {"classes": classes, "counts": counts, "image_size": 8, "channels": 1},
+        workspace.store / "summary.json": {"classes": classes, "counts": counts, "image_size": 8, "channels": 1}
+        | {"splits": {"train": [0, 114], "val": [114, 117], "test": [117, 124]}},
         workspace.models / "generator.json": {
             "family": "resnet",
             "kimg": 110.0,
@@ -237,7 +239,10 @@ def make(root: Path) -> Workspace:
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
+        if path.parent == workspace.metrics("").parent:
+            write_figures(path, content)
+        else:
+            path.write_text(json.dumps(content))
     for shade, name in enumerate(PICTURES):
         path = root / "plots" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
