@@ -94,9 +94,9 @@ def shape_of(card: dict[str, Any], path: Path) -> Shape:
 
 
 def _check_classes(card: dict[str, Any], shape: Shape, path: Path) -> None:
-    classes = card.get("classes")
-    if classes is None:
+    if "classes" not in card:
         return
+    classes = card["classes"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{path}: classes: no list of names")
     if len(classes) != shape.classes or len(set(classes)) != len(classes):
