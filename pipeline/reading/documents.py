@@ -74,7 +74,7 @@ def fault(error: Exception) -> str:
         text = ": ".join([".".join(map(str, first["loc"])), first["msg"]]) if first["loc"] else first["msg"]
     else:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return terminal(text[:LONGEST])
+    return terminal(text.partition("\n")[0][:LONGEST])
 
 
 def check_plain(content: Any) -> None:
