@@ -136,7 +136,7 @@ def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
         *(workspace.store / name for name in FILES),
         workspace.synthetic / MANIFEST,
     ):
-        if not path.exists():
+        if not path.is_file():
             raise UserError(f"{path}: not there; run `dvc repro classify`, which makes what it needs first")
         found.update(sha256(path).encode())
     return found.hexdigest()
