@@ -52,8 +52,9 @@ class PageFiles:
     def _content(self, name: str, path: Path) -> Tree:
         if name in PLAIN:
             return read_document(path, *PLAIN[name])
-        figures = read_figures(self.workspace, path.stem, path)
-        require_current(path.stem, figures, as_now(self.workspace, figures))
+        kind = Path(name).stem
+        figures = read_figures(self.workspace, kind, path)
+        require_current(kind, figures, as_now(self.workspace, figures))
         return figures
 
     def _attempt(self, name: str, read: Callable[[Path], Any]) -> Any:
