@@ -15,6 +15,8 @@ from pipeline.experiment.pool import networks
 from pipeline.flows import artifacts
 from pipeline.formats.card import publish
 from pipeline.generator import open_generator
+from pipeline.report.curves import plot_curves
+from pipeline.report.files import PageFiles
 from pipeline.report.page import write as write_page
 from pipeline.report.terminal.results import print_results
 from pipeline.stages import check, classify
@@ -209,3 +211,20 @@ def test_figures_of_another_form_with_a_checksum_of_their_own_are_refused(projec
         write_figures(project.metrics(name), bad)
         with pytest.raises(UserError, match=rf"metrics/{name}\.json: not what"):
             read_figures(project, name)
+
+
+HEADER = b"kimg,score_gap,penalty,overfitting,augment_strength\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0", b'kimg\n"', b"\xff\xfe", HEADER, HEADER + b"1,x,3,4,5\n", HEADER + b"\0", b"a" * 200_000, HEADER[5:]],
+    ids=lambda content: str(content[:9]),
+)
+def test_the_page_leaves_out_curves_that_are_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "plots" / "train" / "curves.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    files = PageFiles(Workspace(tmp_path))
+    assert files.picture("plots/train/curves.csv", "", read=plot_curves) is None
+    assert "plots/train/curves.csv" in files.missing
