@@ -53,6 +53,8 @@ def read_document(path: Path, model: type[BaseModel], stage: str) -> dict[str, A
     """
     try:
         content = load(path)
+        if not isinstance(content, dict):
+            raise ValueError("no object with names and values")
         model.model_validate(content)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; run `dvc repro {stage}` first") from None
