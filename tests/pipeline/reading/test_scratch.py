@@ -86,6 +86,8 @@ def test_an_array_in_a_trial_is_not_believed(tmp_path: Path) -> None:
 def test_a_damaged_part_of_a_set_is_made_again(tmp_path: Path) -> None:
     work = Work(tmp_path, "k" * 16)
     record = Record([Entry("train", 0, 3, True, {"critic": 0.5})], [Written("a.png", "ab")], {0: Tally(4, 1)})
+    work.set.mkdir(parents=True, exist_ok=True)
+    (work.set / "a.png").touch()
     work.save(0, record)
     assert work.load(0) == record
     path = work._file(0)
