@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from pipeline.cli import main
 from tests.e2e.conftest import Project
 
 OUTPUTS = ("data/store", "models", "synthetic", "metrics", "plots", "report")
@@ -32,6 +34,12 @@ def ran(output: str) -> list[str]:
 def figures(project: Project, name: str) -> dict:
     """The JSON of figures called ``name``."""
     return json.loads((project.root / "metrics" / f"{name}.json").read_text())
+
+
+def augmint(project: Project, *arguments: str) -> Result:
+    """A command of ours in this process: to start one takes longer than most of them do."""
+    with contextlib.chdir(project.root):
+        return CliRunner().invoke(main, arguments)
 
 
 def test_every_stage_leaves_what_other_work_builds_on(finished: Project) -> None:
@@ -94,20 +102,20 @@ def test_the_curves_cover_the_budget(finished: Project) -> None:
 
 def test_sampling_draws_a_picture_and_refuses_what_it_cannot_do(finished: Project, tmp_path: Path) -> None:
     out = tmp_path / "three.png"
-    finished.run("augmint", "sample", "--class", "3", "-n", "20", "--out", str(out))
+    assert augmint(finished, "sample", "--class", "3", "-n", "20", "--out", str(out)).exit_code == 0
     first = out.read_bytes()
     assert Image.open(out).width > 100
-    finished.run("augmint", "sample", "--class", "3", "-n", "20", "--out", str(out))
+    assert augmint(finished, "sample", "--class", "3", "-n", "20", "--out", str(out)).exit_code == 0
     assert out.read_bytes() == first
-    refused = finished.run("augmint", "sample", "--class", "ten", "--out", str(out), fails=True)
-    assert refused.returncode == 2
+    refused = augmint(finished, "sample", "--class", "ten", "--out", str(out))
+    assert refused.exit_code == 2
     assert "ten" in refused.stderr
     assert "0, 1, 2" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
 def test_results_ends_with_the_verdict_and_the_report(finished: Project) -> None:
-    shown = finished.run("augmint", "results").stdout
+    shown = augmint(finished, "results").stdout
     assert figures(finished, "utility")["verdict"] in shown
     assert "report/index.html" in shown
 
@@ -118,7 +126,7 @@ def test_an_export_parameter_retrains_nothing_and_force_gives_the_same_bytes(tmp
     lock = (project.root / "dvc.lock").read_bytes()
     before = project.bytes_of(*OUTPUTS)
     project.edit("export", balance=30)
-    assert ran(project.run("dvc", "repro", "export").stdout) == ["export"]
+    assert ran(project.run("dvc", "repro", "--dry", "export").stdout) == ["export"]
     project.edit("export", balance="auto")
     project.run("dvc", "repro", "--force")
     assert project.bytes_of(*OUTPUTS) == before
