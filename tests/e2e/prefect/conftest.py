@@ -21,7 +21,7 @@ import pytest
 from pipeline.flows import guard
 from tests.e2e.conftest import REPOSITORY, Project
 
-PATIENCE = 150.0  # seconds; nothing here takes a tenth of it on an idle machine
+PATIENCE = 400.0  # seconds; nothing here takes a tenth of it on an idle machine, and a run that ended ends a wait
 POLL = 0.2
 PAGE = 200  # the API's own limit
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}

@@ -14,6 +14,8 @@ import pytest
 from tests.e2e.conftest import Project
 from tests.e2e.prefect.conftest import Program, Server, copy_of, start_worker, wait_for
 
+pytestmark = pytest.mark.timeout(1500)  # several waits, each with patience of its own
+
 
 @pytest.fixture(scope="module")
 def project(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:

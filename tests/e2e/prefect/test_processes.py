@@ -18,6 +18,7 @@ from tests.e2e.prefect.conftest import (
     working_in,
 )
 
+pytestmark = pytest.mark.timeout(1500)  # several waits, each with patience of its own
 SECONDS_TO_STOP = 30.0  # the guard's own bound; a training in good health takes one
 TWO_MINUTES = 120.0
 
