@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 REPOSITORY = Path(__file__).parents[2]
 TINY = {
     "train": {"kimg": 3, "width": 8, "latent_dim": 16, "grid_kimg": 1, "checkpoint_seconds": 0},
-    "evaluate": {"samples": 120, "repeats": 3, "embedder_steps": 40, "gates": {}},  # so short a run would fail any
+    "evaluate": {"samples": 120, "repeats": 3, "embedder_steps": 10, "gates": {}},  # so short a run would fail any
     "classify": {
         **{"seeds": 5, "draws": 2, "doses": [0.5, 1.0], "tuning": [[2e-2, 5e-2]], "tuning_seeds": 1},
-        **{"steps": 20, "width": 8, "bootstrap": 200},
+        **{"steps": 6, "width": 4, "bootstrap": 200},
     },
 }
 

@@ -1,11 +1,10 @@
-"""The loop: the same bytes twice, exact resume, and that it learns what it is meant to."""
+"""The loop: the same bytes twice, and exact resume. What it learns is in ``test_recipes.py``."""
 
 import numpy as np
 import pytest
 import torch
 
 from gan.config import Config
-from gan.sampler import Sampler
 from gan.trainer import FIGURES, Labelled, Trainer
 
 CPU = torch.device("cpu")
@@ -105,29 +104,3 @@ def test_autocast_stays_close_to_float32() -> None:
         for p in ("float32", "bfloat16")
     )
     torch.testing.assert_close(cast, plain, rtol=0.03, atol=0.03)
-
-
-@pytest.fixture(scope="module")
-def trained() -> Trainer:
-    config = Config(kimg=24, batch_size=32, width=8, latent_dim=8, ema_kimg=1)
-    trainer = Trainer.on_images(config, bars(), 0, CPU)
-    return run(trainer, config.iterations)
-
-
-def test_it_learns_the_classes(trained: Trainer) -> None:
-    sampler = Sampler(trained.ema, 0)
-    for label, bright in ((0, slice(0, 4)), (1, slice(4, 8))):
-        images = sampler.draw(label, 0, 64).float()
-        other = slice(4, 8) if label == 0 else slice(0, 4)
-        right = images[..., bright].mean(dim=(1, 2, 3)) > images[..., other].mean(dim=(1, 2, 3)) + 100
-        assert right.float().mean() > 0.95
-
-
-def test_labels_matter_to_the_trained_critic(trained: Trainer) -> None:
-    """Real images under wrong labels score lower: the critic's loss would rise."""
-    data = bars()
-    images = torch.from_numpy(data.images).float() / 127.5 - 1
-    labels = torch.from_numpy(data.labels)
-    with torch.no_grad():
-        right, wrong = trained.critic(images, labels).mean(), trained.critic(images, 1 - labels).mean()
-    assert right > wrong + 0.5

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -19,8 +21,10 @@ import pytest
 from pipeline.flows import guard
 from tests.e2e.conftest import REPOSITORY, Project
 
-PATIENCE = 150.0  # seconds; nothing here takes a tenth of it on an idle machine
+PATIENCE = 400.0  # seconds; nothing here takes a tenth of it on an idle machine, and a run that ended ends a wait
 POLL = 0.2
+PAGE = 200  # the API's own limit
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 def wait_for(what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
@@ -71,13 +75,16 @@ class Server:
             "PREFECT_API_URL": self.url,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-            "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            # what finds no free slot asks again after a second, not after half a minute
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+            "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
             "DVC_NO_ANALYTICS": "1",
             "OMP_NUM_THREADS": "1",
         }
         self.home = home
-        self.api = httpx.Client(base_url=self.url, timeout=30)
+        # a connection a request: a busy server closes those that are kept, just as the next request goes out on one
+        self.api = httpx.Client(base_url=self.url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
         self.started: list[Program] = []
         self.start(home, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         wait_for("the server", self.answers)
@@ -110,34 +117,78 @@ class Server:
 
     # What the API says ------------------------------------------------------------------------------------------
 
+    def ask(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """Asks the API, again while it does not answer or its database is busy (503), as Prefect's own client does.
+
+        So a request may arrive twice, and must be one that does no harm then.
+        """
+
+        def answered() -> httpx.Response | None:
+            try:
+                answer = self.api.request(method, path, **content)
+            except httpx.TransportError:
+                return None
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer: httpx.Response = wait_for(f"an answer to {method} {path}", answered)
+        return answer
+
     def post(self, path: str, **content: Any) -> Any:
-        """Asks the API; while its database is busy (status 503) again, as Prefect's own client does."""
-        busy = httpx.codes.SERVICE_UNAVAILABLE
-        answer = wait_for(path, lambda: (answer := self.api.post(path, json=content)).status_code != busy and answer)
+        """What the API answers; see :meth:`ask`."""
+        answer = self.ask("POST", path, json=content)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
+    def pages(self, path: str, **content: Any) -> list[dict[str, Any]]:
+        """All of what a filter finds; an answer holds :data:`PAGE` of it."""
+        found: list[dict[str, Any]] = []
+        while len(part := self.post(path, offset=len(found), limit=PAGE, **content)) == PAGE:
+            found += part
+        return found + part
+
     def deployment(self, name: str) -> dict[str, Any]:
         """The deployment called ``flow/name``; empty if there is none."""
-        answer = self.api.get(f"/deployments/name/{name}")
+        answer = self.ask("GET", f"/deployments/name/{name}")
         return answer.json() if answer.is_success else {}
 
     def begin(self, deployment: str, **parameters: Any) -> str:
-        """Starts a run of a deployment; returns its id."""
+        """Starts a run of a deployment; returns its id. A request that arrives twice starts one."""
         found = self.deployment(deployment)
-        return self.post(f"/deployments/{found['id']}/create_flow_run", parameters=parameters)["id"]
+        content = {"parameters": parameters, "idempotency_key": str(uuid4())}
+        return self.post(f"/deployments/{found['id']}/create_flow_run", **content)["id"]
 
     def state(self, run: str) -> dict[str, Any]:
         """A run's state: ``type``, ``name``, ``message``."""
-        return self.api.get(f"/flow_runs/{run}").json()["state"]
+        answer = self.ask("GET", f"/flow_runs/{run}")
+        assert answer.is_success, answer.text
+        return answer.json()["state"]
 
-    def end(self, run: str) -> dict[str, Any]:
-        """The state in which a run ends."""
-        final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-        return wait_for(
-            f"the end of run {run}; see {self.home}/output.log",
-            lambda: (state := self.state(run))["type"] in final and state,
+    def see(self, run: str, what: str, look: Callable[[], Any], patience: float = PATIENCE) -> Any:
+        """The first true value that ``look`` gives of a run; at the latest when the run has ended.
+
+        If there is none, it fails with the run's state and what it logged last.
+        """
+        end = time.monotonic() + patience
+        while True:
+            over = self.state(run)["type"] in FINAL or time.monotonic() > end  # before the last look
+            if found := look():
+                return found
+            if over:
+                break
+            time.sleep(POLL)
+        lines = self.logs(run).splitlines()[-20:]
+        pytest.fail(
+            "\n".join([f"{what}: not seen. Run {run}: {self.state(run)}", *lines, f"See {self.home}/output.log"])
         )
+
+    def end(self, run: str, patience: float = PATIENCE) -> dict[str, Any]:
+        """The state in which a run ends."""
+
+        def ended() -> dict[str, Any] | None:
+            state = self.state(run)
+            return state if state["type"] in FINAL else None
+
+        return self.see(run, "its end", ended, patience)
 
     def cancel(self, run: str) -> None:
         """Cancels a run, as the UI does."""
@@ -145,8 +196,14 @@ class Server:
 
     def logs(self, run: str) -> str:
         """What a run logged so far."""
-        found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC", limit=200)
+        found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
         return "\n".join(entry["message"] for entry in found)
+
+    def idle(self) -> bool:
+        """Whether no run is in work or due."""
+        due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}}
+        kinds = {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]}}}
+        return not self.post("/flow_runs/filter", flow_runs=due | kinds)
 
     def task_runs(self, run: str) -> dict[str, dict[str, Any]]:
         """A run's tasks by name."""

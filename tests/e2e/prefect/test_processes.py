@@ -18,6 +18,7 @@ from tests.e2e.prefect.conftest import (
     working_in,
 )
 
+pytestmark = pytest.mark.timeout(1500)  # several waits, each with patience of its own
 SECONDS_TO_STOP = 30.0  # the guard's own bound; a training in good health takes one
 TWO_MINUTES = 120.0
 
@@ -44,16 +45,15 @@ def train(server: Server, project: Project, deployment: str = "augment/manual") 
     """A run of which the training is in work and has taken up the state of the one before."""
     before = state_of(project).exists()
     run = server.begin(deployment, project=str(project.root), targets=["train"])
-    wait_for("the training", lambda: trainers_in(project.root) and state_of(project).exists())
+    server.see(run, "the training", lambda: trainers_in(project.root) and state_of(project).exists())
     if before:
-        wait_for("the old state", lambda: "train: goes on from" in server.logs(run))
+        server.see(run, "the old state", lambda: "train: goes on from" in server.logs(run))
     return run
 
 
 def ends_within_two_minutes(server: Server, run: str) -> str:
     """The type of a run's last state, by itself or by the automation."""
-    final = {"CRASHED", "CANCELLED"}
-    return wait_for("the run's end", lambda: (kind := server.state(run)["type"]) in final and kind, TWO_MINUTES)
+    return server.end(run, TWO_MINUTES)["type"]
 
 
 @pytest.mark.parametrize("how", ["cancel", "SIGKILL", "SIGTERM"])
@@ -78,12 +78,12 @@ def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner:
     first = train(server, endless)
     same = server.begin("augment/manual", project=str(endless.root), targets=["train"])
     other = server.begin("refresh/nightly", project=str(endless.root))
-    wait_for("a slot of the deployment", lambda: server.state(same)["name"] == "AwaitingConcurrencySlot")
-    wait_for("a turn in the folder", lambda: "a flow is in work in this folder (PID" in server.logs(other))
+    server.see(same, "no slot of the deployment", lambda: server.state(same)["name"] == "AwaitingConcurrencySlot")
+    server.see(other, "no turn in the folder", lambda: "a flow is in work in this folder (PID" in server.logs(other))
     assert trainers_in(endless.root) == 1
     server.cancel(other)
     server.cancel(first)
-    wait_for("the second training", lambda: "train: goes on from" in server.logs(same))
+    server.see(same, "the second training", lambda: "train: goes on from" in server.logs(same))
     server.cancel(same)
     assert [server.end(run)["type"] for run in (first, same, other)] == ["CANCELLED"] * 3
 

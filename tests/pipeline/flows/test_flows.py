@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -38,10 +38,22 @@ STUBBORN = (
 )
 
 
-def held(script: str) -> subprocess.Popen[str]:
+# the guard's own steps, in a tenth of their time
+HURRIED = """
+import sys
+from pipeline.flows import guard
+guard.ESCALATION = [(after / 10, number) for after, number in guard.ESCALATION]
+code = guard.Guard(sys.argv[1:]).run()
+sys.exit(code if code >= 0 else 128 - code)
+"""
+DEAF = STUBBORN.replace("SIG_IGN)", "SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+
+
+def held(script: str, guarded: Sequence[str] = GUARD) -> subprocess.Popen[str]:
     """A guard whose command has said that it is ready."""
     process = subprocess.Popen(
-        [*GUARD, sys.executable, "-c", script],
+        [*guarded, sys.executable, "-c", script],
+        env=_importing(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -86,12 +98,14 @@ def test_the_guard_outlives_a_holder_that_is_killed_only_to_end_its_command(tmp_
     assert not alive
 
 
-def test_the_guard_insists(monkeypatch: pytest.MonkeyPatch) -> None:
-    process = held(STUBBORN)
+@pytest.mark.parametrize(("script", "ended_by"), [(STUBBORN, signal.SIGTERM), (DEAF, signal.SIGKILL)])
+def test_the_guard_insists(script: str, ended_by: signal.Signals) -> None:
+    process = held(script, [sys.executable, "-c", HURRIED])
     began = time.monotonic()
     close(process)
-    assert process.wait() == 128 + signal.SIGTERM
-    assert time.monotonic() - began >= guard.ESCALATION[1][0]
+    assert process.wait() == 128 + ended_by
+    assert time.monotonic() - began >= {number: after for after, number in guard.ESCALATION}[ended_by] / 10
+    assert guard.ESCALATION[-1] == (20.0, signal.SIGKILL)  # before Prefect does, after 30
 
 
 def test_the_guard_ends_what_its_command_leaves_behind() -> None:

@@ -255,15 +255,15 @@ making.PART = 32
 if sys.argv[2] != "all":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
-    stage.run(params(balance=600), Workspace(Path(sys.argv[1])))
+    stage.run(params(balance=int(sys.argv[3])), Workspace(Path(sys.argv[1])))
 except UserError as error:
     sys.exit(str(error))
 """
 
 
-def start(workspace: Workspace, largest: str) -> subprocess.Popen[str]:
+def start(workspace: Workspace, largest: str, balance: int) -> subprocess.Popen[str]:
     """An export in a process of its own, which can write no file of more than ``largest`` bytes."""
-    command = [sys.executable, "-c", SCRIPT, str(workspace.root), largest]
+    command = [sys.executable, "-c", SCRIPT, str(workspace.root), largest, str(balance)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -272,7 +272,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_set_whole(tmp_path: Path) -> N
     workspace = make(tmp_path)
     run(params(), workspace)
     before = contents(workspace.synthetic)
-    process = start(workspace, "2000")
+    process = start(workspace, "2000", 40)
     _, said = process.communicate()
     assert process.returncode == 1
     assert "File too large" in said
@@ -283,7 +283,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_set_whole(tmp_path: Path) -> N
 def test_a_killed_export_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "PART", 32)
     workspace, undisturbed = make(tmp_path / "killed"), make(tmp_path / "undisturbed")
-    process = start(workspace, "all")
+    process = start(workspace, "all", 300)
     deadline = time.monotonic() + 120
     while not list(workspace.scratch.glob("export/*/parts/00000000.json")):
         assert process.poll() is None
@@ -293,11 +293,11 @@ def test_a_killed_export_goes_on_and_ends_in_the_same_bytes(tmp_path: Path, monk
     process.communicate()
     assert not workspace.synthetic.exists()
     images = list(workspace.scratch.rglob("*.png"))
-    assert 32 <= len(images) < 1700
+    assert 32 <= len(images) < 800
     first = next(path for path in images if path.name == "synthetic-0-000000.png")
     stamp = first.stat().st_mtime_ns
-    run(params(balance=600), workspace)
-    run(params(balance=600), undisturbed)
+    run(params(balance=300), workspace)
+    run(params(balance=300), undisturbed)
     assert contents(workspace.synthetic) == contents(undisturbed.synthetic)
     assert (workspace.synthetic / "images" / "a%2Fb" / first.name).stat().st_mtime_ns == stamp
     assert not (workspace.scratch / "export").exists()
