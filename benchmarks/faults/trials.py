@@ -54,46 +54,12 @@ class Ended:
     mib: int
 
 
-def nothing_wrong(project: Path, ended: Ended) -> str:  # noqa: ARG001
-    """What is right where exit code 0 is."""
-    return ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One thing that is wrong, or only strange.
-
-    Attributes:
-        name: unique in its kind.
-        lay: puts it into a project that is as it should be.
-        right: what is wrong after exit code 0, judged by an independent reader; empty for nothing.
-        command: the arguments of ``augmint``.
-        codes: exit codes of a refusal.
-        refused: no result can be right.
-    """
-
-    name: str
-    lay: Callable[[Path], object]
-    right: Callable[[Path, Ended], str] = nothing_wrong
-    command: tuple[str, ...] = ("ingest",)
-    codes: tuple[int, ...] = USER_ERRORS
-    refused: bool = False
-
-
-@dataclass(frozen=True)
-class Judged:
-    """``ok``, ``refused`` or ``FAULT``, and why."""
-
-    verdict: str
-    why: str
-
-
 def run(project: Path, command: Iterable[str], seconds: float = SECONDS) -> Ended:
     """Runs ``augmint`` in ``project``, in a process forked from this one, which has all that it imports."""
     for module in PRELOADED:
         importlib.import_module(module)
     log = project.parent / "said"
-    base = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 10  # a fork begins with it
+    own = Path("/proc/self/status").read_text(encoding="utf-8").partition("RssAnon:")[2].split()[0]
     child = os.fork()
     if not child:
         _become(project, list(command), log)
@@ -104,7 +70,7 @@ def run(project: Path, command: Iterable[str], seconds: float = SECONDS) -> Ende
     _, status, usage = os.wait4(child, 0)
     os.close(waiting)
     code = None if stopped else os.waitstatus_to_exitcode(status)
-    return Ended(code, log.read_text("utf-8", "replace"), max(0, usage.ru_maxrss - base) >> 10)
+    return Ended(code, log.read_text("utf-8", "replace"), max(0, usage.ru_maxrss - int(own)) >> 10)
 
 
 def _become(project: Path, command: list[str], log: Path) -> NoReturn:
@@ -128,6 +94,42 @@ def _become(project: Path, command: list[str], log: Path) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def nothing_wrong(project: Path, ended: Ended) -> str:  # noqa: ARG001
+    """What is right where exit code 0 is."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that is wrong, or only strange.
+
+    Attributes:
+        name: unique in its kind.
+        lay: puts it into a project that is as it should be.
+        right: what is wrong after exit code 0, judged by an independent reader; empty for nothing.
+        command: the arguments of ``augmint``.
+        codes: exit codes of a refusal.
+        refused: no result can be right.
+        runs: runs the command in a project.
+    """
+
+    name: str
+    lay: Callable[[Path], object]
+    right: Callable[[Path, Ended], str] = nothing_wrong
+    command: tuple[str, ...] = ("ingest",)
+    codes: tuple[int, ...] = USER_ERRORS
+    refused: bool = False
+    runs: Callable[[Path, tuple[str, ...]], Ended] = run
+
+
+@dataclass(frozen=True)
+class Judged:
+    """``ok``, ``refused`` or ``FAULT``, and why."""
+
+    verdict: str
+    why: str
 
 
 def outputs(project: Path) -> dict[str, bytes]:
@@ -205,7 +207,7 @@ def attempt(case: Case, before: Path, place: Path, keep: Path | None = None) -> 
     try:
         case.lay(project)
         held = outputs(project)
-        return judge(case, project, run(project, case.command), held)
+        return judge(case, project, case.runs(project, case.command), held)
     finally:
         if keep is not None:
             shutil.copytree(place, keep / case.name.replace("/", "_"), symlinks=True, dirs_exist_ok=True)
