@@ -191,7 +191,7 @@ def _wait(
             preexec_fn=within,
         )
         try:
-            code = process.wait(3 * SECONDS)
+            code = process.wait(10 * SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -132,8 +132,8 @@ def _images(project: Path) -> list[Path]:
 
 def _other_class(project: Path) -> None:
     path = _images(project)[0]
-    other = next(folder for folder in sorted((project / "synthetic/images").iterdir()) if folder != path.parent)
-    path.rename(other / path.name)
+    folders = sorted(folder for folder in (project / "synthetic/images").iterdir() if folder.is_dir())
+    path.rename(next(folder for folder in folders if folder != path.parent) / path.name)
 
 
 def _table(change: Callable[[pa.Table], pa.Table]) -> Edit:

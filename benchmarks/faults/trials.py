@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ PRELOADED = (
     *("pipeline.sources.tables", "pipeline.sources.archives", "pipeline.export.verify", "pipeline.classifier.network"),
 )
 SECONDS = 60
+"""Of processor time; a command that waits may take four times as long, as it may not be alone on the machine."""
+
 MIB_MORE = 1536
 """What a command may take beside what its imports did: several images of the largest size at once."""
 
@@ -54,7 +57,7 @@ class Ended:
     mib: int
 
 
-def run(project: Path, command: Iterable[str], seconds: float = SECONDS) -> Ended:
+def run(project: Path, command: Iterable[str], seconds: int = SECONDS) -> Ended:
     """Runs ``augmint`` in ``project``, in a process forked from this one, which has all that it imports."""
     for module in PRELOADED:
         importlib.import_module(module)
@@ -62,9 +65,9 @@ def run(project: Path, command: Iterable[str], seconds: float = SECONDS) -> Ende
     own = Path("/proc/self/status").read_text(encoding="utf-8").partition("RssAnon:")[2].split()[0]
     child = os.fork()
     if not child:
-        _become(project, list(command), log)
+        _become(project, list(command), log, seconds)
     waiting = os.pidfd_open(child)
-    stopped = not select.select([waiting], [], [], seconds)[0]
+    stopped = not select.select([waiting], [], [], 4 * seconds)[0]
     if stopped:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
@@ -73,7 +76,7 @@ def run(project: Path, command: Iterable[str], seconds: float = SECONDS) -> Ende
     return Ended(code, log.read_text("utf-8", "replace"), max(0, usage.ru_maxrss - int(own)) >> 10)
 
 
-def _become(project: Path, command: list[str], log: Path) -> NoReturn:
+def _become(project: Path, command: list[str], log: Path, seconds: int) -> NoReturn:
     """The rest of a forked process: the command line, as the console script would run it."""
     code = 1
     try:
@@ -84,6 +87,8 @@ def _become(project: Path, command: list[str], log: Path) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         most = MIB_AT_MOST << 20
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        spent = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         importlib.import_module("pipeline.cli").main(command, prog_name="augmint")
     except SystemExit as end:
@@ -157,7 +162,9 @@ def judge(case: Case, project: Path, ended: Ended, before: dict[str, bytes]) -> 
 def _badly(ended: Ended, codes: tuple[int, ...]) -> str:
     """What no command may do, whatever its result."""
     if ended.code is None:
-        return f"still running after {SECONDS} s"
+        return "still running: it waits for something that does not come"
+    if -ended.code in (signal.SIGXCPU, signal.SIGKILL):
+        return f"killed, for memory or after {SECONDS} s of processor time"
     if ended.code < 0:
         return f"ended by {signal.Signals(-ended.code).name}"
     if "Traceback (most recent" in ended.said:
