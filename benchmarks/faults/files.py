@@ -31,10 +31,10 @@ BATCH = 50
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
     """All of them."""
+    yield from (no_file(name, make) for name, make in NO_FILES.items())
     for name, data in contents():
         yield one_file(name, data)
     yield from (named(name) for name in NAMES)
-    yield from (no_file(name, make) for name, make in NO_FILES.items())
     yield from depths()
     yield Case("bad images of 12 megapixels", lay_large_cut, counts_bad)
     for number in range(0, options.count, BATCH):

@@ -84,6 +84,7 @@ def _become(project: Path, command: list[str], log: Path, seconds: int) -> NoRet
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for stream in (1, 2):
             os.dup2(said, stream)
+        sys.stdout, sys.stderr = (os.fdopen(fd, "w", encoding="utf-8", closefd=False) for fd in (1, 2))
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         most = MIB_AT_MOST << 20
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
