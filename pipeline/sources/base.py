@@ -1,5 +1,6 @@
 """What every source of images has in common."""
 
+import os
 import re
 import stat
 import unicodedata
@@ -150,6 +151,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file that may give nothing for ever although it is called a regular one, such as ``/proc/kmsg``."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_file(path: Path, limit: int = MAX_FILE_BYTES + 1) -> bytes:
     """The bytes of one file; at most one byte above :data:`MAX_FILE_BYTES`, which the decoder refuses.
 
@@ -160,11 +166,15 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES + 1) -> bytes:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for a writer
             raise BadImageError("not a regular file")
-        with path.open("rb") as file:
-            return file.read(min(limit, found.st_size or limit))  # room is made for all that is asked for
+        with open(path, "rb", opener=_without_waiting) as file:
+            # room is made for all that is asked for
+            data: bytes | None = file.read(min(limit, found.st_size or limit))
     except FileNotFoundError:
         raise BadImageError("no such file") from None
     except OSError as error:
         raise BadImageError("cannot be read", error.strerror or str(error)) from None
     except ValueError:
         raise BadImageError("no such file", "a NUL in its name") from None
+    if data is None:
+        raise BadImageError("cannot be read", "it gives nothing")
+    return data

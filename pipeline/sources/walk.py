@@ -60,7 +60,11 @@ class _Walk:
         waiting = [top]
         while waiting:
             path = waiting.pop()
-            status = Path(self._root, path).stat()
+            try:
+                status = Path(self._root, path).stat()
+            except FileNotFoundError:  # gone since it was listed
+                self.found.lost.append((path, NOWHERE))
+                continue
             if (identity := (status.st_dev, status.st_ino)) in self._seen:
                 self.found.passed[TWICE] += 1
                 continue

@@ -14,6 +14,10 @@ MOST_MEMBERS = 2**22
 LONGEST_NAME = 4096
 """Bytes: what Linux allows for a path."""
 
+MOST_STEPS = 2**16
+"""Links within linked folders that are followed in all, beside a few for each member: forty folders of two links to the
+next one are a tree of 2**40."""
+
 MOST_HOPS = 40
 """Links that are followed one after the other; Linux gives up after as many."""
 
@@ -142,7 +146,12 @@ class Members(Generic[Item]):
     def _follow(self, path: str, link: str, folders: tuple[str, ...], found: dict[str, Item]) -> None:
         """Adds to ``found``, under ``path``, what ``link`` leads to; ``folders`` hold the links that led here."""
         self._steps += 1
-        if self._steps + len(found) > MOST_MEMBERS:
+        if self._steps > MOST_STEPS + 8 * len(self._sorted):
+            raise UserError(
+                f"data.path: {self._where}: its links lead into one another more than {MOST_STEPS:,} times; pack it "
+                "again with the files that they lead to (tar --dereference)"
+            )
+        if len(found) > MOST_MEMBERS:
             raise self._too_many()
         real, reason = self._real(link)
         folders = (*folders, link.rpartition("/")[0])

@@ -101,10 +101,16 @@ def test_links_that_multiply_without_end_are_refused(packing: str, tmp_path: Pat
     links = [(f"set/l{level}/{side}", f"../l{level + 1}") for level in range(35) for side in "xy"]
     path = tmp_path / "set"
     path.write_bytes(LINKED[packing](CONTENT, *links, ("set/l35/z", "gone")))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.sources.archives.members.MOST_MEMBERS", 10_000)
-        with pytest.raises(UserError, match="more than 10,000 files, with those that its links lead to"):
-            opened(path)
+    with pytest.raises(UserError, match="its links lead into one another more than 65,536 times"):
+        opened(path)
+
+
+@pytest.mark.parametrize("packing", LINKED)
+def test_a_link_for_each_of_many_images_in_linked_folders_is_followed(packing: str, tmp_path: Path) -> None:
+    links = [(f"set/b/l{number}.png", "../a/0.png") for number in range(5000)]
+    path = tmp_path / "set"
+    path.write_bytes(LINKED[packing](CONTENT, *links, *((f"set/d{number}", "b") for number in range(4))))
+    assert len(read(path)) == len(CONTENT) + 5000 + 4 * (5000 + 2)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

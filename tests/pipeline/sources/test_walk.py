@@ -125,3 +125,23 @@ def test_empty_folders(tmp_path: Path) -> None:
     write(tmp_path, "a/1.png")
     (tmp_path / "x" / "y").mkdir(parents=True)
     assert walk(tmp_path).empty == ["x/y"]
+
+
+def test_a_file_that_became_a_pipe_after_the_look_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file of the kernel's that is called a regular one and gives nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    write(tmp_path, "file")
+    regular = (tmp_path / "file").stat()
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    monkeypatch.setattr(Path, "stat", lambda path: regular)
+
+    def said() -> str:
+        try:
+            return str(read_file(tmp_path / "pipe"))
+        except BadImageError as error:
+            return str(error)
+
+    assert in_time(said) == "cannot be read: it gives nothing"
+    os.close(writer)
