@@ -13,6 +13,7 @@ import copy
 import ctypes
 import itertools
 import os
+import resource
 import signal
 import sys
 from collections import Counter
@@ -43,7 +44,8 @@ from pipeline.params import ClassifyParams  # noqa: E402
 
 CHECKER = "libc_malloc_debug.so.0"  # comes with glibc 2.34 and later
 TUNABLES = "glibc.malloc.check=3:glibc.malloc.perturb=165"
-LONGEST = 120  # seconds a case
+LONGEST = 120  # seconds of work a case
+PATIENCE = 10  # times that, for one that waits, or works on a busy machine
 TOLERANCE = 0.05  # of a gradient's norm: a rounding that flips a ReLU costs 0.01, wrong memory much more
 NEGLIGIBLE = 1e-3  # of all gradients' norm: a bias in front of a normalisation has nothing but rounding
 WIDTHS = (4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 33)
@@ -159,7 +161,8 @@ def in_a_process(case: Case, isa: str) -> str:
     if child == 0:
         os.close(reader)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # glibc's own words
-        signal.alarm(LONGEST)
+        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST + 5))
+        signal.alarm(PATIENCE * LONGEST)
         os.environ["ONEDNN_MAX_CPU_ISA"] = isa  # read at the first convolution
         os.write(writer, _outcome(case).encode()[:1000])
         os._exit(0)
@@ -169,7 +172,8 @@ def in_a_process(case: Case, isa: str) -> str:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return f"no end after {LONGEST} s" if number == signal.SIGALRM else f"crash ({signal.Signals(number).name})"
+        endless = number in (signal.SIGALRM, signal.SIGXCPU)
+        return f"no end after {LONGEST} s" if endless else f"crash ({signal.Signals(number).name})"
     return said or f"exit code {os.WEXITSTATUS(status)}"
 
 
