@@ -119,7 +119,7 @@ def project(folder: Path, size: int, width: int) -> Workspace:
 
 def export(workspace: Workspace, count: int) -> None:
     """Runs the stage for ``count`` synthetic images; what it says goes nowhere."""
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
         run(Params(export=ExportParams(balance=count + 1)), workspace)
 
 

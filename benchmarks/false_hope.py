@@ -105,7 +105,7 @@ def run(kind: str, number: int, folder: Path, draws: int) -> dict[str, object]:
 
 def table(file: Path) -> str:
     """What the runs so far gave, in Markdown."""
-    with file.open(newline="") as lines:
+    with file.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     out = ["| in the place of synthetic | runs | HELPS | HURTS | EQUIVALENT | INCONCLUSIVE | mean difference |"]
     out.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")

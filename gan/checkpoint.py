@@ -152,7 +152,7 @@ def load_network(folder: Path, part: str) -> tuple[Network, dict[str, Any]]:
     """
     weights, card_file = folder / f"{part}.safetensors", folder / f"{part}.json"
     try:
-        card = json.loads(card_file.read_text())
+        card = json.loads(card_file.read_text(encoding="utf-8"))
         if sha256(weights) != card["sha256"]:
             raise WeightsError(f"{weights}: not the weights that {card_file} describes")
         network = build(card["family"], part, Shape(**card["shape"]))

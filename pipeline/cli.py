@@ -1,50 +1,83 @@
 """The command line. Thin: each command reads the parameters and calls one function, imported when it is needed."""
 
-import errno
 import importlib
+import io
 import os
+import select
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from pipeline.atomic import recover
-from pipeline.errors import UserError, as_user_error
+from pipeline.errors import explained
 from pipeline.escaping import terminal
-from pipeline.runtime import ending_with, prepare, stage_ancestors
+from pipeline.runtime import ending_with, prepare, stage_ancestors, use_utf8
 from pipeline.workspace import Workspace
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 UNMET = 1  # what was required is not so
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
+UNREAD = 141  # and by SIGPIPE
 
 
 class Commands(click.Group):
-    """Turns what a user can mend into one message and exit code 2, or 75 if it may pass by itself."""
+    """Turns every error into one message and an exit code.
+
+    2 for what a user can mend, 75 if it may pass by itself, 70 for a fault of ours.
+    """
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
+        """Runs as a program, on ``sys.argv``, in UTF-8; with ``args`` given, within another."""
+        if args is None:
+            use_utf8()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a character that a terminal cannot show ends nothing
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(args, *rest, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; see the class."""
         if ctx.params.get("debug"):
             return super().invoke(ctx)
         try:
-            return super().invoke(ctx)
-        except UserError as error:
-            click.echo(terminal(f"augmint: {error}", keep="\n"), err=True)
-            ctx.exit(error.exit_code)
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # who read the output is gone; click knows what to do
-                raise
-            failure = as_user_error(error)
-            with suppress(OSError):  # the log may be on the full disk too
-                click.echo(terminal(f"augmint: {failure}", keep="\n"), err=True)
-            ctx.exit(failure.exit_code)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except KeyboardInterrupt:
             click.echo("augmint: interrupted; the same command goes on from the last checkpoint", err=True)
             ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                ctx.exit(UNREAD)
+            failure = explained(error, ctx.invoked_subcommand or "")
+            with suppress(OSError):  # the log may be on a full disk
+                click.echo(terminal(f"augmint: {failure}", keep="\n"), err=True)
+            ctx.exit(failure.exit_code)
+
+
+def _nobody_reads() -> bool:
+    """Whether what read our output, such as ``head``, has ended; what is still to be written then goes nowhere."""
+    gone = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_broken(stream)]
+    for number in gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return bool(gone)
+
+
+def _is_broken(stream: TextIO) -> bool:
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # no file: within another program
+        return False
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -3,7 +3,11 @@
 import errno
 import os
 import re
+import traceback
+from pathlib import Path
 
+PACKAGES = Path(__file__).parents[1]  # where gan/ and pipeline/ lie
+MOST_SAID = 300  # characters of an error that nobody foresaw
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -25,6 +29,36 @@ class BusyError(UserError):
     exit_code = 75
 
 
+class UnexpectedError(UserError):
+    """A fault of augmint's own, for the user to report.
+
+    The CLI exits with code 70, which sysexits.h calls EX_SOFTWARE.
+    """
+
+    exit_code = 70
+
+
+def explained(error: Exception, command: str) -> UserError:
+    """What a user should read of whatever ended a command.
+
+    Args:
+        command: its name, for who reports a fault of ours.
+    """
+    if isinstance(error, UserError):
+        return error
+    if _no_memory(error):
+        return BusyError(
+            f"{command}: not enough memory ({_first_line(error)}); close other programs, or lower data.image_size, or "
+            "batch_size and width of train or classify, and run the same command again"
+        )
+    if isinstance(error, OSError):
+        return as_user_error(error)
+    return UnexpectedError(
+        f"an unexpected error: {type(error).__name__}: {_first_line(error)}, in {_place(error)}; this is a fault of "
+        f"augmint: please report it with the output of `augmint --debug {command}`"
+    )
+
+
 def as_user_error(error: OSError) -> UserError:
     """What a user should read of an error of the system: a :class:`BusyError` where a disk or a quota is full."""
     # some that gather several, such as shutil's, name the number in the text alone
@@ -38,3 +72,24 @@ def as_user_error(error: OSError) -> UserError:
         )
     reason = error.strerror or str(error)
     return UserError(": ".join([*paths[-1:], reason]) + "; mend that and run the same command again")
+
+
+def _no_memory(error: Exception) -> bool:
+    """Whether memory ran out, as Python, NumPy, the system or torch say it."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return isinstance(error, RuntimeError) and bool(
+        re.search(r"alloc\w* memory|(out of|not enough) memory", str(error))
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().split("\n")[0] or "without a word")[:MOST_SAID]
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of our own that it came through: ``pipeline/store.py:88``."""
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [(file, line) for file, line in frames if file.is_relative_to(PACKAGES) and ".venv" not in file.parts]
+    file, line = (ours or frames or [(PACKAGES, 0)])[-1]
+    return f"{file.relative_to(PACKAGES) if ours else file}:{line}"

@@ -18,19 +18,24 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError
 
 from gan.config import LABEL_FADE, Config
 from pipeline.errors import UserError
 from pipeline.gates import check_figure, check_gates, parse
+from pipeline.plain_yaml import read_mapping, shortened
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-GreyRange = Literal["auto", "type"] | tuple[float, float]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+Images = Annotated[int, Field(ge=1, le=1_000_000)]
+Steps = Annotated[int, Field(ge=1, le=100_000)]
+BatchSize = Annotated[int, Field(ge=2, le=4096)]
+Interval = Annotated[float, Field(ge=0.001, le=1e6)]  # kimg; the least is an image
+Grey = Annotated[float, Field(ge=-1e12, le=1e12)]
+GreyRange = Literal["auto", "type"] | tuple[Grey, Grey]
+MOST_PROBLEMS = 20  # of one file that are told at once
 
 
 def _one_of(registry: str, *further: str) -> BeforeValidator:
@@ -44,7 +49,9 @@ def _one_of(registry: str, *further: str) -> BeforeValidator:
         known = [*further, *pkgutil.resolve_name(registry)]
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
-            raise ValueError(f"unknown name {name!r}; did you mean `{near[0]}`? (known here: {', '.join(known)})")
+            raise ValueError(
+                f"unknown name {shortened(repr(name))}; did you mean `{near[0]}`? (known here: {', '.join(known)})"
+            )
         return name
 
     return BeforeValidator(check)
@@ -60,14 +67,14 @@ LOOP = {"minutes", "seeds", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoi
 class Section(BaseModel):
     """A group of ``params.yaml``: frozen, and without room for keys that nobody reads."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class LongTail(Section):
     """A geometric profile of class sizes in the train split, from the first class to the last."""
 
-    head: Count = 110
-    tail: Count = 4
+    head: Images = 110
+    tail: Images = 4
 
     @model_validator(mode="after")
     def _falls(self) -> "LongTail":
@@ -143,7 +150,7 @@ class TrainParams(Section):
     kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
-    batch_size: Annotated[int, Field(ge=2)] = _GAN.batch_size
+    batch_size: BatchSize = _GAN.batch_size
     loss: Annotated[str, _one_of("gan.losses:LOSSES")] | None = None
     n_critic: Count | None = None
     critic_lr: Positive | None = None
@@ -171,8 +178,8 @@ class TrainParams(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compiled: Literal["auto"] | bool = "auto"
     rollbacks: Annotated[int, Field(ge=0, le=10)] = 3
-    snapshot_kimg: Positive = 20.0
-    grid_kimg: Positive = 20.0
+    snapshot_kimg: Interval = 20.0
+    grid_kimg: Interval = 20.0
     checkpoint_seconds: NotNegative = 20.0
 
     @property
@@ -216,10 +223,10 @@ class EvaluateParams(Section):
         gates: figure to bound, in the grammar of :mod:`pipeline.gates`.
     """
 
-    samples: Annotated[int, Field(ge=50)] = 1000
-    repeats: Annotated[int, Field(ge=2)] = 10
+    samples: Annotated[int, Field(ge=50, le=100_000)] = 1000
+    repeats: Annotated[int, Field(ge=2, le=1000)] = 10
     neighbours: Count = 5
-    embedder_steps: Count = 300
+    embedder_steps: Steps = 300
     embedders: Annotated[tuple[EmbedderName, ...], Field(min_length=1)] = ("domain",)
     weights: dict[EmbedderName, Annotated[str, Field(min_length=1)]] = {}
     gates: Annotated[
@@ -234,7 +241,7 @@ class EvaluateParams(Section):
         return self
 
 
-Balance = Literal["auto", "max"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=100)]
+Balance = Literal["auto", "max"] | Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[float, Field(ge=0, le=100)]
 Band = tuple[Fraction, Fraction]
 
 
@@ -252,10 +259,10 @@ class FilterParams(Section):
     """
 
     confidence: Band | None = None
-    manifold: Annotated[int, Field(ge=0)] = 0
+    manifold: Annotated[int, Field(ge=0, le=1000)] = 0
     copies: Annotated[float, Field(ge=0, lt=1)] = 0.0
     critic: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    steps: Count = 300
+    steps: Steps = 300
 
     @property
     def on(self) -> bool:
@@ -307,6 +314,10 @@ class ExportParams(Section):
         return {True: "train", False: "none"}[value] if isinstance(value, bool) else value
 
 
+Doses = Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Field(min_length=1, max_length=20)]
+Tuning = Annotated[tuple[tuple[Positive, NotNegative], ...], Field(min_length=1, max_length=50)]
+
+
 class ClassifyParams(Section):
     """The experiment that gives the verdict.
 
@@ -317,16 +328,16 @@ class ClassifyParams(Section):
         classifier: ``small-resnet``, ``torchvision:<model>``, or ``module:factory`` of the user's own.
     """
 
-    seeds: Annotated[int, Field(ge=5)] = 6
+    seeds: Annotated[int, Field(ge=5, le=100)] = 6
     draws: Annotated[int, Field(ge=1, le=100)] = 3
-    doses: Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Field(min_length=1)] = (0.25, 0.5, 1.0, 2.0, 3.0)
-    tuning: Annotated[tuple[tuple[Positive, NotNegative], ...], Field(min_length=1)] = ((2e-2, 5e-2), (7e-3, 5e-2))
+    doses: Doses = (0.25, 0.5, 1.0, 2.0, 3.0)
+    tuning: Tuning = ((2e-2, 5e-2), (7e-3, 5e-2))
     tuning_seeds: Count = 2
     classifier: str = "small-resnet"
     weights: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    steps: Count = 160
-    batch_size: Annotated[int, Field(ge=2)] = 64
+    steps: Steps = 160
+    batch_size: BatchSize = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16
     synthetic_weight: Positive = 0.5
     synthetic_share: Annotated[float, Field(gt=0, le=4)] = 1.0
@@ -337,7 +348,7 @@ class ClassifyParams(Section):
     min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
     equivalence_margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     max_class_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
-    bootstrap: Annotated[int, Field(ge=200)] = 2000
+    bootstrap: Annotated[int, Field(ge=200, le=100_000)] = 2000
 
     @property
     def second_batch(self) -> int:
@@ -387,34 +398,22 @@ def load_params(path: Path) -> Params:
             an impossible combination; each with its line.
     """
     try:
-        content = YAML(typ="rt").load(path.read_text())
+        content = read_mapping(path)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; run augmint in the folder that holds params.yaml and dvc.yaml"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}:{line}: not valid YAML: {error.problem}") from None
-    if not isinstance(content, CommentedMap):
-        raise UserError(f"{path}:1: expected groups such as `data:` and `train:` at the top level")
     try:
         return Params.model_validate(_plain(content))
     except ValidationError as error:
         problems = [f"{path}:{line}: {text}" for line, text in sorted(_problems(error, content))]
-        raise UserError("\n".join(problems)) from None
+        more = error.error_count() - MOST_PROBLEMS
+        raise UserError("\n".join([*problems, *([f"{path}: and {more} more"] if more > 0 else [])])) from None
 
 
 def locate(path: Path, *keys: str) -> str:
     """``params.yaml:12``, the line of one key: for values that only a stage can judge. Needs a valid file."""
-    line, node = 1, YAML(typ="rt").load(path.read_text())
-    for key in keys:
-        found = next((written for written in node if str(written) == key), None)
-        if found is None:
-            break
-        line, node = node.lc.key(found)[0] + 1, node[found]
-    return f"{path}:{line}"
+    return f"{path}:{_line(keys, read_mapping(path))}"
 
 
 def _plain(node: Any) -> Any:
@@ -428,12 +427,12 @@ def _plain(node: Any) -> Any:
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
-    return node
+    return str(getattr(node, "value", node))  # a date
 
 
 def _problems(error: ValidationError, content: CommentedMap) -> Iterator[tuple[int, str]]:
     seen: set[tuple[str, ...]] = set()
-    for problem in error.errors():
+    for problem in error.errors()[:MOST_PROBLEMS]:
         keys = _keys(problem["loc"], content)
         name = ".".join(keys) or "params"
         if problem["type"] == "extra_forbidden":
@@ -441,7 +440,7 @@ def _problems(error: ValidationError, content: CommentedMap) -> Iterator[tuple[i
         elif keys not in seen:  # a union reports each of its members; the first is enough
             seen.add(keys)
             message = problem["msg"].removeprefix("Value error, ")
-            shown = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
+            shown = "" if problem["type"] == "value_error" else f" (got {shortened(repr(problem['input']))})"
             yield _line(keys, content), f"{name}: {message[0].lower() + message[1:]}{shown}"
 
 
@@ -450,20 +449,28 @@ def _keys(location: tuple[int | str, ...], content: CommentedMap) -> tuple[str, 
     keys: list[str] = []
     node: Any = content
     for part in location:
-        known = isinstance(node, dict) and part in node
-        if not known:
+        key = _as_written(node, str(part))
+        if key is None:
             break
         keys.append(str(part))
-        node = node[part]
+        node = node[key]
     return tuple(keys)
 
 
 def _line(keys: tuple[str, ...], content: CommentedMap) -> int:
+    """Of the last of ``keys``, or the last of them that is there."""
     node, line = content, 1
-    for key in keys:
-        line = node.lc.key(key)[0] + 1
-        node = node[key]
+    for name in keys:
+        key = _as_written(node, name)
+        if key is None:
+            break
+        line, node = node.lc.key(key)[0] + 1, node[key]
     return line
+
+
+def _as_written(node: Any, name: str) -> Any:
+    """The key of ``node`` that reads so, which may be a number; ``None`` if it has none."""
+    return next((key for key in node if str(key) == name), None) if isinstance(node, dict) else None
 
 
 def _nearest(keys: tuple[str, ...]) -> str:

@@ -138,7 +138,7 @@ def revision(folder: Path) -> str | None:
     try:
         commit = _git(folder, "rev-list", "-1", "HEAD", *inputs)
         boundary = folder / _git(folder, "rev-parse", "--git-path", "shallow")
-        if boundary.is_file() and commit in boundary.read_text().split():
+        if boundary.is_file() and commit in boundary.read_text(encoding="utf-8").split():
             return SHALLOW  # at its end, a shallow history takes every file for new
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", *inputs)
     except (OSError, ValueError, subprocess.CalledProcessError):

@@ -39,6 +39,16 @@ def prepare() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
+def use_utf8() -> None:
+    """Starts this program anew in Python's UTF-8 mode if the locale's encoding is another one.
+
+    Names of classes and files are then the same in every locale, and so are the bytes that are written.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def release_freed() -> None:
     """Gives memory that was freed back to the system, where the C library (glibc) would keep it for the thread."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
@@ -130,7 +140,7 @@ def _in_stage(process: int) -> bool:
 def _parent(process: int) -> int | None:
     """The parent's PID; ``None`` if there is no such process, or the system does not say."""
     try:
-        status = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     return int(status.rpartition(")")[2].split()[1])  # the name before it may hold anything

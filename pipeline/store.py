@@ -67,7 +67,7 @@ class Store:
             UserError: there is no ingested set, or it is not whole.
         """
         try:
-            summary = json.loads((folder / "summary.json").read_text())
+            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{folder}: no ingested set here; run `dvc repro ingest` first") from None
         except json.JSONDecodeError as error:

@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def _rows(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
 def _run(task: Task, choices: dict[str, Any], seed: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gan.checkpoint import sha256
 from gan.seeds import derive
-from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.network import SmallResNet, keep_contiguous, unsafe_channels_last
 from pipeline.errors import UserError
 from pipeline.params import ClassifyParams
 
@@ -39,6 +39,8 @@ def build(params: ClassifyParams, root: Path, classes: int, channels: int, image
             network: nn.Module = _torchvision(name.removeprefix(TORCHVISION), params.weights, root, classes)
         else:
             network = _own(name, root, classes, channels, image_size)
+    if unsafe_channels_last(network):
+        keep_contiguous(network)
     _probe(network, name, classes, channels, image_size)
     return network
 

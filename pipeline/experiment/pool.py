@@ -95,7 +95,7 @@ def make_pool(
 def networks(models: Path) -> int:
     """How many generators take turns in ``models``; 0 if there is none."""
     try:
-        return 1 + len(json.loads((models / "generator.json").read_text()).get("members", ()))
+        return 1 + len(json.loads((models / "generator.json").read_text(encoding="utf-8")).get("members", ()))
     except OSError:
         return 0
 

@@ -73,7 +73,7 @@ class Work:
     def load(self, number: int) -> Record | None:
         """The record of part ``number``, or None when that is not finished or its files are gone."""
         try:
-            content = json.loads(self._file(number).read_text())
+            content = json.loads(self._file(number).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):  # a machine that lost its power may leave an empty file
             return None
         written = [Written(*w) for w in content["written"]]
@@ -94,7 +94,7 @@ class Work:
             "tallies": {label: [t.drawn, t.accepted, t.rejected] for label, t in record.tallies.items()},
         }
         part = self._file(number).with_suffix(".part")
-        part.write_text(json.dumps(content))
+        part.write_text(json.dumps(content), encoding="utf-8")
         part.replace(self._file(number))
 
     def _file(self, number: int) -> Path:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
-from pipeline.errors import BusyError, UserError
+from pipeline.errors import BusyError, UnexpectedError, UserError
+from pipeline.plain_yaml import read_mapping
+from pipeline.workspace import Workspace
 
 DVC = (sys.executable, "-m", "dvc")
 KILLED = (-9, 137)  # SIGKILL, as DVC and as a shell report it: most often the system was out of memory
@@ -58,6 +60,8 @@ def has_remote(project: Path) -> bool:
 @contextmanager
 def _repo(project: Path) -> Iterator[Any]:
     """A DVC project, its own errors turned into ours."""
+    with suppress(FileNotFoundError):  # DVC reads the file too, and takes hours for aliases of aliases
+        read_mapping(Workspace(project).params)
     try:
         with Repo(str(project)) as repo:
             yield repo
@@ -73,7 +77,7 @@ def failure(lines: Sequence[str], code: int) -> UserError:
     reason = "\n".join(errors) or f"dvc ended with exit code {code}"
     found = re.search(r"exited with (-?\d+)$", reason, re.MULTILINE)
     status = int(found[1]) if found else code
-    if status in (UserError.exit_code, BusyError.exit_code):
+    if status in (UserError.exit_code, BusyError.exit_code, UnexpectedError.exit_code):
         reason = _said(lines) or reason
     passes = status in (BusyError.exit_code, *KILLED) or "is being blocked by" in reason or "acquire lock" in reason
     return BusyError(reason) if passes else UserError(reason)

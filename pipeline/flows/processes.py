@@ -25,7 +25,7 @@ def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -
         env=_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         start_new_session=True,  # out of reach of what is sent to the flow's group: it ends by its pipe
     )

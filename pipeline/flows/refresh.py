@@ -80,7 +80,9 @@ def commit_lock(project: Path, message: str) -> bool:
 
 
 def _git(project: Path, *command: str) -> str:
-    done = subprocess.run(["git", *command], cwd=project, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *command], cwd=project, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         raise UserError(f"git {command[0]}: {done.stderr.strip()}")
     return done.stdout

@@ -161,4 +161,4 @@ def run_stage(stage: str, project: Path, force: bool) -> None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -54,7 +54,7 @@ def _number(path: Path) -> int:
 
 def _read(path: Path) -> Curves:
     """Numbers by column, NaN where nothing stands."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {column: [float(row[column] or "nan") for row in rows] for column in ("kimg", *CURVES)}
 

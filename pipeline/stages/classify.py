@@ -106,7 +106,7 @@ def digest(params: Params, workspace: Workspace) -> str:
 def current(params: Params, workspace: Workspace) -> dict[str, Any] | None:
     """The finished ``metrics/utility.json``, if it is there and belongs to these parameters and these images."""
     try:
-        utility = json.loads(workspace.metrics("utility").read_text())
+        utility = json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))
         return utility if utility["inputs"] == digest(params, workspace) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -114,7 +114,7 @@ def current(params: Params, workspace: Workspace) -> dict[str, Any] | None:
 
 def verdict(workspace: Workspace) -> str:
     """The finished verdict: HELPS, HURTS, EQUIVALENT or INCONCLUSIVE."""
-    return str(json.loads(workspace.metrics("utility").read_text())["verdict"])
+    return str(json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))["verdict"])
 
 
 def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:

@@ -50,7 +50,7 @@ def trial(stage: str) -> list[dict[str, object]]:
     """What the stage does with each room, and then with enough."""
     for name in OUTPUTS[stage]:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text("old")
+        Path(name).write_text("old", encoding="utf-8")
     old, results = contents(stage), []
     for room in (*ROOM, None):
         with Path("ballast").open("wb") as ballast:
@@ -75,5 +75,5 @@ if __name__ == "__main__":
     check.BYTES_SPARE = -(1 << 30)  # what lacks is to be found while writing, not ahead
     Path("data").mkdir()
     shutil.copy(DIGITS, "data")
-    Path("params.yaml").write_text(json.dumps(PARAMS))
+    Path("params.yaml").write_text(json.dumps(PARAMS), encoding="utf-8")
     print(json.dumps({stage: trial(stage) for stage in OUTPUTS}))

@@ -1,15 +1,21 @@
 """The command line: what a user sees when something is wrong, and what each command is."""
 
+import errno
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import click
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
+from pipeline import cli
 from pipeline.cli import main
-from pipeline.errors import UserError
+from pipeline.errors import BusyError, UserError
 from pipeline.runtime import SPINS
 
 STAGES = ("ingest", "train", "evaluate", "export", "classify")
@@ -61,3 +67,94 @@ def test_threads_are_told_not_to_spin_unless_the_user_says_otherwise(given: dict
     environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"} | given
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
+
+
+def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Exit code and message of a command that ends with ``error``."""
+
+    def fail(name: str, dry_run: bool = False) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "_run_stage", fail)
+    result = CliRunner().invoke(main, ["train"])
+    assert result.stdout == ""
+    return result.exit_code, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("mend it"), 2, "augmint: mend it"),
+        (BusyError("wait"), 75, "augmint: wait"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "models/a"), 75, "no space left on device: models/a; free"),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 75, "the disk of "),
+        (PermissionError(errno.EACCES, "Permission denied", "data/store"), 2, "data/store: Permission denied; mend"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), 2, "a: No such file or directory"),
+        (MemoryError(), 75, "train: not enough memory (without a word); close other programs, or lower"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 75, "not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), 75, "not enough memory (CUDA out"),
+        (KeyError("x"), 70, "an unexpected error: KeyError: 'x', in "),
+        (EOFError(), 70, "an unexpected error: EOFError: without a word, in "),
+        (AssertionError("one\ntwo"), 70, "an unexpected error: AssertionError: one, in "),
+        (RecursionError("deep"), 70, "please report it with the output of `augmint --debug train`"),
+        (UnicodeEncodeError("ascii", "ä", 0, 1, "no"), 70, "UnicodeEncodeError"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "Broken pipe"),  # of a worker: stdout is whole
+        (KeyboardInterrupt(), 130, "augmint: interrupted"),
+        (click.UsageError("no such way"), 2, "Error: no such way"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_every_error_is_one_message_and_a_code(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, text = run_with(error, monkeypatch)
+    assert ended == code
+    assert said in text
+    assert "Traceback" not in text
+    if not isinstance(error, click.UsageError):
+        assert len(text.splitlines()) == 1
+
+
+def test_memory_that_torch_or_numpy_cannot_have_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    for allocate in (lambda: torch.empty(2**60, dtype=torch.uint8), lambda: np.empty(2**60, np.uint8)):
+        try:
+            allocate()
+        except (RuntimeError, MemoryError) as error:
+            code, text = run_with(error, monkeypatch)
+            assert (code, "not enough memory" in text) == (75, True), text
+        else:
+            pytest.fail("there is memory for everything")
+
+
+def test_an_unexpected_error_says_where_it_came_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.params.load_params", lambda path: {}["none"])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["ingest"])
+    assert result.exit_code == 70
+    assert "KeyError: 'none', in " in result.stderr
+    with pytest.raises(KeyError):
+        CliRunner().invoke(main, ["--debug", "ingest"], catch_exceptions=False)
+
+
+def test_a_reader_that_ends_early_is_no_error(tmp_path: Path) -> None:
+    """``augmint train | head -0``: nobody reads any more when the text comes."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from pipeline import cli; cli._run_stage = lambda *_: print('x' * 100_000); cli.main(['train'])"
+    with os.fdopen(writer, "wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, stdout=out, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_character_that_the_terminal_lacks_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text("日本: 1\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stderr", terminal)
+    with pytest.raises(SystemExit) as ended:
+        main.main(["ingest"])
+    assert ended.value.code == 2
+    terminal.flush()
+    assert b"params.yaml:1: \\u65e5\\u672c: unknown key" in terminal.buffer.getvalue()

@@ -226,9 +226,9 @@ def test_a_folder_for_a_file_or_a_file_for_a_folder_is_one_sentence(
     digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, made: str
 ) -> None:
     monkeypatch.chdir(digits_workspace.root)
-    Path("params.yaml").write_text("train: {width: 4}\n")
+    Path("params.yaml").write_text("train: {width: 4}\n", encoding="utf-8")
     Path(made).parent.mkdir(parents=True, exist_ok=True)
-    Path(made).write_text("")
+    Path(made).write_text("", encoding="utf-8")
     done = CliRunner().invoke(cli.main, ["train"])
     assert done.exit_code == 2
     assert len(done.stderr.splitlines()) == 1

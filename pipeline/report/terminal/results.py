@@ -24,7 +24,7 @@ def print_results(workspace: Workspace) -> None:
     """
     path = workspace.metrics("utility")
     try:
-        utility = json.loads(path.read_text())
+        utility = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: no results to read ({error}); run `dvc repro` first") from None
     for line in _set_lines(workspace):
@@ -51,7 +51,7 @@ def _set_lines(workspace: Workspace) -> list[str]:
 def _read(path: Path) -> Tree | None:
     """The content of a file that ``augmint classify`` can do without."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
 

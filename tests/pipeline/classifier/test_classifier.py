@@ -10,7 +10,7 @@ from torch import nn
 
 from gan.seeds import derive, stream
 from pipeline.classifier import training
-from pipeline.classifier.batches import draw_batches
+from pipeline.classifier.batches import Joined, draw_batches
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
@@ -103,6 +103,14 @@ def test_batches_use_everything_equally_often(labels: list[int], steps: int, bat
     for label in np.unique(array):
         uses = np.bincount(balanced.ravel(), minlength=len(array))[array == label]
         assert uses.max() - uses.min() <= 1
+
+
+def test_joined_rows_are_those_of_the_two_one_after_the_other() -> None:
+    first, second = (
+        np.random.default_rng(seed).integers(0, 256, (n, 1, 2, 2), np.uint8) for seed, n in ((0, 3), (1, 5))
+    )
+    rows = np.array([7, 0, 3, 2, 4, 4])
+    np.testing.assert_array_equal(Joined(first, second)[rows], np.concatenate([first, second])[rows])
 
 
 def test_class_weights_are_scikit_learns() -> None:

@@ -210,7 +210,7 @@ def training() -> dict[str, Any]:
 def write_curves(path: Path, penalty: list[float], overfitting: list[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [f"{i},{3 - i},{values[0]},{values[1]},1" for i, values in enumerate(zip(penalty, overfitting, strict=True))]
-    path.write_text("\n".join([",".join(("kimg", *CURVES)), *rows]) + "\n")
+    path.write_text("\n".join([",".join(("kimg", *CURVES)), *rows]) + "\n", encoding="utf-8")
 
 
 def make(root: Path) -> Workspace:

@@ -164,7 +164,7 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
 
 
 def write_csv(path: Path, *rows: dict[str, str]) -> Path:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
