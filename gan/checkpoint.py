@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gan.cards import check_weights, read_card, regular, shape_of
 from gan.ensemble import Ensemble
-from gan.networks import Network, Shape, build
+from gan.networks import Network, build
 
 
 class WeightsError(Exception):
@@ -91,16 +92,17 @@ def read_state(path: Path, key: str) -> dict[str, Tensor] | None:
         WeightsError: the file is damaged.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(regular(path), "pt") as file:
             facts = file.metadata() or {}
+            if facts.get("key") != key:
+                return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        digest = _digest(tensors)
     except FileNotFoundError:
         return None
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{path}: damaged ({error})") from error
-    if facts.get("key") != key:
-        return None
-    if facts.get("sha256") != _digest(tensors):
+    if facts.get("sha256") != digest:
         raise WeightsError(f"{path}: damaged (its content is not what was written)")
     return tensors
 
@@ -147,18 +149,21 @@ def save_network(folder: Path, part: str, network: Network, card: dict[str, Any]
 def load_network(folder: Path, part: str) -> tuple[Network, dict[str, Any]]:
     """A shipped network in eval mode, and its card.
 
+    Nothing of the card's sizes is allocated before the weights' own header has them too; see :mod:`gan.cards`.
+
     Raises:
         WeightsError: a file is missing or damaged, or the weights are not those of the card.
     """
     weights, card_file = folder / f"{part}.safetensors", folder / f"{part}.json"
     try:
-        card = json.loads(card_file.read_text(encoding="utf-8"))
+        card = read_card(card_file)
+        check_weights(weights, card, part)
         if sha256(weights) != card["sha256"]:
             raise WeightsError(f"{weights}: not the weights that {card_file} describes")
-        network = build(card["family"], part, Shape(**card["shape"]))
+        network = build(card["family"], part, shape_of(card, card_file))
         network.load_state_dict(load_file(weights))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"{folder}: no usable {part} ({error})") from error
+    except (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, SafetensorError) as error:
+        raise WeightsError(f"{folder}: no usable {part} ({str(error).partition(chr(10))[0]})") from error
     return network.eval().requires_grad_(False), card
 
 

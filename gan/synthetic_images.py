@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from gan.checkpoint import load_generator
+from gan.checkpoint import WeightsError, load_generator
 from gan.sampler import Sampler
 from gan.seeds import stream
 
@@ -54,6 +54,8 @@ class ShippedGenerator:
         generator, card = load_generator(Path(model_dir))
         self.sampler = Sampler(generator, seed, device)
         self.transform = transform
+        if "classes" not in card:
+            raise WeightsError(f"{model_dir}: the generator's card does not name its classes")
         self.drawn: list[str] = card["classes"]
         numbers = class_to_idx or {name: number for number, name in enumerate(self.drawn)}
         if missing := sorted(set(self.drawn) - set(numbers)):

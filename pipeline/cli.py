@@ -176,7 +176,7 @@ def export_set(request: str) -> None:
     from pipeline.stages import export_set as stage
 
     workspace = Workspace()
-    stage.run(Request.model_validate_json(request), load_params(workspace.params), workspace)
+    stage.run(Request.load(request), load_params(workspace.params), workspace)
 
 
 @main.command()

@@ -11,13 +11,10 @@
 """
 
 import difflib
-import json
 import operator
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
@@ -130,15 +127,6 @@ def _find(figure: str, quality: Mapping[str, Any], part: str | None = None) -> A
         if figure in known:
             return known[figure]
     return None
-
-
-def read_quality(path: Path) -> dict[str, Any]:
-    """The figures of ``evaluate``, which the gates are about; DVC runs it before ``export``, a person may not have."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        print(f"export: no {path}: the gates are not checked", file=sys.stderr)
-        return {}
 
 
 def require(quality: Mapping[str, Any], force: bool) -> list[str]:

@@ -20,7 +20,7 @@ def open_generator(models: Path, store: Store) -> tuple[Network, dict[str, Any]]
         generator, card = load_generator(models)
     except WeightsError as error:
         raise UserError(f"{error}; run `dvc repro train` first") from None
-    made = (tuple(card["classes"]), generator.shape.image_size, generator.shape.channels)
+    made = (tuple(card.get("classes", ())), generator.shape.image_size, generator.shape.channels)
     held = (store.classes, store.image_size, store.channels)
     if made != held:
         raise UserError(

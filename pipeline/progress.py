@@ -13,6 +13,7 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 10.0
 CHANNEL = "AUGMINT_PROGRESS"  # an environment variable: "json" asks for Report as lines of JSON, more of them
 SECONDS_BETWEEN_REPORTS = 2.0
+MOST = 2**53  # of what is counted
 
 
 _in_work: list["Progress"] = []  # the operations that are tracked now, the innermost last
@@ -39,10 +40,17 @@ class Report(NamedTuple):
 
     @classmethod
     def loads(cls, line: str) -> "Report | None":
-        """The report in a line of output; ``None`` if it is any other line."""
+        """The report in a line of output; ``None`` if it is any other line, one that merely looks like it included."""
         if not line.startswith(f'{{"{CHANNEL}": '):
             return None
-        return cls(**json.loads(line)[CHANNEL])
+        try:
+            fields = json.loads(line)[CHANNEL]
+            report = cls(**fields)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        counts, words = (report.done, report.total), (report.what, report.unit, report.line)
+        whole = all(type(count) is int and 0 <= count < MOST for count in counts)
+        return report if whole and all(isinstance(word, str) for word in words) else None
 
 
 class Progress:

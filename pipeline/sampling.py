@@ -24,7 +24,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
         generator, card = load_generator(model)
     except WeightsError as error:
         raise UserError(f"{error}; run `dvc repro train` first, or give --model") from None
-    classes = card["classes"]
+    classes = card.get("classes", [])
     if class_name not in classes:
         raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
     kind = Image.registered_extensions().get(out.suffix.lower())

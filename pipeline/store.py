@@ -6,22 +6,26 @@
 ``summary.json``    classes, mode, size, the rows of each split, counts, what was skipped and why
 """
 
-import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from pipeline.atomic import write_json
 from pipeline.disk import save_array, write_blocks
 from pipeline.errors import UserError
+from pipeline.reading.arrays import open_array
+from pipeline.reading.documents import Document, again, fault, read_document
 
 SplitName = Literal["train", "val", "test"]
 FILES = ("images.npy", "labels.npy", "summary.json")  # what a result that is made of the set depends on
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+MOST_SIDE = 2**15  # pixels; far above what ingest makes
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,30 @@ class Split:
         return np.bincount(self.labels, minlength=classes)
 
 
+class Summary(Document):
+    """What ``summary.json`` has to say: the splits follow one another from the first row to the last."""
+
+    classes: Annotated[list[str], Field(min_length=1)]
+    channels: Literal[1, 3]
+    image_size: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    splits: dict[SplitName, Annotated[list[int], Field(min_length=2, max_length=2)]]
+    counts: dict[SplitName, dict[str, int]] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes: a name comes twice")
+        if set(self.splits) != set(SPLITS):
+            raise ValueError(f"splits: not {', '.join(SPLITS)}")
+        starts, stops = ([self.splits[name][end] for name in SPLITS] for end in (0, 1))
+        if starts != [0, *stops[:-1]] or stops != sorted(stops) or not stops[0] >= 0:
+            raise ValueError("splits: do not follow one another from row 0 on")
+        return self
+
+
 @dataclass(frozen=True)
 class Store:
-    """An ingested set on disk; opening it reads the summary alone."""
+    """An ingested set on disk; opening it reads the summary alone, and arrays are checked against it when asked for."""
 
     folder: Path
     summary: dict[str, Any]
@@ -66,13 +91,9 @@ class Store:
         Raises:
             UserError: there is no ingested set, or it is not whole.
         """
-        try:
-            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{folder}: no ingested set here; run `dvc repro ingest` first") from None
-        except json.JSONDecodeError as error:
-            raise UserError(f"{folder}/summary.json: not readable ({error}); run `dvc repro --force ingest`") from None
-        return cls(folder, summary)
+        if not os.path.lexists(folder / "summary.json"):
+            raise UserError(f"{folder}: no ingested set here; run `dvc repro ingest` first")
+        return cls(folder, read_document(folder / "summary.json", Summary, "ingest"))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -98,12 +119,35 @@ class Store:
     @cached_property
     def images(self) -> np.ndarray:
         """Every image, uint8 (N, C, H, W), memory-mapped and read-only."""
-        return np.load(self.folder / "images.npy", mmap_mode="r")
+        side = self.image_size
+        return self._array("images.npy", np.uint8, (self._rows, self.channels, side, side))
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Every label, int64 (N,)."""
-        return np.load(self.folder / "labels.npy")
+        labels = np.array(self._array("labels.npy", np.int64, (self._rows,)))
+        strange = np.flatnonzero((labels < 0) | (labels >= len(self.classes)))
+        if len(strange):
+            raise self._damaged("labels.npy", f"row {strange[0]} has label {labels[strange[0]]}, which is no class")
+        for name, counts in (self.summary.get("counts") or {}).items():
+            start, stop = self.summary["splits"][name]
+            found = np.bincount(labels[start:stop], minlength=len(self.classes)).tolist()
+            if found != [counts.get(each, 0) for each in self.classes]:
+                raise self._damaged("labels.npy", f"the {name} split has other counts than summary.json says")
+        return labels
+
+    @property
+    def _rows(self) -> int:
+        return int(self.summary["splits"][SPLITS[-1]][1])
+
+    def _array(self, name: str, kind: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+        try:
+            return open_array(self.folder / name, kind, shape)
+        except (OSError, ValueError) as error:
+            raise self._damaged(name, fault(error)) from None
+
+    def _damaged(self, name: str, reason: str) -> UserError:
+        return UserError(f"{self.folder / name}: not what ingest writes ({reason}); {again('ingest')}")
 
     def split(self, name: SplitName) -> Split:
         """The rows of one split; no copy is made."""

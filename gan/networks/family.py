@@ -50,7 +50,8 @@ class Family:
     """A kind of generator and critic.
 
     Attributes:
-        generator, critic: make the networks for a shape, with fresh weights.
+        generator, critic: make the networks for a shape, with fresh weights; also on torch's ``meta`` device, where
+            tensors have no values, as a saved network is compared with its card before anything is allocated.
         critic_terms: added to what the critic minimises, each with its own weight in it; see :data:`CriticTerm`.
         generator_terms: the same for the generator; see :data:`GeneratorTerm`.
         schedule: called for generator, critic and averaged generator before each iteration; see :data:`Schedule`.

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gan.checkpoint import sha256
@@ -14,6 +13,8 @@ from gan.seeds import derive
 from pipeline.classifier.network import SmallResNet, keep_contiguous, unsafe_channels_last
 from pipeline.errors import UserError
 from pipeline.params import ClassifyParams
+from pipeline.reading.documents import fault
+from pipeline.reading.weights import read_weights
 
 TORCHVISION = "torchvision:"
 LEAST_SIDE = 32  # smaller images shrink to nothing in most of torchvision's networks
@@ -98,11 +99,11 @@ def _torchvision(name: str, weights: str, root: Path, classes: int) -> nn.Module
 def _load(network: nn.Module, file: Path, classes: int) -> None:
     """Takes over all weights but those of the last layer where the file's has another number of classes."""
     try:
-        state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-        own = network.state_dict()
-        kept = {key: state[key] for key in own if key in state and state[key].shape == own[key].shape}
-    except Exception as error:  # torch.load raises whatever a damaged file provokes
-        raise UserError(f"classify.weights: {file} holds no weights that can be read ({error})") from None
+        state = read_weights(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"classify.weights: {file} holds no weights that can be read ({fault(error)})") from None
+    own = network.state_dict()
+    kept = {key: state[key] for key in own if key in state and state[key].shape == own[key].shape}
     missing = [key for key, value in own.items() if key not in kept and value.shape[:1] != (classes,)]
     if missing:
         raise UserError(f"classify.weights: {file} is not of this network: {missing[0]!r} is missing or another size")

@@ -6,13 +6,11 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.formats import read_file
 from pipeline.formats.encoding import decode
-from pipeline.formats.manifest import MANIFEST, read_about
+from pipeline.formats.manifest import MANIFEST, read_about, read_columns
 from pipeline.store import Store
 
 COLUMNS = ("file", "name", "label", "synthetic", "index", "seed", "generator")
@@ -70,10 +68,7 @@ def list_exported(folder: Path, classes: Sequence[str], left_out: Sequence[int])
         UserError: no manifest, no synthetic image in it that may be used, or a class that is not among ``classes``.
     """
     manifest = folder / MANIFEST
-    try:
-        table = pq.read_table(manifest, columns=list(COLUMNS))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise UserError(f"{manifest}: no readable exported set ({error}); run `dvc repro export` first") from None
+    table = read_columns(manifest, COLUMNS)
     rows = table.filter(table["synthetic"]).to_pydict()
     indices = {name: index for index, name in enumerate(classes)}
     unknown = sorted(set(rows["label"]) - set(indices))

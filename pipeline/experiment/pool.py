@@ -4,18 +4,22 @@ Image i of a class belongs to draw i mod R. Where the generator is an ensemble o
 is network (i mod M)'s: so with R = M each draw is one network's alone, and where R divides M each is an ensemble's.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from gan.cards import read_card
 from gan.sampler import Sampler
+from pipeline.atomic import remove
 from pipeline.disk import save_array, write_blocks
 from pipeline.errors import UserError
 from pipeline.experiment.exported import Exported, list_exported
 from pipeline.generator import open_generator
+from pipeline.progress import say
+from pipeline.reading.arrays import open_array
+from pipeline.reading.documents import again, fault
 from pipeline.store import Store
 
 CHUNK = 1024  # images drawn at a time
@@ -56,9 +60,19 @@ class Pool:
 
     @classmethod
     def open(cls, folder: Path) -> "Pool":
-        """What :func:`save` wrote."""
-        labels, draws, unit = (np.load(folder / f"{name}.npy") for name in ("labels", "draws", "unit"))
-        return cls(np.load(folder / "images.npy", mmap_mode="r"), labels, draws, unit)
+        """What :func:`save` wrote.
+
+        Raises:
+            OSError, ValueError: it is not there, or not whole.
+        """
+        labels, draws, unit = (
+            np.array(open_array(folder / f"{name}.npy", np.int64, (None,))) for name in ("labels", "draws", "unit")
+        )
+        images = open_array(folder / "images.npy", np.uint8, (len(labels), None, None, None))
+        least = min(labels.min(), draws.min(), unit.min())
+        if len(draws) != len(labels) or least < 0 or labels.max() >= len(unit):
+            raise ValueError(f"{folder}: arrays that do not belong together")
+        return cls(images, labels, draws, unit)
 
 
 def make_pool(
@@ -86,18 +100,37 @@ def make_pool(
     if (wanted > unit).any():
         reason = _why_not(exported, unit, models)
         more = more if reason else np.maximum(wanted - unit, 0)
-    if not (folder / "unit.npy").exists():
+    if not _whole(folder):
         _write(folder, models, store, exported, more, draws)
         save_array(folder / "unit.npy", unit)  # last: there, the pool is whole
     return reason
 
 
-def networks(models: Path) -> int:
-    """How many generators take turns in ``models``; 0 if there is none."""
+def _whole(folder: Path) -> bool:
+    """Whether the pool of an earlier run can be used; one that is cut or damaged is made anew."""
     try:
-        return 1 + len(json.loads((models / "generator.json").read_text(encoding="utf-8")).get("members", ()))
-    except OSError:
+        Pool.open(folder)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        say(f"{folder}: damaged ({fault(error)}); making it anew")
+        remove(folder)
+        return False
+    return True
+
+
+def networks(models: Path) -> int:
+    """How many generators take turns in ``models``; 0 if there is none.
+
+    Raises:
+        UserError: the generator's card is damaged.
+    """
+    try:
+        return 1 + len(read_card(models / "generator.json").get("members", ()))
+    except FileNotFoundError:
         return 0
+    except (OSError, ValueError) as error:
+        raise UserError(f"{error}; {again('train')}") from None
 
 
 def save(folder: Path, images: np.ndarray, labels: np.ndarray, draws: np.ndarray, unit: np.ndarray) -> None:

@@ -15,10 +15,12 @@ from typing import NamedTuple, Self
 import torch
 
 from gan.seeds import derive
+from pipeline.atomic import remove
 from pipeline.errors import UserError
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.trial import Predictions, TrialSetup, train_arm
-from pipeline.progress import Progress
+from pipeline.progress import Progress, say
+from pipeline.reading.documents import fault
 from pipeline.runtime import choose_device, usable_cores
 
 
@@ -97,7 +99,7 @@ class Runner:
         jobs = [
             (trial.arm, derive(self._seed, "classify", trial.number), trial.draw, self._setup, file)
             for file, trial in by_file.items()
-            if not file.exists()
+            if not _done(file)
         ]
         self._progress.advance(len(by_file) - len(jobs))
         if self._pool is None:
@@ -118,6 +120,19 @@ class Runner:
 
     def _file(self, trial: Trial) -> Path:
         return self._cache / f"{trial.arm.key()}-{trial.number}-{trial.draw}.npz"
+
+
+def _done(file: Path) -> bool:
+    """Whether a trial need not be run again; what is damaged goes."""
+    try:
+        Predictions.load(file)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        say(f"{fault(error)}; training it anew")
+        remove(file)
+        return False
+    return True
 
 
 def _start_worker() -> None:

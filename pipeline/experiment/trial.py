@@ -1,13 +1,16 @@
 """One classifier of one arm: trained, asked about every image, its answers kept in a file."""
 
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import nn
 
+from gan.cards import regular
 from gan.seeds import derive, stream
 from pipeline.classifier.architectures import build
 from pipeline.classifier.batches import Joined, copies
@@ -61,9 +64,20 @@ class Predictions:
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """What :meth:`save` wrote."""
-        with np.load(file, allow_pickle=False) as saved:
-            return cls(**{field.name: saved[field.name] for field in fields(cls)})
+        """What :meth:`save` wrote.
+
+        Raises:
+            OSError, ValueError: it is not there, or not whole.
+        """
+        try:
+            with np.load(regular(file), allow_pickle=False) as saved:
+                found = cls(**{field.name: saved[field.name] for field in fields(cls)})
+        except (BadZipFile, zlib.error, KeyError, TypeError, EOFError, NotImplementedError, MemoryError) as error:
+            raise ValueError(f"{file}: damaged ({error})") from None
+        kinds = {name: np.float32 if name == "confidence" else np.int64 for name in vars(found)}
+        if any(array.ndim != 1 or array.dtype != kinds[name] for name, array in vars(found).items()):
+            raise ValueError(f"{file}: damaged (other arrays than were written)")
+        return found
 
     @classmethod
     def stack(cls, grid: list[list["Predictions"]]) -> Self:

@@ -10,6 +10,8 @@ from typing import Any
 from torchvision.datasets.folder import find_classes
 
 from gan.checkpoint import sha256
+from pipeline.binding import read_figures
+from pipeline.errors import UserError
 from pipeline.formats.card import CARD, render_card
 from pipeline.formats.checksums import SUMS, parse_sums, render_sums
 from pipeline.formats.croissant import CROISSANT, render_croissant
@@ -30,9 +32,9 @@ def sealed(folder: Path) -> tuple[str, list[str]]:
     if folder.resolve() != workspace.synthetic or not figures.is_file():
         return seal, []
     try:
-        expected = json.loads(figures.read_bytes())["seal"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        return seal, [f"{figures}: no seal that can be read ({error!r})"]
+        expected = read_figures(workspace, "export").get("seal")
+    except UserError as error:
+        return seal, [f"no seal that can be read: {error}"]
     if expected == seal:
         return seal, []
     return seal, [f"{SUMS}: not that of the set that was exported last, whose seal stands in {figures}"]

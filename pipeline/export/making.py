@@ -12,7 +12,8 @@ from typing import Any
 
 import PIL
 
-from pipeline.atomic import remove, replacing, write_json
+from pipeline.atomic import remove, replacing
+from pipeline.binding import read_quality, write_figures
 from pipeline.errors import as_user_error
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.plan import Plan
@@ -24,7 +25,7 @@ from pipeline.formats import open_writer
 from pipeline.formats.base import Writer
 from pipeline.formats.checksums import write_sums
 from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
-from pipeline.gates import read_quality, require
+from pipeline.gates import require
 from pipeline.identity import digests, key
 from pipeline.params import Params
 from pipeline.progress import track
@@ -76,7 +77,7 @@ def make_set(
         UserError: no usable generator, one that was trained on another set, a failed quality gate, a class of which
             the filters pass too little, a class name that cannot be a folder's, or a disk that does not take the set.
     """
-    quality = read_quality(workspace.metrics("quality"))
+    quality = read_quality(params, workspace)
     overridden = require(quality, params.export.force)
     ingredients = open_ingredients(params, workspace, store, plan)
     about = describe(set_params(params, counts), ingredients, store, overridden)
@@ -91,7 +92,7 @@ def make_set(
         figures = _figures(params, plan, writer, about, seal)
         # the figures first: the set may be written to any place, but the journal has to lie in one of the project's
         with replacing(place.figures, place.folder) as (file, folder):
-            write_json(file, figures)
+            write_figures(file, figures)
             shutil.move(work.set, folder)
         remove(work.folder.parent)
     except OSError as error:

@@ -1,9 +1,12 @@
 """A set beside the project's own: chosen classes and numbers, written to another place, no output of DVC's."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import UserError
+from pipeline.reading.documents import fault
 
 Format = Literal["imagefolder", "webdataset", "parquet"]
 Encoding = Literal["png", "jpeg", "webp", "webp-lossless"]
@@ -26,3 +29,15 @@ class Request(BaseModel):
     count: int = Field(100, ge=1)
     format: Format = "imagefolder"
     encoding: Encoding = "png"
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """A request in JSON.
+
+        Raises:
+            UserError: it is none.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValueError as error:
+            raise UserError(f"export-set: no request that can be read ({fault(error)})") from None

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.atomic import remove
+from pipeline.binding import checksum
 from pipeline.export.drawing import Tally
 from pipeline.formats.base import Written
+from pipeline.reading.documents import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +73,22 @@ class Work:
                 remove(other)
 
     def load(self, number: int) -> Record | None:
-        """The record of part ``number``, or None when that is not finished or its files are gone."""
+        """The record of part ``number``; None when it is not finished, not as it was written, or its files are gone."""
         try:
-            content = json.loads(self._file(number).read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):  # a machine that lost its power may leave an empty file
+            content = load(self._file(number))
+            if not isinstance(content, dict) or content.get("checksum") != checksum(content):
+                return None  # a machine that lost its power may leave an empty file
+            written = [Written(*w) for w in content["written"]]
+            # a kill may have come after the set was moved away, and before it was in its place
+            if not all((self.set / file).is_file() for file in {one.file for one in written}):
+                return None
+            tallies = {
+                int(label): Tally(drawn, accepted, Counter(rejected))
+                for label, (drawn, accepted, rejected) in content["tallies"].items()
+            }
+            return Record([Entry(*e) for e in content["entries"]], written, tallies)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        written = [Written(*w) for w in content["written"]]
-        # a kill may have come after the set was moved away, and before it was in its place
-        if not all((self.set / file).is_file() for file in {one.file for one in written}):
-            return None
-        tallies = {
-            int(label): Tally(drawn, accepted, Counter(rejected))
-            for label, (drawn, accepted, rejected) in content["tallies"].items()
-        }
-        return Record([Entry(*e) for e in content["entries"]], written, tallies)
 
     def save(self, number: int, record: Record) -> None:
         """Says that part ``number`` is finished."""
@@ -93,8 +97,10 @@ class Work:
             "written": record.written,
             "tallies": {label: [t.drawn, t.accepted, t.rejected] for label, t in record.tallies.items()},
         }
+        if self._file(number).is_dir():
+            remove(self._file(number))
         part = self._file(number).with_suffix(".part")
-        part.write_text(json.dumps(content), encoding="utf-8")
+        part.write_text(json.dumps(content | {"checksum": checksum(content)}), encoding="utf-8")
         part.replace(self._file(number))
 
     def _file(self, number: int) -> Path:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from prefect.artifacts import (
 )
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 
+from pipeline.binding import read_figures
+from pipeline.errors import UserError
 from pipeline.escaping import code, markdown
 from pipeline.experiment.names import in_order
 from pipeline.flows.names import artifact_key
+from pipeline.reading.documents import again
 from pipeline.workspace import Workspace
 
 METRICS = ("ingest", "train", "quality", "utility")
@@ -34,12 +38,14 @@ def read(workspace: Workspace) -> Figures:
     """Every single figure of ``metrics/*.json`` by its dotted name; lists, such as per class, are in the report.
 
     Prefect renders texts in tables as Markdown, so names and values are such that show as they are.
+
+    Raises:
+        UserError: figures were edited.
     """
     figures: Figures = {}
     for name in METRICS:
-        path = workspace.metrics(name)
-        if path.exists():
-            figures |= dict(_flat(json.loads(path.read_text(encoding="utf-8")), name))
+        if os.path.lexists(workspace.metrics(name)):
+            figures |= dict(_flat(read_figures(workspace, name), name))
     return figures
 
 
@@ -47,8 +53,11 @@ def last_figures(project: Path) -> Figures:
     """Those that the last run published; none before the first."""
     artifact = Artifact.get(artifact_key(project, "metrics"))
     content = artifact.data if isinstance(artifact, StoredArtifact) else None
-    rows = json.loads(content) if isinstance(content, str) else []
-    return {row["figure"]: row["value"] for row in rows}
+    try:
+        rows = json.loads(content) if isinstance(content, str) else []
+        return {row["figure"]: row["value"] for row in rows}
+    except (ValueError, KeyError, TypeError, RecursionError):  # of another version, or of somebody else
+        return {}
 
 
 def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> None:
@@ -69,13 +78,13 @@ def publish(project: Path, figures: Figures, last: Figures, base_url: str) -> No
         (workspace.plots("evaluate") / "nearest.png", "Nearest neighbours"),
         (workspace.plots("classify") / "arms.png", "Classifiers"),
     ):
-        if picture.exists():
+        if picture.is_file():
             create_image_artifact(_data_url(picture), artifact_key(project, picture.stem), title)
     for place, title in ((workspace.report / "index.html", "Report"), (workspace.synthetic, "Exported set")):
         if place.exists():
             create_link_artifact(_link(place, workspace, base_url), place.name, artifact_key(project, title), title)
     if workspace.metrics("utility").exists():
-        utility = json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))
+        utility = read_figures(workspace, "utility")
         text = verdict(utility, last.get("utility.verdict"), workspace, base_url)
         create_markdown_artifact(text, artifact_key(project, "verdict"), utility["verdict"])
 
@@ -139,15 +148,21 @@ def _row(name: str, value: Any, last: Figures) -> dict[str, Any]:
 
 
 def _data_url(picture: Path) -> str:
-    """The picture, made small, as an address that holds it."""
-    with Image.open(picture, formats=["PNG"]) as image:
-        image.thumbnail((SIDE, SIDE))
-        file = io.BytesIO()
-        image.save(file, "PNG", optimize=True)
-        kind = "png"
-        if file.tell() > BYTES:
-            file, kind = io.BytesIO(), "jpeg"
-            image.convert("RGB").save(file, "JPEG", quality=85)
+    """The picture, made small, as an address that holds it.
+
+    Raises:
+        UserError: it is none that a stage wrote.
+    """
+    file, kind = io.BytesIO(), "png"
+    try:
+        with Image.open(picture, formats=("PNG",)) as image:
+            image.thumbnail((SIDE, SIDE))
+            image.save(file, "PNG", optimize=True)
+            if file.tell() > BYTES:
+                file, kind = io.BytesIO(), "jpeg"
+                image.convert("RGB").save(file, "JPEG", quality=85)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{picture}: no picture that can be read ({error}); {again(picture.parent.name)}") from None
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

@@ -1,10 +1,9 @@
 """The frame of every flow, and the task that runs one of DVC's stages."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import Task
 from pydantic import BaseModel, Field
 
+from pipeline.binding import read_figures
 from pipeline.errors import BusyError, UserError
 from pipeline.flows import artifacts, dvc
 from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, emit
@@ -72,15 +72,14 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
     # started by hand may outlive its shell
     with ending_with([os.getppid()] if runtime.deployment.id else []), in_turn(project):
         try:
-            outcome = work()
+            outcome, verdict = work(), _figures(project, "utility").get("verdict")
         except (UserError, TimeoutError) as error:
             emit(RUN_FINISHED, project, {"outcome": "failed", "reason": str(error)})
             return Failed(message=str(error))
         emit(
             RUN_FINISHED,
             project,
-            {"outcome": "completed" if outcome.ran else "nothing to do", "stages": outcome.ran}
-            | {"verdict": _json(Workspace(project).metrics("utility")).get("verdict")},
+            {"outcome": "completed" if outcome.ran else "nothing to do", "stages": outcome.ran} | {"verdict": verdict},
         )
         return Completed(message=outcome.sentence)
 
@@ -134,8 +133,7 @@ def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
         hours = options["timeout_seconds"] / 3600
         raise UserError(f"{stage}: stopped after {hours:g} hours; the next run goes on with it") from None
     except UserError as error:
-        gates = [gate for gate in _json(Workspace(project).metrics("quality")).get("gates", []) if not gate["passed"]]
-        if stage == "export" and gates:
+        if stage == "export" and (gates := _failed_gates(project)):
             emit(GATE_FAILED, project, {"reason": str(error), "gates": gates})
         raise
 
@@ -160,5 +158,18 @@ def run_stage(stage: str, project: Path, force: bool) -> None:
         raise dvc.failure(list(output.lines), code)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _failed_gates(project: Path) -> list[dict[str, Any]]:
+    """Those that the export tells of; none where it stopped as there are no figures to go by."""
+    with suppress(UserError):
+        return [gate for gate in _figures(project, "quality").get("gates", []) if not gate["passed"]]
+    return []
+
+
+def _figures(project: Path, name: str) -> dict[str, Any]:
+    """Empty where there are none.
+
+    Raises:
+        UserError: they were edited.
+    """
+    workspace = Workspace(project)
+    return read_figures(workspace, name) if os.path.lexists(workspace.metrics(name)) else {}

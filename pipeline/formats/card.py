@@ -4,7 +4,6 @@ The verdict on a set is found after the set is made, by ``classify``, and DVC ke
 in the set says where the verdict is, and :func:`publish` writes the card again, verdict included, for who passes it on.
 """
 
-import json
 from collections import Counter
 from io import StringIO
 from pathlib import Path
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from pipeline import provenance
-from pipeline.errors import UserError
+from pipeline.binding import as_now, read_figures, require_current
 from pipeline.escaping import block, code, markdown
 from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
 from pipeline.formats.names import folder_names
@@ -80,19 +79,14 @@ def publish(workspace: Workspace) -> str:
     """The card of the exported set with the verdict of ``classify`` in it.
 
     Raises:
-        UserError: there is no set, or no verdict on it.
+        UserError: there is no set, no verdict on it, or figures that were edited or are of other files.
     """
     manifest = workspace.synthetic / MANIFEST
-    quality, utility = (_read(workspace.metrics(name)) for name in ("quality", "utility"))
+    quality, utility = (read_figures(workspace, name) for name in ("quality", "utility"))
+    for name, figures in (("quality", quality), ("utility", utility)):
+        require_current(name, figures, as_now(workspace, figures))
     about, counts = read_about(manifest), count_images(manifest)
     return render_card(about, counts, quality, utility, provenance.revision(workspace.root))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no figures to read ({error}); run `dvc repro` first") from None
 
 
 def _folders(about: About) -> list[tuple[str, str]]:

@@ -3,7 +3,8 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gan.cards import regular
 from pipeline.errors import UserError
 from pipeline.formats.encoding import Encoding
+from pipeline.reading.documents import again, fault
 
 MANIFEST = "manifest.parquet"
 ABOUT = b"augmint"  # key of the schema's metadata that holds an About as JSON
@@ -213,6 +216,40 @@ class ManifestWriter:
             self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A manifest; what goes wrong within, for whatever reason, is said of it.
+
+    Raises:
+        UserError: no manifest, a damaged one, or one of another version of augmint.
+    """
+    try:
+        with pq.ParquetFile(regular(path)) as file:
+            if file.metadata.num_rows > path.stat().st_size:  # each row has a digest, which no encoding makes smaller
+                raise ValueError(f"{file.metadata.num_rows:,} rows in {path.stat().st_size:,} bytes")
+            yield file
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, pa.ArrowException) as error:
+        raise UserError(f"{path}: no manifest that can be read ({fault(error)}); {again('export')}") from None
+
+
+def read_columns(path: Path, names: Sequence[str]) -> pa.Table:
+    """Some columns of a manifest, of the types and without nulls where :data:`SCHEMA` says so.
+
+    Raises:
+        UserError: as :func:`read_rows`.
+    """
+    with _opened(path) as file:
+        for name in names:
+            found, wanted = file.schema_arrow.field(name).type, SCHEMA.field(name).type
+            if not found.equals(wanted):
+                raise ValueError(f"column {name} is {found}, not {wanted}")
+        table = file.read(columns=list(names))
+        for name in names:
+            if not SCHEMA.field(name).nullable and table[name].null_count:
+                raise ValueError(f"column {name} has gaps")
+        return table
+
+
 def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a manifest in order, a group in memory at a time.
 
@@ -220,15 +257,12 @@ def read_rows(path: Path) -> Iterator[Row]:
         UserError: no manifest, a damaged one, or one of another version of augmint.
     """
     names = [field.name for field in fields(Row)]
-    try:
-        with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(SCHEMA):
-                raise ValueError("other columns than augmint writes; perhaps of another version of it")
-            for group in range(file.num_row_groups):
-                for values in file.read_row_group(group, columns=names).to_pylist():
-                    yield Row(**values | {"filters": values["filters"] and tuple(values["filters"])})
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise UserError(f"{path}: no manifest that can be read ({error})") from None
+    with _opened(path) as file:
+        if not file.schema_arrow.equals(SCHEMA):
+            raise ValueError("other columns than augmint writes; perhaps of another version of it")
+        for group in range(file.num_row_groups):
+            for values in file.read_row_group(group, columns=names).to_pylist():
+                yield Row(**values | {"filters": values["filters"] and tuple(values["filters"])})
 
 
 def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
@@ -238,13 +272,10 @@ def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
         UserError: no manifest, or a damaged one.
     """
     keys, counts = ["split", "label_index", "synthetic"], Counter[tuple[str, int, bool]]()
-    try:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
-                counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise UserError(f"{path}: no manifest that can be read ({error})") from None
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
+            counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
     return counts
 
 
@@ -254,7 +285,5 @@ def read_about(path: Path) -> About:
     Raises:
         UserError: no manifest, a damaged one, or one of another version of augmint.
     """
-    try:
-        return About.load(pq.read_schema(path).metadata[ABOUT])
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise UserError(f"{path}: no manifest that can be read ({error})") from None
+    with _opened(path) as file:
+        return About.load((file.schema_arrow.metadata or {})[ABOUT])

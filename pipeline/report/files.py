@@ -1,6 +1,6 @@
 """The files that the report is made of."""
 
-import json
+import csv
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from gan.cards import regular
+from pipeline.binding import Card, as_now, read_figures, require_current
+from pipeline.errors import UserError
+from pipeline.formats.manifest import read_columns
+from pipeline.reading.documents import Document, read_document
+from pipeline.store import Summary
 from pipeline.tables import read_csv
 from pipeline.workspace import Workspace
 
 Tree = dict[str, Any]
+PLAIN: dict[str, tuple[type[Document], str]] = {
+    "data/store/summary.json": (Summary, "ingest"),
+    "models/generator.json": (Card, "train"),
+}
+"""JSON that is no file of figures: its model, and the stage that writes it."""
 
 
 @dataclass
@@ -26,7 +36,7 @@ class PageFiles:
 
     def part(self, name: str, build: Callable[[Tree], Any]) -> Any:
         """What ``build`` makes of a JSON file; ``None``, and a note, if there is none or it lacks something."""
-        return self._attempt(name, lambda path: build(json.loads(path.read_text(encoding="utf-8"))))
+        return self._attempt(name, lambda path: build(self._content(name, path)))
 
     def table(self, name: str, build: Callable[[list[Tree]], Any]) -> Any:
         """As :meth:`part`, of a CSV file: a row is a dict, in which a number is one and an empty cell ``None``."""
@@ -51,19 +61,30 @@ class PageFiles:
                 return place / Path(name).relative_to(start)
         return self.workspace.root / name
 
+    def _content(self, name: str, path: Path) -> Tree:
+        if name in PLAIN:
+            return read_document(path, *PLAIN[name])
+        kind = Path(name).stem
+        figures = read_figures(self.workspace, kind, path)
+        require_current(kind, figures, as_now(self.workspace, figures))
+        return figures
+
     def _attempt(self, name: str, read: Callable[[Path], Any]) -> Any:
+        path = self._place(name)
         try:
-            return read(self._place(name))
+            return read(regular(path))
         except FileNotFoundError:
             self.missing[name] = "not there"
+        except UserError as error:
+            self.missing[name] = str(error).removeprefix(f"{path}: ").removeprefix(f"{name}: ")
         except KeyError as error:
             self.missing[name] = f"lacks {error.args[0]!r}"
-        except (OSError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+        except (OSError, ValueError, TypeError, AttributeError, csv.Error, pa.ArrowException) as error:
             self.missing[name] = f"not readable ({error})"
         return None
 
 
 def _count_synthetic(path: Path) -> dict[str, int]:
-    table = pq.read_table(path, columns=["label", "synthetic"])
+    table = read_columns(path, ["label", "synthetic"])
     counted = table.filter(table["synthetic"])["label"].value_counts().to_pylist()
     return {row["values"]: row["counts"] for row in counted}

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gan.checkpoint import sha256
-from pipeline.atomic import remove, replacing, write_json
+from pipeline.atomic import remove, replacing
+from pipeline.binding import changed, generator_files, read_figures, sources, store_files, write_figures
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
@@ -17,6 +19,7 @@ from pipeline.experiment.runner import Runner
 from pipeline.experiment.search import available_doses, experiment, trials
 from pipeline.experiment.summary import summarise
 from pipeline.experiment.trial import TrialSetup
+from pipeline.formats.manifest import MANIFEST
 from pipeline.identity import digests, key
 from pipeline.params import Params
 from pipeline.progress import track
@@ -44,14 +47,14 @@ def run(params: Params, workspace: Workspace) -> None:
     store = Store.open(workspace.store)
     _check(store)
     choose_device(params.classify.device, "classify.device")  # fails early
-    inputs = digest(params, workspace)
+    made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
     metrics, notes = judge(params, workspace, store, cache, refused)
-    metrics |= {"inputs": inputs, "warnings": [*notes, *_warnings(store, refused)]}
+    metrics |= {"warnings": [*notes, *_warnings(store, refused)]}
     outputs = (workspace.metrics("utility"), workspace.plots("classify"), workspace.report)
     with replacing(*outputs) as (figures, plots, report):
-        write_json(figures, metrics)
+        write_figures(figures, metrics, made_from)
         plots.mkdir()
         write_arms(plots / "arms.csv", metrics["arms"])
         write_classes(plots / "per_class.csv", metrics["per_class"])
@@ -94,27 +97,36 @@ def judge(
     return summarise(params, store, pool, found), notes
 
 
-def digest(params: Params, workspace: Workspace) -> str:
-    """Names everything that the verdict depends on, as 64 hex digits; ``inputs`` in ``metrics/utility.json``.
+def utility_sources(params: Params, workspace: Workspace) -> list[dict[str, str]]:
+    """Everything that the verdict depends on, as it is by now.
 
     Raises:
-        UserError: something of it is not there.
+        UserError: the classifier's module or weights are not there.
     """
-    return _digest(params, workspace, set())
+    choices = params.classify.model_dump(mode="json") | {"fingerprint": fingerprint(params.classify, workspace.root)}
+    files = (*store_files(workspace), workspace.synthetic / MANIFEST, *generator_files(workspace))
+    return sources(workspace, *files, seed=params.seed, classify=choices)
 
 
 def current(params: Params, workspace: Workspace) -> dict[str, Any] | None:
-    """The finished ``metrics/utility.json``, if it is there and belongs to these parameters and these images."""
-    try:
-        utility = json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))
-        return utility if utility["inputs"] == digest(params, workspace) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    """The finished ``metrics/utility.json``, if it is there and belongs to these parameters and these images.
+
+    Raises:
+        UserError: it is there, and was edited or is damaged.
+    """
+    if not os.path.lexists(workspace.metrics("utility")):
         return None
+    utility = read_figures(workspace, "utility")
+    return None if changed(utility, utility_sources(params, workspace)) else utility
 
 
 def verdict(workspace: Workspace) -> str:
-    """The finished verdict: HELPS, HURTS, EQUIVALENT or INCONCLUSIVE."""
-    return str(json.loads(workspace.metrics("utility").read_text(encoding="utf-8"))["verdict"])
+    """The finished verdict: HELPS, HURTS, EQUIVALENT or INCONCLUSIVE.
+
+    Raises:
+        UserError: there is none, or it was edited or is damaged.
+    """
+    return str(read_figures(workspace, "utility")["verdict"])
 
 
 def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
@@ -123,9 +135,9 @@ def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
     found.update(fingerprint(params.classify, workspace.root).encode())
     for path in (
         *(workspace.store / name for name in FILES),
-        workspace.synthetic / "manifest.parquet",
+        workspace.synthetic / MANIFEST,
     ):
-        if not path.exists():
+        if not path.is_file():
             raise UserError(f"{path}: not there; run `dvc repro classify`, which makes what it needs first")
         found.update(sha256(path).encode())
     return found.hexdigest()

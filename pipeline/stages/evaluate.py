@@ -10,7 +10,8 @@ from PIL import Image
 from gan.networks import Network
 from gan.sampler import Sampler
 from gan.seeds import derive
-from pipeline.atomic import remove, replacing, write_json
+from pipeline.atomic import remove, replacing
+from pipeline.binding import quality_sources, write_figures
 from pipeline.disk import write_blocks
 from pipeline.errors import UserError
 from pipeline.evaluation.interpolation import interpolated
@@ -44,6 +45,7 @@ def run(params: Params, workspace: Workspace) -> None:
     store = Store.open(workspace.store)
     train = store.split("train")
     held_out = _held_out(store, params)
+    made_from = quality_sources(params, workspace)
     generator, _ = open_generator(workspace.models, store)
     with _synthetic(params, workspace, generator, held_out, len(store.classes)) as synthetic:
         sets = Sets(store.classes, Images(train.images, train.labels), held_out, synthetic)
@@ -51,7 +53,7 @@ def run(params: Params, workspace: Workspace) -> None:
         with replacing(workspace.metrics("quality"), workspace.plots("evaluate")) as (figures, plots):
             plots.mkdir()
             whole, tables = parted(scored.quality)
-            write_json(figures, whole)
+            write_figures(figures, whole, made_from)
             write_tables(plots, tables)
             write_plots(plots, sets, scored, params.evaluate.neighbours)
             _interpolation(generator, scored, store.classes, params.seed).save(plots / "interpolation.png")

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from pipeline.binding import read_quality
 from pipeline.escaping import terminal
 from pipeline.export.estimate import estimate
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.making import Place, make_set
 from pipeline.export.plan import Plan, balanced_counts, make_plan
 from pipeline.formats.encoding import Encoding
-from pipeline.gates import read_quality, require
+from pipeline.gates import require
 from pipeline.params import Params
 from pipeline.provenance import revision
 from pipeline.report.terminal.acceptance import print_made
@@ -41,7 +42,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
         UserError: as :func:`run`, as far as it can be known.
     """
     store, plan = _planned(params, workspace)
-    require(read_quality(workspace.metrics("quality")), params.export.force)
+    require(read_quality(params, workspace), params.export.force)
     ingredients = open_ingredients(params, workspace, store, plan)
     print(estimate(ingredients, Encoding(params.export.encoding, params.export.quality)))
 

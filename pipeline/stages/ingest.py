@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.atomic import replacing, write_json
+from pipeline.atomic import replacing
+from pipeline.binding import write_figures
 from pipeline.ingest.decode import Target
 from pipeline.ingest.grey import GreyScale
 from pipeline.ingest.manifest import write_manifest
@@ -46,7 +47,7 @@ def run(params: Params, workspace: Workspace) -> None:
             figures = _figures(listing, records, chosen, scale)
             _write(folder, listing, records, chosen, pixels, target, figures)
         scratch.unlink()
-        write_json(metrics, figures)
+        write_figures(metrics, figures)
     _print(listing, figures, scale)
     check.advise(params, workspace)
 

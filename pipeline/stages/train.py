@@ -12,7 +12,8 @@ import torch
 from gan.checkpoint import member_folder
 from gan.seeds import derive
 from gan.trainer import Trainer
-from pipeline.atomic import remove, replacing, write_json
+from pipeline.atomic import remove, replacing
+from pipeline.binding import write_figures
 from pipeline.errors import BusyError, UserError
 from pipeline.identity import digests
 from pipeline.locks import alone
@@ -64,7 +65,7 @@ def _all_members(params: Params, workspace: Workspace) -> None:
             figures.append(ship(work, member_folder(models, index), others))
             plot(work, member_folder(plots, index))
         first, *others = reversed(figures)
-        write_json(metrics, first | ({"members": others} if others else {}))
+        write_figures(metrics, first | ({"members": others} if others else {}))
     for index in range(count):
         remove(_scratch(workspace, index))
 

@@ -12,6 +12,7 @@ from gan.trainer import Trainer
 from pipeline.atomic import remove
 from pipeline.errors import UserError
 from pipeline.progress import Progress, say
+from pipeline.reading.documents import fault
 from pipeline.training.budget import Budget
 from pipeline.training.pictures import Pictures
 from pipeline.training.setup import TrainingSetup
@@ -181,13 +182,22 @@ class Run:
         found = self._file.load()
         if found is not None:
             latest, good = found
-            self.budget.resume(float(latest["run/share"]))
-            if self._take_up(latest):
+            if self._goes_on_from(latest):
                 self._good = good
                 say(f"train: goes on from {self.kimg:.1f} kimg")
                 return
-            say(f"{self.folder}: snapshots are lost; beginning anew")
             self.budget.resume(0.0)
             self._take_up(self._good)
         remove(self.folder)
         self.folder.mkdir(parents=True)
+
+    def _goes_on_from(self, latest: State) -> bool:
+        """Takes up a state from disk; False, with a word on why, if it cannot be."""
+        try:
+            self.budget.resume(float(latest["run/share"]))
+            if self._take_up(latest):
+                return True
+            say(f"{self.folder}: snapshots are lost; beginning anew")
+        except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:  # whole, but of other networks
+            say(f"{self.folder}: no state of this run ({fault(error)}); beginning anew")
+        return False

@@ -16,6 +16,7 @@ from pipeline.provenance import Mark, params_hash, set_params
 CLASSES = ("a/b", "cup | saucer", "empty", "zebra é")
 GENERATOR = "ab" * 32
 QUALITY = {
+    "gates": [],
     "floor": {"kid": {"synthetic": 0.125, "real": 0.0, "ci95": [-0.01, 0.0625]}},
     "below_floor": ["kid"],
     "missing_classes": ["empty"],

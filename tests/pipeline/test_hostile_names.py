@@ -17,6 +17,7 @@ from rich.table import Table
 from ruamel.yaml import YAML
 
 from pipeline import cli
+from pipeline.binding import write_figures
 from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
@@ -73,11 +74,11 @@ def exported(root: Path, kind: str) -> Workspace:
     make_set(workspace.synthetic, classes=NAMES, empty=None, format=kind)
     workspace.metrics("quality").parent.mkdir(parents=True)
     figure = {"synthetic": 0.1, "real": 0.2, "ci95": [0.0, 1.0]}
-    quality: dict[str, Any] = {"floor": {"kid": figure}, "below_floor": [], "missing_classes": list(NAMES)}
+    quality: dict[str, Any] = {"gates": [], "floor": {"kid": figure}, "below_floor": [], "missing_classes": list(NAMES)}
     quality["notes"] = [f"note {name}" for name in NAMES]
     utility = {"verdict": "HURTS", "sentence": f"It {NAMES[0]}.", "warnings": [f"few of {name}" for name in NAMES]}
     for name, content in (("quality", quality), ("utility", utility)):
-        workspace.metrics(name).write_text(json.dumps(content), encoding="utf-8")
+        write_figures(workspace.metrics(name), content)
     return workspace
 
 
@@ -173,10 +174,11 @@ def test_prefects_artifacts(tmp_path: Path, name: str) -> None:
     assert f"It {shown}." in said and f"few: {shown}" in said
     workspace = Workspace(tmp_path)
     workspace.metrics("utility").parent.mkdir()
-    content = {"recall": {name: 0.5}, "worst_class": name, "verdict": "HELPS"}
-    workspace.metrics("utility").write_text(json.dumps(content), encoding="utf-8")
+    content = {"recall": {name: 0.5}, "worst_class": name, "verdict": "HELPS", "sentence": "So."}
+    write_figures(workspace.metrics("utility"), content)
     figures = artifacts.read(workspace)
     assert figures["utility.verdict"] == "HELPS"
+    del figures["utility.sentence"]
     for figure, value in figures.items():
         row = artifacts._row(figure, value, figures)
         assert row["change"] == ""

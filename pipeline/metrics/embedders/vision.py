@@ -1,7 +1,6 @@
 """Any classifier of torchvision, by its name and a local file of weights, without its last layer."""
 
 import difflib
-import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,8 @@ from torchvision import models
 from gan.checkpoint import sha256
 from pipeline.errors import UserError
 from pipeline.metrics.embedders.pretrained import embed_in_batches, weights_file
+from pipeline.reading.documents import fault
+from pipeline.reading.weights import read_weights
 
 SIZE = 224
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, on which torchvision trained them
@@ -47,9 +48,9 @@ def open_vision(model: str, weights: str | None) -> VisionEmbedder:
     path = weights_file(f"torchvision:{model}", weights)
     network = models.get_model(model, weights=None)
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        network.load_state_dict(read_weights(path))
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = fault(error)
         raise UserError(f"evaluate.weights: {path}: no state dict of torchvision's {model} ({reason})") from None
     _drop_last_layer(network, model)
     return VisionEmbedder(f"torchvision:{model}:{sha256(path)[:12]}", network.eval().requires_grad_(False))

@@ -1,12 +1,11 @@
 """What the last run found, on the terminal."""
 
-import json
-from pathlib import Path
+import os
 from typing import Any
 
 from rich.console import Console
 
-from pipeline.errors import UserError
+from pipeline.binding import as_now, changed, read_figures
 from pipeline.escaping import terminal
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
@@ -20,16 +19,14 @@ def print_results(workspace: Workspace) -> None:
     """Prints what is known of gates, copies and filters, the table of arms, the verdict, and the report's path.
 
     Raises:
-        UserError: nothing has been judged yet.
+        UserError: nothing has been judged yet, or figures were edited since.
     """
-    path = workspace.metrics("utility")
-    try:
-        utility = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: no results to read ({error}); run `dvc repro` first") from None
+    utility = read_figures(workspace, "utility")
     for line in _set_lines(workspace):
         _say(line)
     print_utility(utility)
+    if found := changed(utility, as_now(workspace, utility)):
+        _say(f"note: these are the last run's; since then {', '.join(found)} changed: run `dvc repro`")
     Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -43,17 +40,14 @@ def print_utility(utility: Tree) -> None:
 
 def _set_lines(workspace: Workspace) -> list[str]:
     """What is known of the set itself."""
-    quality, export = (_read(workspace.metrics(name)) for name in ("quality", "export"))
+    quality, export = (_read(workspace, name) for name in ("quality", "export"))
     lines = [*gate_lines(quality), copy_line(quality)] if quality else []
     return [line for line in (*lines, export and acceptance_line(export)) if line]
 
 
-def _read(path: Path) -> Tree | None:
-    """The content of a file that ``augmint classify`` can do without."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return None
+def _read(workspace: Workspace, name: str) -> Tree | None:
+    """Figures that ``augmint classify`` can do without."""
+    return read_figures(workspace, name) if os.path.lexists(workspace.metrics(name)) else None
 
 
 def _say(line: str) -> None:

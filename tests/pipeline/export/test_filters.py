@@ -163,3 +163,8 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, said: st
     with pytest.raises(UserError) as caught:
         load_params(path)
     assert said in str(caught.value)
+
+
+def test_both_ends_of_the_confidence_band_are_in_it() -> None:
+    passed = Confidence(0.5, 1.0).passes(0, np.array([0.49, 0.5, 0.75, 1.0]))
+    np.testing.assert_array_equal(passed, [False, True, True, True])

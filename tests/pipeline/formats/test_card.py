@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from pipeline.binding import write_figures
 from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.formats import FORMATS
@@ -84,8 +85,8 @@ def test_the_verdict_comes_into_the_card_that_is_passed_on(made: MadeSet, tmp_pa
     with pytest.raises(UserError, match=r"quality\.json"):
         publish(workspace)
     workspace.metrics("quality").parent.mkdir()
-    workspace.metrics("quality").write_text(json.dumps(QUALITY))
-    workspace.metrics("utility").write_text(json.dumps(UTILITY))
+    write_figures(workspace.metrics("quality"), QUALITY)
+    write_figures(workspace.metrics("utility"), UTILITY)
     text = publish(workspace)
     assert "**HURTS**: It costs 1.2 points." in text
     assert "Note: few images" in text
@@ -147,7 +148,7 @@ def test_the_command_prints_the_card_or_says_what_is_missing(
     result = CliRunner().invoke(main, ["card"])
     assert result.exit_code == 2 and "dvc repro" in result.output
     workspace.metrics("quality").parent.mkdir()
-    workspace.metrics("quality").write_text(json.dumps(QUALITY))
-    workspace.metrics("utility").write_text(json.dumps(UTILITY))
+    write_figures(workspace.metrics("quality"), QUALITY)
+    write_figures(workspace.metrics("utility"), UTILITY)
     result = CliRunner().invoke(main, ["card"])
     assert result.exit_code == 0 and result.output == publish(workspace)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pipeline.binding import write_figures
 from pipeline.params import Params
 from pipeline.report.curves import CURVES
 from pipeline.report.page import write
@@ -231,7 +232,8 @@ def make(root: Path) -> Workspace:
         workspace.metrics("train"): training(),
         workspace.metrics("export"): export(),
         workspace.metrics("ingest"): ingest,
-        workspace.store / "summary.json": {"classes": classes, "counts": counts, "image_size": 8, "channels": 1},
+        workspace.store / "summary.json": {"classes": classes, "counts": counts, "image_size": 8, "channels": 1}
+        | {"splits": {"train": [0, 114], "val": [114, 117], "test": [117, 124]}},
         workspace.models / "generator.json": {
             "family": "resnet",
             "kimg": 110.0,
@@ -241,7 +243,10 @@ def make(root: Path) -> Workspace:
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
+        if path.parent == workspace.metrics("").parent:
+            write_figures(path, content)
+        else:
+            path.write_text(json.dumps(content))
     seen = root / "plots" / "evaluate" / "per_class.csv"
     seen.parent.mkdir(parents=True)
     write_csv(seen, list(quality_by_class()[0]), (row.values() for row in quality_by_class()))

@@ -2,12 +2,12 @@
 
 import base64
 import io
-import json
 import re
 from pathlib import Path
 
 from PIL import Image
 
+from pipeline.binding import write_figures
 from pipeline.params import Params
 from pipeline.report.page import write
 from pipeline.report.wording import MINUS, NONE
@@ -80,7 +80,7 @@ def test_gates_copies_and_bias_are_shown(tmp_path: Path) -> None:
 
 def test_seeds_that_would_settle_it_are_named_where_there_is_no_verdict(tmp_path: Path) -> None:
     workspace = make(tmp_path)
-    workspace.metrics("utility").write_text(json.dumps(utility() | {"seeds_to_settle": 1400}))
+    write_figures(workspace.metrics("utility"), utility() | {"seeds_to_settle": 1400})
     assert Page(written(workspace)).row("Seeds to settle it")[1].startswith("1,400")
 
 
@@ -115,14 +115,14 @@ def test_what_filters_and_force_did_is_shown(tmp_path: Path) -> None:
     (accepted,) = [row for row in rows_of(page, 7) if "1,400" in row]
     assert accepted == ["tail", "1,106", "1,400", "94", "200", "1,106", "79.0"]
     rows = [row | {"rejected": {}} for row in export()["classes"]]
-    workspace.metrics("export").write_text(json.dumps(export() | {"classes": rows}))
+    write_figures(workspace.metrics("export"), export() | {"classes": rows})
     assert "No filter was on" in written(workspace)
 
 
 def test_a_training_without_trouble_and_without_snapshots_is_told_apart(tmp_path: Path) -> None:
     workspace = make(tmp_path)
     none = dict.fromkeys(("kid", "standard_error", "coverage")) | {"kimg": 120.064, "of": []}
-    workspace.metrics("train").write_text(json.dumps(trained() | {"snapshot": none}))
+    write_figures(workspace.metrics("train"), trained() | {"snapshot": none})
     page = Page(written(workspace))
     assert "Nothing went wrong." in page.text
     assert "The last generator ships" in page.text
@@ -171,7 +171,7 @@ def test_a_missing_or_damaged_part_is_left_out_and_named(tmp_path: Path) -> None
     workspace.metrics("quality").unlink()
     (tmp_path / "plots/classify/arms.png").unlink()
     workspace.metrics("train").write_text("{half")
-    workspace.metrics("ingest").write_text('{"images": {}}')
+    write_figures(workspace.metrics("ingest"), {"images": {}})
     (workspace.synthetic / "manifest.parquet").write_bytes(b"no parquet")
     page = Page(written(workspace))
     said = " ".join(page.text.split())
@@ -179,9 +179,9 @@ def test_a_missing_or_damaged_part_is_left_out_and_named(tmp_path: Path) -> None
     assert "HELPS" in said
     assert "metrics/quality.json: not there" in said
     assert "plots/classify/arms.png: not there" in said
-    assert "metrics/train.json: not readable" in said
+    assert "metrics/train.json: not what train writes" in said
     assert "metrics/ingest.json: lacks 'bad'" in said
-    assert "synthetic/manifest.parquet: not readable" in said
+    assert "synthetic/manifest.parquet: no manifest that can be read" in said
     assert len(page.addresses) == len(PICTURES)
 
 

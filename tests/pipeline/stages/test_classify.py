@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from gan.seeds import stream
+from pipeline.binding import write_figures
 from pipeline.classifier.batches import copies
 from pipeline.classifier.training import Recipe
 from pipeline.cli import main
@@ -95,6 +96,9 @@ def _held_out_fewer(workspace: Workspace) -> None:
     summary = json.loads(file.read_text())
     start = summary["splits"]["val"][0]
     splits = summary["splits"] | {"val": [start, start + 100], "test": [start + 100, start + 200]}
+    for name in ("images", "labels"):
+        array = np.load(workspace.store / f"{name}.npy")
+        np.save(workspace.store / f"{name}.npy", array[: start + 200])
     file.write_text(json.dumps(summary | {"splits": splits}))
 
 
@@ -354,10 +358,11 @@ def test_what_is_required_is_an_exit_code_without_another_training(
     workspace, _, (images, labels) = tail
     _export(workspace.synthetic, images[:1], labels[:1])
     workspace.params.write_text("seed: 0\n")
-    finished = {"verdict": verdict, "sentence": "So.", "inputs": classify.digest(Params(), workspace)}
+    finished = {"verdict": verdict, "sentence": "So."}
     empty = {"warnings": [], "arms": {}, "baseline": "real", "recipe": ""}
     workspace.metrics("utility").parent.mkdir()
-    workspace.metrics("utility").write_text(json.dumps(finished | empty))
+    made_from = classify.utility_sources(Params(), workspace)
+    write_figures(workspace.metrics("utility"), finished | empty, made_from)
     monkeypatch.chdir(workspace.root)
     monkeypatch.setattr(classify, "run", None)  # a training would fail
     result = CliRunner().invoke(main, ["classify", "--require", "helps"])
@@ -391,9 +396,10 @@ def test_a_class_without_train_images_or_an_empty_split_is_refused(tail: tuple[W
     workspace, _, spare = tail
     _export(workspace.synthetic, *spare)
     summary = json.loads((workspace.store / "summary.json").read_text())
+    rows = summary["splits"]["test"][1]
     for change, message in (
         ({"classes": [*summary["classes"], "ten"]}, "'ten' has no train image"),
-        ({"splits": summary["splits"] | {"val": [5, 5]}}, "val split is empty"),
+        ({"splits": {"train": [0, 100], "val": [100, 100], "test": [100, rows]}}, "val split is empty"),
     ):
         (workspace.store / "summary.json").write_text(json.dumps(summary | change))
         with pytest.raises(UserError, match=message):

@@ -20,6 +20,7 @@ from torchvision.datasets import ImageFolder
 from gan.checkpoint import load_generator
 from gan.sampler import Sampler
 from gan.seeds import derive
+from pipeline.binding import quality_sources, write_figures
 from pipeline.errors import UserError
 from pipeline.export import making, writing
 from pipeline.export.plan import wanted
@@ -226,7 +227,8 @@ def test_a_failed_gate_stops_the_export_unless_it_is_forced(tmp_path: Path) -> N
     workspace = make(tmp_path)
     workspace.metrics("quality").parent.mkdir()
     failed = {"figure": "coverage", "gate": ">= 0.6", "value": 0.1, "limit": 0.6, "passed": False}
-    workspace.metrics("quality").write_text(json.dumps({"gates": [failed], "floor": {}}))
+    sources = quality_sources(params(), workspace)
+    write_figures(workspace.metrics("quality"), {"gates": [failed], "floor": {}}, sources)
     with pytest.raises(UserError, match="coverage"):
         run(params(), workspace)
     assert not workspace.synthetic.exists()
