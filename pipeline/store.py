@@ -49,6 +49,25 @@ class Split:
         return np.bincount(self.labels, minlength=classes)
 
 
+class GreyEnds(Document):
+    """What became black and white in grey images of more than 8 bits."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError("low is not below high")
+        return self
+
+
+class Figures(Document):
+    """What is read of the figures of ``ingest``."""
+
+    grey_range: GreyEnds | None = None
+
+
 class Summary(Document):
     """What ``summary.json`` has to say: the splits follow one another from the first row to the last."""
 
@@ -57,6 +76,7 @@ class Summary(Document):
     image_size: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     splits: dict[SplitName, Annotated[list[int], Field(min_length=2, max_length=2)]]
     counts: dict[SplitName, dict[str, int]] | None = None
+    ingest: Figures | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -113,7 +133,7 @@ class Store:
     @property
     def grey_range(self) -> tuple[float, float] | None:
         """What became black and white in grey images of more than 8 bits; None if the set has none."""
-        found = self.summary.get("ingest", {}).get("grey_range")
+        found = (self.summary.get("ingest") or {}).get("grey_range")
         return (found["low"], found["high"]) if found else None
 
     @cached_property

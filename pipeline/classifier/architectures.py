@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from gan.checkpoint import sha256
 from gan.seeds import derive
@@ -84,6 +83,8 @@ class _Adapted(nn.Module):
 
 
 def _torchvision(name: str, weights: str, root: Path, classes: int) -> nn.Module:
+    from torchvision import models  # seconds, which ingest's checks would pay too
+
     try:
         network = models.get_model(name, weights=None, num_classes=classes)
     except ValueError:

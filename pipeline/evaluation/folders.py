@@ -128,8 +128,9 @@ def _grey_range(folders: Sequence[Folder]) -> GreyRange:
     """The range by which the exported sets among ``folders`` were made; ``auto`` where none says any."""
     found: dict[tuple[float, float], str] = {}
     for folder in folders:
-        manifests = [place / MANIFEST for place in (folder.path, folder.path.resolve().parent)]
-        for manifest in filter(Path.is_file, manifests):
+        # synthetic/, synthetic/images/ or synthetic/images/train/
+        places = (folder.path, *folder.path.resolve().parents[:2])
+        for manifest in filter(Path.is_file, (place / MANIFEST for place in places)):
             with suppress(UserError):  # somebody else's
                 if range_ := read_about(manifest).grey_range:
                     found[range_] = f"{folder.option} by {range_[0]:g} to {range_[1]:g}"

@@ -56,3 +56,10 @@ def test_a_damaged_summary_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps({"classes": []})[:-2])
     with pytest.raises(UserError, match="dvc repro --force ingest"):
         Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("found", [[0, 4095], {"low": 0}, {"low": "a", "high": 1}, {"low": 4095, "high": 0}])
+def test_an_edited_range_of_grey_says_what_to_run(tmp_path: Path, found: object) -> None:
+    write_store(tmp_path, [IMAGES], LABELS, ["cat", "dog"], (3, 8, 8), {"ingest": {"grey_range": found}})
+    with pytest.raises(UserError, match=r"grey_range(.*\n?)*dvc repro"):
+        Store.open(tmp_path)

@@ -51,7 +51,7 @@ def test_deep_grey_images_go_by_one_range_of_all_folders(tmp_path: Path) -> None
     assert any("16 grey images of more than 8 bits: 0 became black and 4095 white" in note for note in notes)
 
 
-@pytest.mark.parametrize("below", ["", "train"])
+@pytest.mark.parametrize("below", ["", "images", "images/train"])
 def test_an_exported_set_says_by_which_range_it_was_made(tmp_path: Path, below: str) -> None:
     """The real images alone would give 0 to 1023; the set was made by a range of the user's own."""
     real = folder(tmp_path / "real", lambda seed: saved(noise(seed, 900)))

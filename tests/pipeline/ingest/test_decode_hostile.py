@@ -1,21 +1,27 @@
 """Files that mean harm, or came to it: each ends as one BadImageError, in silence, and soon."""
 
 import io
+import os
 import random
 import struct
-import subprocess
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import EpsImagePlugin, ExifTags, Image
 
+from pipeline.errors import UserError
+from pipeline.evaluation.folders import Folder, decoded
+from pipeline.formats import encoding
 from pipeline.ingest.decode import Target, decode
 from pipeline.ingest.guards import MOST_PARTS
 from pipeline.ingest.opening import open_image, quiet
+from pipeline.provenance import read_mark
 from pipeline.sources import BadImageError
 from pipeline.sources.base import FORMATS
 from tests.pipeline.image_files import layout, png, saved, tiff
@@ -138,13 +144,34 @@ def test_one_error(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_file_of_postscript_starts_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[Any] = []
-    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **_: started.append(arguments))
-    for data in (BAD["PostScript"](), b"%!PS\n%%BoundingBox: 0 0 9 9\n%%EndComments\n" + GREY):
-        with pytest.raises(BadImageError):
-            shown(data)
-    assert not started
+def test_a_file_of_postscript_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow alone does start the ``gs`` on PATH; no way of ours to an image does."""
+    started, program = tmp_path / "started", tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\necho 10.0 >> '{started}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    file = tmp_path / "a.png"
+    file.write_bytes(data)
+    with suppress(OSError):
+        Image.open(file).load()
+    assert started.exists()
+    started.unlink()
+    for read, error in (
+        (lambda: shown(data), BadImageError),
+        (lambda: encoding.decode(data, 3), OSError),
+        (lambda: read_mark(file), UserError),
+    ):
+        with pytest.raises(error):
+            read()
+    for label in "ab":
+        (tmp_path / "set" / label).mkdir(parents=True)
+        (tmp_path / "set" / label / "0.png").write_bytes(data)
+    folder = Folder.open("--real", tmp_path / "set")
+    with pytest.raises(UserError, match="2 of 2 images cannot be read"), decoded([folder], 16, []):
+        pass
+    assert not started.exists()
     assert "EPS" not in FORMATS
     assert set(FORMATS) <= set(Image.OPEN)
 

@@ -24,6 +24,7 @@ from pipeline.binding import quality_sources, write_figures
 from pipeline.errors import UserError
 from pipeline.export import making, writing
 from pipeline.export.plan import wanted
+from pipeline.export.verify import verify
 from pipeline.formats import open_reader
 from pipeline.formats.encoding import decode
 from pipeline.formats.manifest import read_about
@@ -174,6 +175,18 @@ def test_an_unknown_class_is_named_with_its_line_and_the_nearest_one(tmp_path: P
     workspace.params.write_text("seed: 3\nexport:\n  classes:\n    cup: 5\n    tial: 2.0\n")
     with pytest.raises(UserError, match=r"params\.yaml:5: export\.classes\.tial: .*did you mean `tail`"):
         run(load_params(workspace.params), workspace)
+
+
+@pytest.mark.parametrize("low", [None, -1000])
+def test_a_set_says_by_which_range_its_real_images_became_grey(tmp_path: Path, low: int | None) -> None:
+    """The store says it (``data.grey_range``); of images of 8 bits nothing is said, and ``verify`` takes both."""
+    workspace = make(tmp_path)
+    summary = json.loads((workspace.store / "summary.json").read_text(encoding="utf-8"))
+    summary["ingest"] = {} if low is None else {"grey_range": {"low": low, "high": 3095}}
+    (workspace.store / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    run(params(balance=3), workspace)
+    assert read_about(workspace.synthetic / "manifest.parquet").grey_range == (None if low is None else (low, 3095))
+    assert verify(workspace.synthetic, None, workspace.models).problems == []
 
 
 def test_the_first_images_are_the_same_in_every_format(tmp_path: Path) -> None:
