@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,10 @@ def sealed(folder: Path) -> tuple[str, list[str]]:
         return "", [f"{SUMS}: cannot be read ({error.strerror})"]
     workspace = Workspace(folder.resolve().parent)
     figures = workspace.metrics("export")
-    if folder.resolve() != workspace.synthetic or not figures.is_file():
+    if folder.resolve() != workspace.synthetic or not os.path.lexists(figures):
         return seal, []
+    if not figures.is_file():
+        return seal, [f"{figures}: no file, and so no seal that can be read"]
     try:
         expected = read_figures(workspace, "export").get("seal")
     except UserError as error:

@@ -466,6 +466,10 @@ def test_an_image_removed_with_all_that_was_said_of_it_is_found_by_the_projects_
     for damaged in ("{}", "[]", "", "[" * 100_000):
         project.metrics("export").write_text(damaged)
         assert any("no seal" in line for line in problems(project.synthetic))
+    for replacement in (Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nothing")):
+        project.metrics("export").rmdir() if project.metrics("export").is_dir() else project.metrics("export").unlink()
+        replacement(project.metrics("export"))
+        assert any("no seal" in line for line in problems(project.synthetic))
     project.metrics("export").unlink()
     assert problems(project.synthetic) == []
 
