@@ -17,6 +17,7 @@ from pipeline.plain_yaml import read_mapping
 from pipeline.workspace import Workspace
 
 DVC = (sys.executable, "-m", "dvc")
+DVC_FILE = "dvc.yaml"
 KILLED = (-9, 137)  # SIGKILL, as DVC and as a shell report it: most often the system was out of memory
 
 
@@ -28,9 +29,10 @@ def stages(project: Path, targets: Sequence[str] = ()) -> list[str]:
     """
     with _repo(project) as repo:
         graph = repo.index.graph  # an edge leads from a stage to one that it depends on
-        wanted = [stage for target in targets for stage in repo.stage.collect(target)]
+        wanted = [stage for target in targets for stage in repo.stage.collect(_located(project, target))]
         nodes = {node for stage in wanted for node in (stage, *networkx.descendants(graph, stage))} or set(graph)
-        return [stage.addressing for stage in networkx.dfs_postorder_nodes(graph) if stage in nodes and stage.cmd]
+        ordered = networkx.dfs_postorder_nodes(graph)
+        return [_name(project, stage) for stage in ordered if stage in nodes and stage.cmd]
 
 
 def out_of_date(project: Path, targets: Sequence[str]) -> list[str]:
@@ -40,8 +42,10 @@ def out_of_date(project: Path, targets: Sequence[str]) -> list[str]:
         UserError: as :func:`stages`.
     """
     with _repo(project) as repo:
-        status = repo.status(targets=list(targets)) if targets else {}
-    return [name for name in targets if name in status]
+        located = {name: _located(project, name) for name in targets}
+        status = repo.status(targets=list(located.values())) if targets else {}
+        called = {name: repo.stage.collect(place)[0].addressing for name, place in located.items()}
+    return [name for name in targets if called[name] in status]
 
 
 def tracked_by_git(project: Path) -> list[Path]:
@@ -55,6 +59,18 @@ def has_remote(project: Path) -> bool:
     """Whether the project names a place to push to and pull from."""
     with _repo(project) as repo:
         return bool(repo.config["core"].get("remote"))
+
+
+def _located(project: Path, target: str) -> str:
+    """The address of a stage, which DVC would look for from the working directory, wherever that is."""
+    file, _, name = target.rpartition(":")
+    return f"{project.resolve() / (file or DVC_FILE)}:{name}"
+
+
+def _name(project: Path, stage: Any) -> str:
+    """What :func:`_located` locates: a stage's name, with its file before it if that is not the project's own."""
+    file = Path(stage.path).relative_to(project.resolve()).as_posix()
+    return stage.name if file == DVC_FILE else f"{file}:{stage.name}"
 
 
 @contextmanager
