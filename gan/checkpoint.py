@@ -174,6 +174,7 @@ def load_generator(folder: Path) -> tuple[Network, dict[str, Any]]:
     those in the folders that :func:`member_folder` names; the card's ``sha256`` is then that of all together.
 
     >>> import tempfile
+    >>> from gan.networks import Shape
     >>> network = build("resnet", "generator", Shape(8, 1, classes=2, latent_dim=4, width=4))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = save_network(Path(folder), "generator", network, {"family": "resnet", "classes": ["cat", "dog"]})
