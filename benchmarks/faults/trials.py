@@ -86,7 +86,7 @@ def _become(project: Path, command: list[str], log: Path, seconds: int) -> NoRet
             os.dup2(said, stream)
         sys.stdout, sys.stderr = (os.fdopen(fd, "w", encoding="utf-8", closefd=False) for fd in (1, 2))
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        most = MIB_AT_MOST << 20
+        most = _data() + (MIB_AT_MOST << 20)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         spent = int(time.process_time())
         resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
@@ -158,6 +158,12 @@ def judge(case: Case, project: Path, ended: Ended, before: dict[str, bytes]) -> 
         return Judged("FAULT", "exit code 0 for what cannot be right")
     wrong = case.right(project, ended)
     return Judged("FAULT", wrong) if wrong else Judged("ok", "")
+
+
+def _data() -> int:
+    """Bytes that this process has by now of what the limit counts, its imports among them."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    return int(fields["VmData"].split()[0]) << 10
 
 
 def _badly(ended: Ended, codes: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ def orphaned(project: Project, number: signal.Signals, begun: str) -> str:
     """Runs the training, sends a signal to DVC alone when ``begun`` was said or saved; what the training said."""
     log = project.root.with_name(f"{number.name}.log")
     process = project.start("sh", "-c", f"exec {' '.join(TRAIN)} >{log} 2>&1")
-    wait_for("the training", lambda: state_of(project).exists() and begun in log.read_text())
+    wait_for("the training", lambda: state_of(project).exists() and log.exists() and begun in log.read_text())
     os.kill(process.pid, number)
     assert process.wait() == -number
     wait_for("the end of the training", lambda: not trainers_in(project.root))

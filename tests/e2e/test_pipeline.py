@@ -110,7 +110,7 @@ def test_sampling_draws_a_picture_and_refuses_what_it_cannot_do(finished: Projec
     refused = augmint(finished, "sample", "--class", "ten", "--out", str(out))
     assert refused.exit_code == 2
     assert "ten" in refused.stderr
-    assert "0, 1, 2" in refused.stderr
+    assert "'0', '1', '2'" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -117,7 +117,7 @@ def a_failing_command(root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(root)
     result = CliRunner().invoke(main, ["results"])
     assert result.exit_code == 2
-    assert "no results to read" in result.stderr
+    assert "not there; run `dvc repro classify` first" in result.stderr
     return result.stderr
 
 
