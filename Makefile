@@ -23,7 +23,7 @@ serve: $(READY)  ## start Prefect's server, a worker and the deployments of pref
 	augmint serve --worker
 
 test: $(READY)  ## run the tests, on two cores
-	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## check style and types
 	ruff check .
