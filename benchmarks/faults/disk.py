@@ -29,13 +29,14 @@ def fill(root: Path, room: int) -> None:
 
 def trial(project: Project, before: Project, stage: str) -> bool:
     """Goes through the sizes for one stage, from what all left in ``before``; True if all is as promised."""
-    project.become(before, seed=1)
+    ready = before.ready_for(stage)
+    project.become(ready)
     old = project.outputs(stage)
     project.must_run(stage)
     new = project.outputs(stage)
     good = old != new
     for room in ROOM:
-        project.become(before, seed=1)
+        project.become(ready)
         fill(project.root, room)
         code, said = project.run(stage)
         (project.root / "ballast").unlink()

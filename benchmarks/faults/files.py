@@ -179,7 +179,6 @@ SHOWN: dict[str, np.ndarray] = {
     name: np.repeat(np.rint(DEEP / 257).astype(np.uint8)[..., None], 3, axis=2)
     for name in ("full range of 16 bits.png", "full range of 16 bits.tif", "floats of 0 to 1.tif")
 }
-SHOWN["white is zero.tif"] = 255 - np.asarray(picture(16, "L").convert("RGB"))
 
 
 def _turned(turn: int) -> bytes:

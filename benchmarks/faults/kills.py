@@ -67,16 +67,17 @@ def killed(project: Project, stage: str, seconds: float, alone: bool) -> bool:
 def trial(project: Project, before: Project, stage: str, times: int) -> Tally:
     """Kills one stage so many times, from what all left in ``before``."""
     chance, tally = random.Random(stage), Tally()
-    project.become(before, seed=1)
+    ready = before.ready_for(stage)
+    project.become(ready)
     old, began = project.outputs(stage), time.monotonic()
     project.must_run(stage)
     whole, new = time.monotonic() - began, project.outputs(stage)
     assert old != new
-    project.become(before, seed=1)
+    project.become(ready)
     while tally.kills < times:
         if not killed(project, stage, chance.uniform(0, whole), alone=tally.kills % 2 == 1):
             tally.ended += 1
-            project.become(before, seed=1)
+            project.become(ready)
             continue
         tally.kills += 1
         assert project.run(*FAILING)[0] == 2
@@ -85,7 +86,7 @@ def trial(project: Project, before: Project, stage: str, times: int) -> Tally:
             tally.resumed += 1
             project.must_run(stage)
             tally.differing += project.outputs(stage) != new
-            project.become(before, seed=1)
+            project.become(ready)
     return tally
 
 

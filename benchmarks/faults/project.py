@@ -49,11 +49,20 @@ class Project:
         with file.open("w", encoding="utf-8") as out:
             yaml.dump(content, out)
 
-    def become(self, other: "Project", seed: int) -> None:
-        """Begins again as a copy of another one, with a seed of its own and thus other results."""
+    def become(self, other: "Project", seed: int | None = None) -> None:
+        """Begins again as a copy of another one, with a seed of its own and thus other results if one is given."""
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.copytree(other.root, self.root)
-        self._edit("seed", seed)
+        if seed is not None:
+            self._edit("seed", seed)
+
+    def ready_for(self, stage: str) -> "Project":
+        """A copy beside this one, whose seed is another and in which ``stage`` can run."""
+        ready = Project(self.root.with_name("ready"))
+        ready.become(self, seed=1)
+        if stage == "export":
+            ready.must_run("evaluate")  # export takes no figures of another seed
+        return ready
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Starts ``augmint`` here, in a process group of its own."""
