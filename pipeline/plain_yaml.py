@@ -99,6 +99,8 @@ def _not_plain(events: Iterator[Event]) -> Iterator[tuple[int, str]]:
         if isinstance(event, ScalarEvent):
             if len(event.value) > LONGEST:
                 yield line, f"a value of more than {LONGEST} characters"
+            if "\0" in event.value:
+                yield line, "a NUL in a value, which no path or name can have; take it out"
             if event.value == "<<" and event.implicit[0]:
                 yield line, "merged keys (<<) are not taken; write the keys out"
 

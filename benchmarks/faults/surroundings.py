@@ -269,7 +269,7 @@ def _readable(project: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def _places() -> Iterator[Case]:
+def _permissions() -> Iterator[Case]:
     yield started("no permission to write", lay=_readable, nobody=True)
 
     def store_of_others(project: Path) -> None:
@@ -283,6 +283,21 @@ def _places() -> Iterator[Case]:
         (project / "set/bolt").chmod(0)
 
     yield started("a class that may not be read", lay=unreadable, nobody=True)
+
+
+def _nobody_can_run() -> bool:
+    """Whether root, who may read and write all, has a user to start this Python as."""
+    try:
+        return subprocess.run([sys.executable, "-c", ""], user=NOBODY, check=False).returncode == 0
+    except PermissionError:
+        return False
+
+
+def _places() -> Iterator[Case]:
+    if os.getuid() or _nobody_can_run():
+        yield from _permissions()
+    else:
+        print("surroundings: permissions are left out: root runs this, and nobody else may read its Python")
     for name in (
         "with spaces",
         "line\nbreak",

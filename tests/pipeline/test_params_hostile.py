@@ -58,6 +58,7 @@ def refusal(path: Path) -> str:
         ("seed: 1\n...\n---\n", "params.yaml:3: a second document"),
         ("seed: 1\ntrain:\n\tkimg: 3\n", "params.yaml:3: not valid YAML"),
         ("seed: 1\ntrain:\n  kimg: 3\x00\n", "params.yaml:3: not valid YAML: the character U+0000"),
+        ('seed: 1\ndata:\n  path: "set\\0"\n', "params.yaml:3: a NUL in a value"),
         ("seed: 1\n\x1b[31mtrain: 1\n", "params.yaml:2: not valid YAML: the character U+001B"),
         ("seed: 1\nseed: 2\n", "params.yaml:2: not valid YAML: found duplicate key"),
         ("train: {kimg: 1,\n  kimg: 2}\n", "params.yaml:2: not valid YAML: found duplicate key"),
