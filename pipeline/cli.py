@@ -47,7 +47,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None where the caller has closed it
+                sys.stdout.flush()
             return result
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -65,7 +66,7 @@ class Commands(click.Group):
 
 def _nobody_reads() -> bool:
     """Whether what read our output, such as ``head``, has ended; what is still to be written then goes nowhere."""
-    gone = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_broken(stream)]
+    gone = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream is not None and _is_broken(stream)]
     for number in gone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     return bool(gone)

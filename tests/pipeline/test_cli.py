@@ -158,3 +158,8 @@ def test_a_character_that_the_terminal_lacks_ends_nothing(tmp_path: Path, monkey
     assert ended.value.code == 2
     terminal.flush()
     assert b"params.yaml:1: \\u65e5\\u672c: unknown key" in terminal.buffer.getvalue()
+
+
+def test_a_closed_output_is_no_fault(tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m pipeline.cli --help >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == 0
