@@ -161,5 +161,14 @@ def test_a_character_that_the_terminal_lacks_ends_nothing(tmp_path: Path, monkey
 
 
 def test_a_closed_output_is_no_fault(tmp_path: Path) -> None:
-    command = f"exec {sys.executable} -m pipeline.cli --help >&- 2>&-"
+    program = tmp_path / "program.py"
+    lines = (
+        "import click",
+        "from pipeline.cli import main",
+        "@main.command()",
+        "def nothing(): pass",
+        "main(['nothing'])",
+    )
+    program.write_text("\n".join(lines), encoding="utf-8")
+    command = f"exec {sys.executable} {program} >&- 2>&-"
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == 0
