@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.formats.manifest import MANIFEST, read_about
 from pipeline.ingest.decode import Target
 from pipeline.ingest.opening import quiet
-from pipeline.ingest.reading import Pixels, Records, read_all
+from pipeline.ingest.reading import Pixels, Records, first_bad, read_all
 from pipeline.ingest.settling import settle
 from pipeline.metrics.distances import spans
 from pipeline.metrics.embedded import Images
@@ -22,7 +22,7 @@ from pipeline.params import GreyRange
 from pipeline.sources import Listing
 from pipeline.sources.base import FORMATS
 from pipeline.sources.files import FolderSource
-from pipeline.wording import NAMED, listed
+from pipeline.wording import listed
 
 SIZED = 200  # images of a folder that are asked for their size
 ROWS_AT_ONCE = 256
@@ -146,11 +146,9 @@ def _grey_range(folders: Sequence[Folder]) -> GreyRange:
 def _read(folder: Folder, pixels: Pixels, target: Target) -> Records:
     records = read_all(folder.source, pixels, target, 1.0, f"evaluate: reading {folder.option}")
     if records.reasons:
-        first = sorted(records.reasons.items())[:NAMED]
-        shown = "\n".join(f"  {folder.source.listing.paths[index]}: {error}" for index, error in first)
         raise UserError(
             f"{folder.option} {folder.path}: {len(records.reasons):,} of {len(folder.source.listing):,} images cannot "
-            f"be read; the first ones:\n{shown}\nmend or remove them"
+            f"be read; the first ones:\n{first_bad(folder.source, records)}\nmend or remove them"
         )
     return records
 

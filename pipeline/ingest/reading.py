@@ -32,6 +32,7 @@ from pipeline.progress import track
 from pipeline.runtime import usable_cores
 from pipeline.sources import BadImageError, Payload, Source
 from pipeline.threads import in_order
+from pipeline.wording import NAMED
 
 AT_ONCE = 16
 THREADS_PAY_ABOVE = 150e-6
@@ -264,10 +265,15 @@ def _sha256(data: Payload) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def first_bad(source: Source, records: Records) -> str:
+    """The first few bad images, a line each with its reason."""
+    first = sorted(records.reasons.copy().items())[:NAMED]  # other threads may still add to it
+    return "\n".join(f"  {source.listing.paths[index]}: {reason}" for index, reason in first)
+
+
 def _too_many_bad(source: Source, records: Records, max_bad_fraction: float) -> str:
-    first = sorted(records.reasons.copy().items())[:5]  # other threads may still add to it
-    shown = "\n".join(f"  {source.listing.paths[index]}: {error}" for index, error in first)
     return (
         f"more than {max_bad_fraction:.1%} of the {len(source.listing):,} images cannot be used "
-        f"(data.max_bad_fraction); the first ones:\n{shown}\nmend or remove them, or raise data.max_bad_fraction"
+        f"(data.max_bad_fraction); the first ones:\n{first_bad(source, records)}\n"
+        "mend or remove them, or raise data.max_bad_fraction"
     )

@@ -129,8 +129,8 @@ def verdict(workspace: Workspace) -> str:
     return str(read_figures(workspace, "utility")["verdict"])
 
 
-def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
-    choices = params.classify.model_dump(exclude=without)
+def _digest(params: Params, workspace: Workspace) -> str:
+    choices = params.classify.model_dump(exclude=OF_THE_WHOLE)
     found = hashlib.sha256(json.dumps([params.seed, choices], sort_keys=True).encode())
     found.update(fingerprint(params.classify, workspace.root).encode())
     for path in (
@@ -145,7 +145,7 @@ def _digest(params: Params, workspace: Workspace, without: set[str]) -> str:
 
 def _open_cache(params: Params, workspace: Workspace) -> Path:
     """The folder of finished trials that belong to these images, generators, parameters and this torch; others go."""
-    inputs = _digest(params, workspace, OF_THE_WHOLE)
+    inputs = _digest(params, workspace)
     cache = workspace.scratch / "classify" / key(inputs=inputs, models=digests(workspace.models))[:16]
     cache.mkdir(parents=True, exist_ok=True)
     for other in cache.parent.iterdir():
