@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan.draws import brought
 from gan.health import Classes, overfitting, separation, sign_overfitting
 from gan.real_images import RealImages
 from gan.seeds import stream
@@ -80,12 +81,12 @@ class Probe:
         places = self._held_out.sample_labels(config.batch_size // config.packing, rng)
         places = places.repeat_interleave(config.packing)
         labels = self._present[places]
-        held_out = self._held_out.sample(places, rng)
-        train = trainer.source.sample(labels, rng)
-        labels = labels.to(trainer.device)
-        fake = trainer.fakes(trainer.latents(rng), labels)
-        seen = [trainer.seen(images, rng) for images in (train, fake, held_out)]
-        with trainer.objective.autocast(train):
+        drawn = (labels, self._held_out.draw(places, rng), trainer.source.draw(labels, rng), trainer.latents(rng))
+        changes = tuple(trainer.changes(rng) for _ in range(3))
+        (labels, held_out, train, latents), changes = brought((drawn, changes), trainer.device)
+        kinds = (trainer.source.images(train), trainer.fakes(latents, labels), self._held_out.images(held_out))
+        seen = [trainer.seen(images, change) for images, change in zip(kinds, changes, strict=True)]
+        with trainer.objective.autocast(latents):
             of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
         means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
         return torch.stack([*means, (of_train - of_fake).var()]).cpu()
