@@ -32,20 +32,23 @@ class Probe:
     def __init__(self, trainer: Trainer, train: Labelled, held_out: Labelled) -> None:
         self.trainer = trainer
         self.known = len(held_out.labels) >= LEAST_HELD_OUT
-        self.mean = torch.full((len(SCORES),), torch.nan)
+        self.mean = torch.full((len(SCORES),), torch.nan, device=trainer.device)
         labels = held_out.labels if self.known else train.labels
-        self._present = torch.from_numpy(np.unique(labels))  # a small held-out set may lack a class
+        present = np.unique(labels)  # a small held-out set may lack a class
         images = held_out.images if self.known else train.images
-        places = np.searchsorted(self._present.numpy(), labels)
-        self._held_out = RealImages(images, places, len(self._present), 0.0, trainer.device)
+        self._present = torch.from_numpy(present)
+        self._held_out = RealImages(images, np.searchsorted(present, labels), len(present), 0.0, trainer.device)
         self._labels, self._real = _some_of_each(train)
 
     def look(self) -> bool:
-        """Looks at the scores when their time has come, once in :data:`EVERY` iterations; returns whether it did."""
+        """Looks at the scores when their time has come, once in :data:`EVERY` iterations; returns whether it did.
+
+        It does not wait for the device; what reads the scores does.
+        """
         if self.trainer.done % EVERY:
             return False
         scores = self._scores()
-        self.mean = scores if self.mean.isnan().any() else torch.lerp(scores, self.mean, MEMORY)
+        self.mean = torch.where(self.mean.isnan(), scores, torch.lerp(scores, self.mean, MEMORY))
         return True
 
     @property
@@ -89,7 +92,7 @@ class Probe:
         with trainer.objective.autocast(latents):
             of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
         means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
-        return torch.stack([*means, (of_train - of_fake).var()]).cpu()
+        return torch.stack([*means, (of_train - of_fake).var()])
 
     def _drawn(self) -> Classes:
         trainer = self.trainer
