@@ -270,8 +270,11 @@ def card() -> None:
 @click.option("--timezone", default="UTC", show_default=True, help="Of --cron, such as Europe/Berlin.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the server listens.")
 @click.option("--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="The same.")
+@click.option(
+    "--public-url", default="", help="Where browsers reach it, if through a proxy: https://lab.example/prefect"
+)
 @click.option("--worker", is_flag=True, help="Deploy prefect.yaml and start a worker.")
-def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -> None:
+def serve(cron: str | None, timezone: str, host: str, port: int, public_url: str, worker: bool) -> None:
     """Run the pipeline by Prefect: on a schedule, and on request in its UI.
 
     Starts a Prefect server unless one runs there already, or PREFECT_API_URL names one, and the flows' deployments.
@@ -279,7 +282,7 @@ def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -
     """
     from pipeline.flows import serving
 
-    serving.serve(cron, timezone, host, port, worker)
+    serving.serve(cron, timezone, host, port, worker, public_url)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def export_set(
     project: Path = Path(),
     classes: list[str] = [],  # noqa: B006
     count: Annotated[int, Field(ge=1)] = 100,
-    counts: dict[str, int] = {},  # noqa: B006
+    counts: dict[str, Annotated[int, Field(ge=0)]] = {},  # noqa: B006
     format: Format = "imagefolder",
     encoding: Encoding = "png",
     base_url: str = "",
@@ -31,7 +31,7 @@ def export_set(
     """Draws labelled images from the generator that is there; the project's outputs stay as they are.
 
     Args:
-        target: The folder to write, from the project's folder on; one that is there is replaced.
+        target: The folder to write, from the project's folder on; a set that was exported there before is replaced.
         project: The folder that holds dvc.yaml and params.yaml.
         classes: Which classes to make; none: all.
         count: Synthetic images of each of them.
@@ -41,9 +41,10 @@ def export_set(
         base_url: Where the project's folder is served, for the link to the set.
         limits: How often and how long to try.
     """
-    chosen = dict.fromkeys(classes, count) | counts
     place = (project / target).resolve()
-    request = Request(target=place, counts=chosen, count=count, format=format, encoding=encoding)
+    request = Request(
+        target=place, classes=tuple(classes), count=count, counts=counts, format=format, encoding=encoding
+    )
 
     def work() -> Outcome:
         write_set.with_options(**limits.options("export_set"))(request, project)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from pipeline.errors import UserError
-from pipeline.flows import guard
+from pipeline.flows import guard, ui
 from pipeline.workspace import Workspace
 
 PRIVATE = {
@@ -27,7 +27,7 @@ PREFECT = (sys.executable, "-m", "prefect")
 SECONDS_TO_START = 120.0
 
 
-def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -> None:
+def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool, public_url: str = "") -> None:
     """Serves the project in this folder until it is interrupted.
 
     Args:
@@ -36,6 +36,7 @@ def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -
         host: where a new server listens.
         port: the same. ``PREFECT_API_URL`` in the environment names a server that runs already; none is started then.
         worker: deploy prefect.yaml and start a worker, rather than run the flows from this process.
+        public_url: where browsers reach a new server; see :func:`pipeline.flows.ui.address`.
 
     Raises:
         UserError: the server did not start, or prefect.yaml could not be deployed.
@@ -44,8 +45,8 @@ def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool) -
         os.environ.setdefault(name, value)
     if worker and cron:
         raise UserError("--cron: with --worker the schedules stand in prefect.yaml; write it there")
-    with _server(host, port) as url:
-        print(f"Prefect's UI: {url.removesuffix('/api')}", flush=True)
+    with _server(ui.address(host, port, public_url), host, port) as pages:
+        print(f"Prefect's UI: {pages}", flush=True)
         if worker:
             _work()
         else:
@@ -66,23 +67,26 @@ def _work() -> None:
 
 
 @contextmanager
-def _server(host: str, port: int) -> Iterator[str]:
-    """The address of the server's API: one that is named or runs already, or a new one that ends with the body."""
-    url = os.environ.get("PREFECT_API_URL", f"http://{host}:{port}/api")
-    if "PREFECT_API_URL" in os.environ or _answers(url):
-        os.environ["PREFECT_API_URL"] = url
-        yield url
+def _server(at: ui.Address, host: str, port: int) -> Iterator[str]:
+    """Where the server's pages are seen: of one that is named or runs already, or a new one that ends with the body."""
+    named = os.environ.get("PREFECT_API_URL")
+    if named or _answers(at.api):
+        os.environ["PREFECT_API_URL"] = named or at.api
+        yield named.removesuffix("/api") if named else at.pages
         return
+    for name, value in ui.environment(at).items():
+        os.environ.setdefault(name, value)
     log = Workspace().scratch / "server.log"
     log.parent.mkdir(exist_ok=True)
     with _held([*PREFECT, "server", "start", "--host", host, "--port", str(port)], log) as process:
         end = time.monotonic() + SECONDS_TO_START
-        while not _answers(url):
+        while not _answers(at.api):
             if process.poll() is not None or time.monotonic() > end:
                 raise UserError(f"{log}: the server did not start on {host}:{port}; its last lines say why")
             time.sleep(0.2)
-        os.environ["PREFECT_API_URL"] = url
-        yield url
+        ui.keep_private(Path(os.environ["PREFECT_UI_STATIC_DIRECTORY"]))
+        os.environ["PREFECT_API_URL"] = at.api
+        yield at.pages
 
 
 @contextmanager
