@@ -11,10 +11,10 @@ from pipeline.errors import BusyError, UserError
 from pipeline.flows import dvc
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, may_pass, unattended
+from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, may_pass, run_name, unattended
 
 
-@flow
+@flow(flow_run_name=run_name)
 def refresh(
     project: Path = Path(),
     pull: bool = True,
@@ -35,6 +35,8 @@ def refresh(
         base_url: Where the project's folder is served, for links to the report and the set.
         limits: How often and how long to try.
     """
+
+    project = project.resolve()
 
     def work() -> Outcome:
         remote = dvc.has_remote(project)

@@ -20,13 +20,13 @@ from pipeline.binding import read_figures
 from pipeline.errors import BusyError, UserError
 from pipeline.flows import artifacts, dvc
 from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, emit
+from pipeline.flows.names import TRAINER_TAG, slug
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.locks import alone
 from pipeline.runtime import ending_with
 from pipeline.workspace import Workspace
 
-TRAINER_TAG = "augmint-trainer"  # has a concurrency limit on the server: so many stages train at a time
 TRAINING = ("train", "evaluate", "classify")  # the stages that train a network
 SECONDS_BETWEEN_TRIES = 1.0
 
@@ -59,6 +59,17 @@ class Outcome:
 
     sentence: str
     ran: list[str] = field(default_factory=list)
+
+
+def run_name() -> str:
+    """What Prefect calls a run: ``refresh digits 2026-11-25 03:00``, in local time."""
+    run = runtime.flow_run
+    project = Path(run.parameters.get("project") or "")
+    try:
+        name = slug(project)
+    except UserError:  # the flow itself will say so
+        name = project.resolve().name
+    return f"{run.flow_name} {name} {run.scheduled_start_time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def unattended(project: Path, work: Callable[[], Outcome]) -> State:
