@@ -137,7 +137,7 @@ def bring_up_to_date(project: Path, targets: list[str], force: bool, limits: Lim
 
 def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
     options = limits.options(stage)
-    tags = {TRAINER_TAG} if stage in TRAINING else set()
+    tags = {TRAINER_TAG} if stage.rpartition(":")[2].partition("@")[0] in TRAINING else set()
     try:
         run_stage.with_options(tags=tags, **options)(stage, project, force)
     except TimeoutError:
