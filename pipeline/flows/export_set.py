@@ -13,7 +13,8 @@ from pipeline.flows import dvc
 from pipeline.flows.artifacts import publish_set
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import Limits, Outcome, may_pass, run_name, unattended
+from pipeline.flows.runs import Limits, Outcome, run_name, unattended
+from pipeline.flows.tasks import done, may_pass, plain
 
 
 @flow(name="export_set", flow_run_name=run_name)  # Prefect would write export-set
@@ -48,7 +49,7 @@ def export_set(
     )
 
     def work() -> Outcome:
-        write_set.with_options(**limits.options("export_set"))(request, project)
+        done(write_set.with_options(**limits.options("export_set"))(request, project))
         publish_set(project, place, base_url)
         return Outcome(f"Wrote {place}", ["export_set"])
 
@@ -56,6 +57,7 @@ def export_set(
 
 
 @task(task_run_name="write {request.target}", cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+@plain
 def write_set(request: Request, project: Path) -> None:
     """Runs the export.
 

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
-from prefect.tasks import Task
 from pydantic import BaseModel, Field
 
 from pipeline.binding import read_figures
@@ -23,6 +22,7 @@ from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, em
 from pipeline.flows.names import TRAINER_TAG, slug
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
+from pipeline.flows.tasks import done, hush, may_pass, plain
 from pipeline.locks import alone
 from pipeline.runtime import ending_with
 from pipeline.workspace import Workspace
@@ -77,6 +77,7 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
 
     What a user can mend ends as Failed with the message as it is; anything else is raised for Prefect to show.
     """
+    hush()
     if not (project / "dvc.yaml").is_file():
         return Failed(message=f"{project.resolve()}: no dvc.yaml here; name the folder that holds it")
     # a worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; one that was
@@ -139,7 +140,7 @@ def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
     options = limits.options(stage)
     tags = {TRAINER_TAG} if stage.rpartition(":")[2].partition("@")[0] in TRAINING else set()
     try:
-        run_stage.with_options(tags=tags, **options)(stage, project, force)
+        done(run_stage.with_options(tags=tags, **options)(stage, project, force))
     except TimeoutError:
         hours = options["timeout_seconds"] / 3600
         raise UserError(f"{stage}: stopped after {hours:g} hours; the next run goes on with it") from None
@@ -149,12 +150,8 @@ def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
         raise
 
 
-def may_pass(_: "Task[..., Any]", run: TaskRun, state: State) -> bool:  # noqa: ARG001
-    """Prefect's question whether a failed task is tried again."""
-    return isinstance(state.data, BusyError) or isinstance(getattr(state.data, "exception", None), BusyError)
-
-
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+@plain
 def run_stage(stage: str, project: Path, force: bool) -> None:
     """Runs one stage by `dvc repro`.
 

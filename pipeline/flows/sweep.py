@@ -15,7 +15,8 @@ from pipeline.flows import dvc
 from pipeline.flows.names import TRAINER_TAG, artifact_key
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import Limits, Outcome, may_pass, run_name, unattended
+from pipeline.flows.runs import Limits, Outcome, run_name, unattended
+from pipeline.flows.tasks import done, may_pass, plain
 
 FIGURES = ("verdict", "delta", "kid", "frechet_distance", "coverage", "label_agreement", "critic_loss", "wasserstein")
 
@@ -45,7 +46,7 @@ def sweep(
         for number, values in enumerate(sets, start=1):
             name = f"sweep-{str(runtime.flow_run.id)[:8]}-{number}"
             try:
-                experiment.with_options(**limits.options("sweep"))(name, values, targets, project)
+                done(experiment.with_options(**limits.options("sweep"))(name, values, targets, project))
                 ran.append(name)
             except UserError as error:
                 failed.append(f"{name} ({values}): {error}")
@@ -60,6 +61,7 @@ def sweep(
 
 
 @task(task_run_name="{name}", tags=[TRAINER_TAG], cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+@plain
 def experiment(name: str, values: dict[str, Any], targets: list[str], project: Path) -> None:
     """Runs one experiment in a folder of its own.
 
