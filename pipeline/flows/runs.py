@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Crashed, Failed
 from pydantic import BaseModel, Field
 
 from pipeline.binding import read_figures
@@ -29,6 +30,9 @@ from pipeline.workspace import Workspace
 
 TRAINING = ("train", "evaluate", "classify")  # the stages that train a network
 SECONDS_BETWEEN_TRIES = 1.0
+SECONDS_TO_END = 20.0  # of a flow whose worker is gone: it may try in vain to tell the server
+STARTED_BY_WORKER = b"PREFECT__CONTROL_PORT="  # Prefect takes it out of os.environ
+GONE = 0  # no process has this number
 
 
 class Limits(BaseModel):
@@ -80,11 +84,11 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
     hush()
     if not (project / "dvc.yaml").is_file():
         return Failed(message=f"{project.resolve()}: no dvc.yaml here; name the folder that holds it")
-    # a worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; one that was
-    # started by hand may outlive its shell
-    with ending_with([os.getppid()] if runtime.deployment.id else []), in_turn(project):
+    with ending_with(_worker(), SECONDS_TO_END), in_turn(project):
         try:
             outcome, verdict = work(), _figures(project, "utility").get("verdict")
+        except httpx.TransportError as error:
+            return Crashed(message=f"Prefect's server does not answer ({error}); run it again")
         except (UserError, TimeoutError) as error:
             emit(RUN_FINISHED, project, {"outcome": "failed", "reason": str(error)})
             return Failed(message=str(error))
@@ -94,6 +98,28 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
             {"outcome": "completed" if outcome.ran else "nothing to do", "stages": outcome.ran} | {"verdict": verdict},
         )
         return Completed(message=outcome.sentence)
+
+
+def _worker() -> list[int]:
+    """The process that started this flow, to end with it; none if that was by hand, as a flow may outlive a shell.
+
+    A worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them.
+    """
+    if not runtime.deployment.id:
+        return []
+    return [GONE if _adopted() else os.getppid()]
+
+
+def _adopted() -> bool:
+    """Whether the worker was gone before this flow had started: its parent is then the system's first process."""
+    with suppress(OSError):  # elsewhere than on Linux nobody can tell
+        if STARTED_BY_WORKER not in Path("/proc/self/environ").read_bytes():
+            return False
+        try:
+            return not Path(f"/proc/{os.getppid()}/exe").readlink().name.startswith("python")
+        except PermissionError:  # another user's, so no worker of ours
+            return True
+    return False
 
 
 @contextmanager
