@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +134,22 @@ def ending_with(ancestors: Sequence[int], patience: float | None = None) -> Iter
         yield
     finally:
         over.set()
+
+
+def adopted(evidence: bytes) -> bool:
+    """Whether the Python program that started this process is gone, and another, such as the system's, its parent.
+
+    Args:
+        evidence: what that program wrote into this process's environment; without it there was none.
+    """
+    with suppress(OSError):  # elsewhere than on Linux nobody can tell
+        if evidence not in Path("/proc/self/environ").read_bytes():
+            return False
+        try:
+            return not Path(f"/proc/{os.getppid()}/exe").readlink().name.startswith("python")
+        except PermissionError:  # another user's
+            return True
+    return False
 
 
 def _in_stage(process: int) -> bool:

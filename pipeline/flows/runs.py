@@ -25,7 +25,7 @@ from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.tasks import done, hush, may_pass, plain
 from pipeline.locks import alone
-from pipeline.runtime import ending_with
+from pipeline.runtime import adopted, ending_with
 from pipeline.workspace import Workspace
 
 TRAINING = ("train", "evaluate", "classify")  # the stages that train a network
@@ -103,23 +103,12 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
 def _worker() -> list[int]:
     """The process that started this flow, to end with it; none if that was by hand, as a flow may outlive a shell.
 
-    A worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them.
+    A worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; it may have been
+    while this one was starting.
     """
     if not runtime.deployment.id:
         return []
-    return [GONE if _adopted() else os.getppid()]
-
-
-def _adopted() -> bool:
-    """Whether the worker was gone before this flow had started: its parent is then the system's first process."""
-    with suppress(OSError):  # elsewhere than on Linux nobody can tell
-        if STARTED_BY_WORKER not in Path("/proc/self/environ").read_bytes():
-            return False
-        try:
-            return not Path(f"/proc/{os.getppid()}/exe").readlink().name.startswith("python")
-        except PermissionError:  # another user's, so no worker of ours
-            return True
-    return False
+    return [GONE if adopted(STARTED_BY_WORKER) else os.getppid()]
 
 
 @contextmanager
