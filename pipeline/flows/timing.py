@@ -1,10 +1,15 @@
 """Schedules, looked at before a server is started for them."""
 
 import difflib
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -13,6 +18,7 @@ from pipeline.flows import prefect_yaml
 
 FIELDS = 5
 SHOWN = 3  # firings
+UNSUPPORTED = ("h", "r")  # the parser's words for "at any time", which Prefect refuses
 
 
 def check_cron(cron: str, where: str) -> None:
@@ -21,14 +27,13 @@ def check_cron(cron: str, where: str) -> None:
     Raises:
         UserError: it does not, or it would never fire.
     """
-    from prefect._internal.schemas.validators import validate_cron_string  # with the parser of Prefect's scheduler
-
     fields = cron.split()
     if len(fields) != FIELDS and not cron.strip().startswith("@"):
         form = "minute, hour, day of the month, month and day of the week"
         raise UserError(f'{where}: "{cron}" has {len(fields)} fields; write {FIELDS}: {form}, such as "0 3 * * *"')
     try:
-        validate_cron_string(cron)
+        if any(field.casefold() in UNSUPPORTED for field in fields):
+            raise ValueError(cron)
         next(_times(cron, ZoneInfo("UTC")))
     except (ValueError, StopIteration) as error:
         reason = "it never fires" if "failed to find next date" in str(error) else "no cron expression"
@@ -81,11 +86,23 @@ def announced(project: Path) -> Iterator[str]:
 
 def _times(cron: str, zone: ZoneInfo, now: datetime | None = None) -> Iterator[datetime]:
     """As Prefect's scheduler has them: by the clock on the wall, so that a change of the clocks moves none."""
-    from prefect._vendor.croniter import croniter
-
-    wall = croniter(cron, (now or datetime.now(UTC)).astimezone(zone).replace(tzinfo=None))
+    wall = _parser().croniter(cron, (now or datetime.now(UTC)).astimezone(zone).replace(tzinfo=None))
     while True:
         yield wall.get_next(datetime).replace(tzinfo=zone)
+
+
+@cache
+def _parser() -> ModuleType:
+    """The cron parser that Prefect's scheduler uses, without the rest of Prefect, whose import takes seconds."""
+    prefect = find_spec("prefect")
+    assert prefect is not None
+    assert prefect.submodule_search_locations
+    spec = PathFinder.find_spec("croniter", [f"{prefect.submodule_search_locations[0]}/_vendor"])
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)  # its parts look for it there
+    spec.loader.exec_module(module)
+    return module
 
 
 def _is_template(value: Any) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import sys
 import time
 from pathlib import Path
 
@@ -72,8 +73,9 @@ def _say_ready(project: Path) -> None:
 
 def _prefect(*command: str) -> int:
     """Runs one of Prefect's commands within this process, which has its modules already."""
+    sys.argv = ["prefect", *command]
     try:
-        app(list(command))  # type: ignore[call-arg]
+        app()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
