@@ -20,7 +20,7 @@ from pipeline.workspace import Workspace
 
 # pixels and bytes of a picture: it lies in Prefect's database
 THUMBNAIL, LARGE = (700, 60_000), (1200, 250_000)
-QUALITIES = (85, 60, 30)  # of JPEG, the first that is small enough
+SCALES = (1.0, 0.7, 0.5, 0.35)  # of a JPEG, the first that is small enough; even of noise the last one is
 
 
 def last_figures(project: Path) -> Figures:
@@ -79,10 +79,11 @@ def data_url(picture: Path, side: int, most: int) -> str:
         with Image.open(picture, formats=("PNG",)) as image:
             image.thumbnail((side, side))
             kind, content = "png", _encoded(image, "PNG", optimize=True)
-            for quality in QUALITIES:
+            for scale in SCALES:
                 if len(content) <= most:
                     break
-                kind, content = "jpeg", _encoded(image.convert("RGB"), "JPEG", quality=quality)
+                image.thumbnail((round(side * scale), round(side * scale)))
+                kind, content = "jpeg", _encoded(image.convert("RGB"), "JPEG", quality=80)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{picture}: no picture that can be read ({error}); {again(picture.parent.name)}") from None
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
