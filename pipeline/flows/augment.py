@@ -5,11 +5,11 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from pipeline.flows.runs import Limits, bring_up_to_date, unattended
+from pipeline.flows.runs import Limits, bring_up_to_date, run_name, unattended
 from pipeline.flows.targets import Target
 
 
-@flow
+@flow(flow_run_name=run_name)
 def augment(
     project: Path = Path(),
     targets: list[Target] = [],  # noqa: B006  (Prefect shows it in its form, and hands over a copy)
@@ -26,4 +26,5 @@ def augment(
         base_url: Where the project's folder is served, for links to the report and the set.
         limits: How often and how long to try.
     """
+    project = project.resolve()
     return unattended(project, lambda: bring_up_to_date(project, targets, force, limits, base_url))

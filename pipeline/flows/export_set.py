@@ -13,11 +13,11 @@ from pipeline.flows import dvc
 from pipeline.flows.artifacts import publish_set
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import Limits, Outcome, unattended
+from pipeline.flows.runs import Limits, Outcome, run_name, unattended
 from pipeline.flows.tasks import done, may_pass, plain
 
 
-@flow(name="export_set")  # Prefect would write export-set
+@flow(name="export_set", flow_run_name=run_name)  # Prefect would write export-set
 def export_set(
     target: Path,
     project: Path = Path(),
@@ -42,6 +42,7 @@ def export_set(
         base_url: Where the project's folder is served, for the link to the set.
         limits: How often and how long to try.
     """
+    project = project.resolve()
     place = (project / target).resolve()
     request = Request(
         target=place, classes=tuple(classes), count=count, counts=counts, format=format, encoding=encoding

@@ -11,11 +11,11 @@ from pipeline.errors import BusyError, UserError
 from pipeline.flows import dvc
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, unattended
+from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, run_name, unattended
 from pipeline.flows.tasks import done, may_pass, plain
 
 
-@flow
+@flow(flow_run_name=run_name)
 def refresh(
     project: Path = Path(),
     pull: bool = True,
@@ -36,6 +36,8 @@ def refresh(
         base_url: Where the project's folder is served, for links to the report and the set.
         limits: How often and how long to try.
     """
+
+    project = project.resolve()
 
     def work() -> Outcome:
         remote = dvc.has_remote(project)

@@ -20,6 +20,7 @@ from pipeline.errors import BusyError, UserError
 from pipeline.flows import artifacts, dvc
 from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, emit
 from pipeline.flows.figures import read
+from pipeline.flows.names import TRAINER_TAG, slug
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.tasks import done, hush, may_pass, plain
@@ -27,7 +28,6 @@ from pipeline.locks import alone
 from pipeline.runtime import ending_with
 from pipeline.workspace import Workspace
 
-TRAINER_TAG = "augmint-trainer"  # has a concurrency limit on the server: so many stages train at a time
 TRAINING = ("train", "evaluate", "classify")  # the stages that train a network
 SECONDS_BETWEEN_TRIES = 1.0
 
@@ -60,6 +60,17 @@ class Outcome:
 
     sentence: str
     ran: list[str] = field(default_factory=list)
+
+
+def run_name() -> str:
+    """What Prefect calls a run: ``refresh digits 2026-11-25 03:00``, in local time."""
+    run = runtime.flow_run
+    project = Path(run.parameters.get("project") or "")
+    try:
+        name = slug(project)
+    except UserError:  # the flow itself will say so
+        name = project.resolve().name
+    return f"{run.flow_name} {name} {run.scheduled_start_time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def unattended(project: Path, work: Callable[[], Outcome]) -> State:
@@ -128,7 +139,7 @@ def bring_up_to_date(project: Path, targets: list[str], force: bool, limits: Lim
 
 def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
     options = limits.options(stage)
-    tags = {TRAINER_TAG} if stage in TRAINING else set()
+    tags = {TRAINER_TAG} if stage.rpartition(":")[2].partition("@")[0] in TRAINING else set()
     try:
         done(run_stage.with_options(tags=tags, **options)(stage, project, force))
     except TimeoutError:

@@ -108,6 +108,16 @@ def test_the_guard_insists(script: str, ended_by: signal.Signals) -> None:
     assert guard.ESCALATION[-1] == (20.0, signal.SIGKILL)  # before Prefect does, after 30
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
+def test_the_guard_ends_the_flow_of_a_worker_that_was_killed() -> None:
+    flow = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {STUBBORN!r}], start_new_session=True)"
+    process = held(flow, [sys.executable, "-c", HURRIED])
+    worker, orphan = psutil.Process(process.pid).children(recursive=True)
+    worker.kill()
+    assert process.wait() == 128 + signal.SIGKILL
+    assert not orphan.is_running()
+
+
 def test_the_guard_ends_what_its_command_leaves_behind() -> None:
     process = held(LEAVING)
     assert process.stdout is not None
