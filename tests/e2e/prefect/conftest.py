@@ -1,5 +1,6 @@
 """A real Prefect server with a home of its own, on a free loopback port, and real workers."""
 
+import logging
 import os
 import shutil
 import signal
@@ -204,6 +205,11 @@ class Server:
         """What a run logged so far."""
         found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
         return "\n".join(entry["message"] for entry in found)
+
+    def errors(self, run: str) -> list[str]:
+        """What a run logged so far as an error."""
+        found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}, "level": {"ge_": logging.ERROR}})
+        return [entry["message"] for entry in found]
 
     def idle(self) -> bool:
         """Whether no run is in work or due."""

@@ -31,7 +31,6 @@ with tags("augmint", "shown"):
         state = augment(Path().resolve(), return_state=True)
         print(state.state_details.flow_run_id, state.type.value)
 """
-ERROR = 40
 
 
 class Hook(BaseHTTPRequestHandler):
@@ -56,6 +55,7 @@ class Shown:
     project: Project
     failed: str = ""
     completed: str = ""
+    before: dict[str, bytes] = field(default_factory=dict)
     notices: list[dict[str, str]] = field(default_factory=list)
 
     def notice(self, words: str) -> str:
@@ -81,12 +81,19 @@ def shown(server: Server, finished: Project, tmp_path_factory: pytest.TempPathFa
         project.edit("evaluate", gates=gates)
         project.edit("classify", steps=5)
         (project.root / name).write_bytes((project.root / "params.yaml").read_bytes())
+    shown.before = project.bytes_of("synthetic")
     lines = server.run(project.root, sys.executable, "-c", TWO_RUNS).splitlines()
     ended = [line.split() for line in lines if line.endswith(("FAILED", "COMPLETED"))]
     (shown.failed, first), (shown.completed, second) = ended
     assert (first, second) == ("FAILED", "COMPLETED")
     yield shown
     hook.shutdown()
+
+
+def utility(project: Project) -> dict[str, Any]:
+    """What ``classify`` found."""
+    content: dict[str, Any] = json.loads((project.root / "metrics" / "utility.json").read_text(encoding="utf-8"))
+    return content
 
 
 def make_block(server: Server, url: str) -> None:
@@ -97,17 +104,11 @@ def make_block(server: Server, url: str) -> None:
     server.post("/block_documents/", name="hook", block_type_id=kind, block_schema_id=schema["id"], data=data)
 
 
-def errors(server: Server, run: str) -> list[str]:
-    """What a run logged as an error."""
-    found = server.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}, "level": {"ge_": ERROR}})
-    return [entry["message"] for entry in found]
-
-
 def test_a_failure_that_a_user_can_mend_is_one_message(server: Server, shown: Shown) -> None:
     message = server.state(shown.failed)["message"]
     assert "coverage" in message
     assert server.task_runs(shown.failed)["export"]["state"]["message"] == message
-    (line,) = wait_for("the error", lambda: errors(server, shown.failed))
+    (line,) = wait_for("the error", lambda: server.errors(shown.failed))
     assert line.startswith("Finished in state Failed(") and message[:40] in line
     logged = server.logs(shown.failed) + server.logs(shown.completed)
     for noise in ("Traceback", "unexpected exception", "git add", "\N{BOX DRAWINGS LIGHT VERTICAL}"):
@@ -115,8 +116,7 @@ def test_a_failure_that_a_user_can_mend_is_one_message(server: Server, shown: Sh
 
 
 def test_a_webhook_is_told_of_the_verdict_a_gate_and_a_failed_run(server: Server, shown: Shown) -> None:
-    utility = json.loads((shown.project.root / "metrics" / "utility.json").read_text(encoding="utf-8"))
-    assert "It was ELSE." in shown.notice(f"shown: the verdict is {utility['verdict']}")
+    assert "It was ELSE." in shown.notice(f"shown: the verdict is {utility(shown.project)['verdict']}")
     assert "coverage" in shown.notice("shown: a quality gate failed")
     failed = shown.notice(": Failed")
     assert server.state(shown.failed)["message"] in failed
@@ -132,6 +132,16 @@ def test_a_block_that_is_none_is_refused(server: Server, shown: Shown, block: st
         send_to(client, block, shown.project.root)
 
 
+def test_a_failed_gate_and_a_new_verdict_are_events_and_the_good_set_stays(server: Server, shown: Shown) -> None:
+    gates = server.event("augmint.gate.failed", shown.failed)["payload"]["gates"]
+    assert [gate["figure"] for gate in gates] == ["coverage"]
+    changed = server.event("augmint.verdict.changed", shown.completed)
+    assert changed["payload"] == {"before": "ELSE", "verdict": utility(shown.project)["verdict"]}
+    assert changed["resource"]["prefect.resource.id"] == "augmint.project.shown"
+    assert shown.project.bytes_of("synthetic") == shown.before
+    assert "Running stage" not in shown.project.run("dvc", "repro").stdout
+
+
 def test_the_report_comes_first_and_no_artifact_is_a_picture_in_letters(server: Server, shown: Shown) -> None:
     artifacts = server.artifacts(shown.completed)
     made = sorted(artifacts.values(), key=lambda artifact: str(artifact["created"]))
@@ -139,8 +149,12 @@ def test_the_report_comes_first_and_no_artifact_is_a_picture_in_letters(server: 
         *("shown-report", "shown-metrics", "shown-pictures")
     ]
     assert {one["type"] for one in made} <= {"markdown", "table", "progress"}
-    rows = json.loads(artifacts["shown-metrics"]["data"])
-    assert rows[0]["figure"] == "utility.verdict" and rows[0]["last run"] == "ELSE" and len(rows) <= 30
+    rows = {row["figure"]: row for row in json.loads(artifacts["shown-metrics"]["data"])}
+    assert next(iter(rows)) == "utility.verdict" and len(rows) <= 30
+    delta = utility(shown.project)["delta"]
+    assert rows["utility.delta"] == {
+        **{"figure": "utility.delta", "value": delta, "change": f"{delta - 0.5:+.6g}", "last run": 0.5}
+    }
     assert len(artifacts["shown-report"]["data"]) < 300_000
 
 
