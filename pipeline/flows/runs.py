@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Crashed, Failed
 from pydantic import BaseModel, Field
 
 from pipeline.binding import read_figures
@@ -25,11 +26,14 @@ from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.tasks import done, hush, may_pass, plain
 from pipeline.locks import alone
-from pipeline.runtime import ending_with
+from pipeline.runtime import adopted, ending_with
 from pipeline.workspace import Workspace
 
 TRAINING = ("train", "evaluate", "classify")  # the stages that train a network
 SECONDS_BETWEEN_TRIES = 1.0
+SECONDS_TO_END = 20.0  # of a flow whose worker is gone: it may try in vain to tell the server
+STARTED_BY_WORKER = b"PREFECT__CONTROL_PORT="  # Prefect takes it out of os.environ
+GONE = 0  # no process has this number
 
 
 class Limits(BaseModel):
@@ -81,11 +85,11 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
     hush()
     if not (project / "dvc.yaml").is_file():
         return Failed(message=f"{project.resolve()}: no dvc.yaml here; name the folder that holds it")
-    # a worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; one that was
-    # started by hand may outlive its shell
-    with ending_with([os.getppid()] if runtime.deployment.id else []), in_turn(project):
+    with ending_with(_worker(), SECONDS_TO_END), in_turn(project):
         try:
             outcome, verdict = work(), _figures(project, "utility").get("verdict")
+        except httpx.TransportError as error:
+            return Crashed(message=f"Prefect's server does not answer ({error}); run it again")
         except (UserError, TimeoutError) as error:
             emit(RUN_FINISHED, project, {"outcome": "failed", "reason": str(error)})
             return Failed(message=str(error))
@@ -95,6 +99,17 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
             {"outcome": "completed" if outcome.ran else "nothing to do", "stages": outcome.ran} | {"verdict": verdict},
         )
         return Completed(message=outcome.sentence)
+
+
+def _worker() -> list[int]:
+    """The process that started this flow, to end with it; none if that was by hand, as a flow may outlive a shell.
+
+    A worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; it may have been
+    while this one was starting.
+    """
+    if not runtime.deployment.id:
+        return []
+    return [GONE if adopted(STARTED_BY_WORKER) else os.getppid()]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from pipeline.flows import guard, serving, ui
+from pipeline.flows.names import slug
 from tests.e2e.conftest import REPOSITORY, Project
 
 PATIENCE = 400.0  # seconds; nothing here takes a tenth of it on an idle machine, and a run that ended ends a wait
@@ -110,10 +111,15 @@ class Server:
         self.started.append(program)
         return program
 
+    def attempt(self, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a program to its end, however that is; its error output is in ``stdout`` too."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.run(command, cwd=folder, env=self.environment, text=True, check=False, **streams)
+
     def run(self, folder: Path, *command: str) -> str:
         """Runs a program to its end."""
-        done = subprocess.run(command, cwd=folder, env=self.environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        done = self.attempt(folder, *command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
         return done.stdout
 
     def stop(self) -> None:
@@ -158,10 +164,10 @@ class Server:
         answer = self.ask("GET", f"/deployments/name/{name}")
         return answer.json() if answer.is_success else {}
 
-    def begin(self, deployment: str, **parameters: Any) -> str:
+    def begin(self, deployment: str, tags: Sequence[str] = (), **parameters: Any) -> str:
         """Starts a run of a deployment; returns its id. A request that arrives twice starts one."""
         found = self.deployment(deployment)
-        content = {"parameters": parameters, "idempotency_key": str(uuid4())}
+        content = {"parameters": parameters, "idempotency_key": str(uuid4()), "tags": [*found["tags"], *tags]}
         return self.post(f"/deployments/{found['id']}/create_flow_run", **content)["id"]
 
     def state(self, run: str) -> dict[str, Any]:
@@ -227,6 +233,12 @@ class Server:
         found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
         return {artifact["key"]: artifact for artifact in found}
 
+    def slots(self, deployment: str) -> int:
+        """How many slots of a deployment's limit are taken."""
+        name = f"deployment:{self.deployment(deployment)['id']}"
+        found = self.post("/v2/concurrency_limits/filter")
+        return sum(limit["active_slots"] for limit in found if limit["name"] == name)
+
     def event(self, name: str, run: str) -> dict[str, Any]:
         """The event of that name that a run emitted; it may arrive after the run's end."""
         wanted = {"event": {"name": [name]}, "related": {"id": [f"prefect.flow-run.{run}"]}}
@@ -260,9 +272,10 @@ def endless(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 def deploy(server: Server, folder: Path) -> None:
     """Deploys prefect.yaml as a user would, unless that has been done."""
-    if server.deployment("augment/manual"):
+    if server.deployment(f"augment/{slug(folder)}").get("work_pool_name"):
         return
-    server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
+    if server.ask("GET", "/work_pools/augmint").status_code == httpx.codes.NOT_FOUND:
+        server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
     server.run(folder, "prefect", "--no-prompt", "deploy", "--all")
 
 
