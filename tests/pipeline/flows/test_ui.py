@@ -1,8 +1,13 @@
 """Where Prefect's pages are seen and ask for their data; the pages themselves are looked at in tests/e2e/prefect."""
 
+import re
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from prefect import settings
+from prefect.server.api.server import create_ui_app
+from prefect.settings import temporary_settings
 
 from pipeline.errors import UserError
 from pipeline.flows.ui import META, address, environment, keep_private
@@ -57,3 +62,19 @@ def test_the_copied_pages_ask_nobody_else_and_stay_so(tmp_path: Path) -> None:
         keep_private(tmp_path)
         assert (tmp_path / "v2" / "index.html").read_text() == f"<html><head>{META}</head></html>"
         assert (assets / "index-A.js").read_text() == "function a(){return``}function b(){}"
+
+
+def test_prefects_own_pages_lie_below_the_path_of_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    told = environment(address("127.0.0.1", 4200, "https://lab.example/tools"))
+    with temporary_settings({getattr(settings, name): value for name, value in told.items()}):
+        pages = TestClient(create_ui_app(ephemeral=False))
+        assert pages.get("/tools/ui-settings").json()["api_url"] == "/tools/api"
+    keep_private(Path(told["PREFECT_UI_STATIC_DIRECTORY"]))
+    for base in ("/tools", "/tools/v2"):
+        page = pages.get(f"{base}/", headers={"cookie": f"prefect_ui_version={'v2' if 'v2' in base else 'v1'}"}).text
+        assert META in page
+        (script,) = re.findall(rf'src="({base}/assets/index-[^"]+\.js)"', page)
+        content = pages.get(script).text
+        assert "import" in content
+        assert not re.search(r"`[0-9a-f]{32}`", content)
