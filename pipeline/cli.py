@@ -313,6 +313,19 @@ def stop() -> None:
     click.echo("augmint serve is not at work in this folder" if pid is None else f"augmint serve (PID {pid}) has ended")
 
 
+@serve.command()
+@click.argument("block")
+def notify(block: str) -> None:
+    """Send notices to BLOCK, a notification block of the server's by its `type/name`: slack-webhook/lab.
+
+    They tell of a verdict that changed, a gate that failed, and a run that failed. Make the block in the UI first.
+    """
+    from pipeline.flows.notices import of_this_folder
+
+    for name in of_this_folder(block):
+        click.echo(terminal(name))
+
+
 @main.command("serve-flows", hidden=True)
 @click.option("--cron")
 @click.option("--timezone", default="UTC")

@@ -6,12 +6,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from pipeline.flows.runs import Limits, bring_up_to_date, run_name, unattended
+from pipeline.flows.targets import Target
 
 
 @flow(flow_run_name=run_name)
 def augment(
     project: Path = Path(),
-    targets: list[str] = [],  # noqa: B006  (Prefect shows it in its form, and hands over a copy)
+    targets: list[Target] = [],  # noqa: B006  (Prefect shows it in its form, and hands over a copy)
     force: bool = False,
     base_url: str = "",
     limits: Limits = Limits(),  # noqa: B008

@@ -20,6 +20,7 @@ from pipeline.binding import read_figures
 from pipeline.errors import BusyError, UserError
 from pipeline.flows import artifacts, dvc
 from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, emit
+from pipeline.flows.figures import read
 from pipeline.flows.names import TRAINER_TAG, slug
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
@@ -143,7 +144,7 @@ def bring_up_to_date(project: Path, targets: list[str], force: bool, limits: Lim
         if force or dvc.out_of_date(project, [stage]):
             _run(stage, project, force, limits)
             ran.append(stage)
-    figures = artifacts.read(Workspace(project))
+    figures = read(Workspace(project))
     artifacts.publish(project, figures, last, base_url)
     before, verdict = last.get("utility.verdict"), figures.get("utility.verdict")
     if before and verdict != before:

@@ -16,6 +16,7 @@ from pipeline.flows.names import TRAINER_TAG, artifact_key
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
 from pipeline.flows.runs import Limits, Outcome, run_name, unattended
+from pipeline.flows.targets import Target
 from pipeline.flows.tasks import done, may_pass, plain
 
 FIGURES = ("verdict", "delta", "kid", "frechet_distance", "coverage", "label_agreement", "critic_loss", "wasserstein")
@@ -25,7 +26,7 @@ FIGURES = ("verdict", "delta", "kid", "frechet_distance", "coverage", "label_agr
 def sweep(
     sets: Annotated[list[dict[str, Any]], Field(min_length=1)],
     project: Path = Path(),
-    targets: list[str] = [],  # noqa: B006
+    targets: list[Target] = [],  # noqa: B006
     limits: Limits = Limits(),  # noqa: B008
 ) -> State:
     """Runs every set as a DVC experiment beside the project, whose outputs stay as they are: see `dvc exp show`.

@@ -1,5 +1,6 @@
 """A real Prefect server with a home of its own, on a free loopback port, and real workers."""
 
+import logging
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from pipeline.flows import guard
+from pipeline.flows import guard, serving, ui
 from pipeline.flows.names import slug
 from tests.e2e.conftest import REPOSITORY, Project
 
@@ -69,26 +70,32 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-            # what finds no free slot asks again after a second, not after half a minute
-            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-            "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-            "DVC_NO_ANALYTICS": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+        at = ui.address("127.0.0.1", self.port)
+        self.url, self.ui = at.api, at.pages
+        self.environment = (
+            os.environ
+            | ui.environment(at)
+            | {
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PREFECT_HOME": str(home),
+                "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui"),
+                **serving.PRIVATE,
+                "PREFECT_API_URL": self.url,
+                "PREFECT_WORKER_QUERY_SECONDS": "1",
+                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+                # what finds no free slot asks again after a second, not after half a minute
+                "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+                "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+                "OMP_NUM_THREADS": "1",
+            }
+        )
         self.home = home
         # a connection a request: a busy server closes those that are kept, just as the next request goes out on one
         self.api = httpx.Client(base_url=self.url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
         self.started: list[Program] = []
         self.start(home, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         wait_for("the server", self.answers)
+        ui.keep_private(home / "ui")
 
     def answers(self) -> bool:
         """Whether the server is up."""
@@ -204,6 +211,11 @@ class Server:
         """What a run logged so far."""
         found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
         return "\n".join(entry["message"] for entry in found)
+
+    def errors(self, run: str) -> list[str]:
+        """What a run logged so far as an error."""
+        found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}, "level": {"ge_": logging.ERROR}})
+        return [entry["message"] for entry in found]
 
     def idle(self) -> bool:
         """Whether no run is in work or due."""

@@ -83,36 +83,14 @@ def test_a_scheduled_run_leaves_its_artifacts_and_the_next_finds_nothing_to_do(
     assert second["state"]["message"] == "Nothing to do: all of ingest, train, evaluate are up to date"
     assert second["total_run_time"] < first["total_run_time"]
     artifacts = server.artifacts(first["id"])
-    assert {"tile-set-" + name for name in ("metrics", "samples", "grid", "nearest", "verdict", "report")} <= {
-        *artifacts
-    }
-    assert artifacts["tile-set-nearest"]["data"].startswith("data:image/png;base64,")
     assert artifacts["tile-set-evaluate-progress"]["data"] == 100
     utility = json.loads((project.root / "metrics" / "utility.json").read_text())
-    assert artifacts["tile-set-verdict"]["data"].startswith(f"# {utility['verdict']}")
-    assert "http://127.0.0.1:8/tiles/report/index.html" in artifacts["tile-set-verdict"]["data"]
+    assert artifacts["tile-set-report"]["data"].startswith(f"# {utility['verdict']}")
+    assert "http://127.0.0.1:8/tiles/report/index.html" in artifacts["tile-set-report"]["data"]
     assert "evaluate: comparing: 4/4 repeats" in server.logs(first["id"])
     assert project.run("dvc", "status", "--json", "evaluate").stdout.strip() == "{}"
     event = server.event("augmint.run.finished", first["id"])
     assert event["payload"] == {"outcome": "completed", "stages": ["evaluate"], "verdict": utility["verdict"]}
-
-
-def test_figures_stand_beside_those_of_the_last_run_and_a_new_verdict_is_an_event(
-    server: Server, project: Project
-) -> None:
-    before = [{"figure": "utility.verdict", "value": "ELSE"}, {"figure": "utility.delta", "value": 0.5}]
-    server.post("/artifacts/", key="tile-set-metrics", type="table", data=json.dumps(before))
-    project.edit("classify", steps=4)
-    run = augment(server, project)
-    assert server.state(run)["type"] == "COMPLETED"
-    rows = {row["figure"]: row for row in json.loads(server.artifacts(run)["tile-set-metrics"]["data"])}
-    utility = json.loads((project.root / "metrics" / "utility.json").read_text())
-    assert rows["utility.delta"]["change"] == f"{utility['delta'] - 0.5:+.6g}"
-    assert rows["utility.delta"]["last run"] == 0.5
-    event = server.event("augmint.verdict.changed", run)
-    assert event["payload"] == {"before": "ELSE", "verdict": utility["verdict"]}
-    assert event["resource"]["prefect.resource.id"] == "augmint.project.tile-set"
-    assert "Running stage" not in project.run("dvc", "repro").stdout
 
 
 def test_what_a_user_can_mend_fails_at_once_with_the_reason_and_the_old_set_stays(
@@ -128,17 +106,6 @@ def test_what_a_user_can_mend_fails_at_once_with_the_reason_and_the_old_set_stay
     assert server.task_runs(run)["export"]["run_count"] == 1
     assert server.event("augmint.run.finished", run)["payload"]["outcome"] == "failed"
     assert project.bytes_of("synthetic", "metrics") == before
-
-
-def test_a_failed_gate_fails_the_run_and_is_an_event(server: Server, project: Project) -> None:
-    before = project.bytes_of("synthetic")
-    project.edit("evaluate", gates={"coverage": ">= 2"})
-    run = augment(server, project, targets=["export"])
-    assert server.state(run)["type"] == "FAILED"
-    assert "coverage" in server.state(run)["message"]
-    event = server.event("augmint.gate.failed", run)
-    assert [gate["figure"] for gate in event["payload"]["gates"]] == ["coverage"]
-    assert project.bytes_of("synthetic") == before
 
 
 def test_what_may_pass_is_tried_again(server: Server, project: Project) -> None:
@@ -194,7 +161,7 @@ def test_export_set_writes_beside_the_project(server: Server, project: Project, 
     assert project.bytes_of("synthetic", "metrics", "dvc.lock") == before
     assert project.run("dvc", "status", "--json").stdout.strip() == "{}"
     wrong = server.begin("export_set/tile-set", target="../other", classes=["ten"])
-    assert "ten" in server.end(wrong)["message"]
+    assert server.end(wrong)["message"].startswith("classes: 'ten': no such class")
 
 
 def test_a_sweep_compares_experiments_and_leaves_the_project_alone(server: Server, project: Project) -> None:

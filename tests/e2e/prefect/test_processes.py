@@ -69,6 +69,9 @@ def test_the_end_of_a_run_is_the_end_of_its_processes(
     wait_for("the end of all processes", lambda: not working_in(endless.root), SECONDS_TO_STOP)
     assert state_of(endless).exists()
     assert ends_within_two_minutes(server, run) == ("CANCELLED" if how == "cancel" else "CRASHED")
+    if how == "cancel":
+        assert server.task_runs(run)["train"]["state"]["type"] == "CANCELLED"
+        assert server.errors(run) == []
 
 
 @pytest.mark.parametrize("runner", ["worker"], indirect=True)
