@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
+from dvc.repo import Repo
 
 from pipeline.flows import guard, serving, ui
 from pipeline.flows.names import slug
@@ -268,6 +269,17 @@ def endless(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     project = copy_of(finished, tmp_path_factory.mktemp("endless") / "endless")
     project.edit("train", kimg=100_000)
     return project
+
+
+def made(folder: Path, name: str = "", command: str = "pwd > out") -> Path:
+    """A project whose one stage, ``train``, writes which folder it is at work in."""
+    folder.mkdir(parents=True)
+    Repo.init(str(folder), no_scm=True).close()
+    (folder / "dvc.yaml").write_text(f"stages:\n  train: {{cmd: {command}, outs: [out]}}\n")
+    (folder / "params.yaml").write_text("seed: 1\n")
+    deployments = (REPOSITORY / "prefect.yaml").read_text()
+    (folder / "prefect.yaml").write_text(f"name: {name}\n{deployments}" if name else deployments)
+    return folder
 
 
 def deploy(server: Server, folder: Path) -> None:

@@ -3,27 +3,14 @@
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
 from prefect.client.orchestration import SyncPrefectClient
 
 from pipeline.errors import UserError
 from pipeline.flows.server import claim
-from tests.e2e.conftest import REPOSITORY
-from tests.e2e.prefect.conftest import Server, start_worker, wait_for
+from tests.e2e.prefect.conftest import Server, made, start_worker, wait_for
 
 pytestmark = pytest.mark.timeout(1500)
 FLOWS = ("refresh", "augment", "export_set", "sweep")
-
-
-def made(folder: Path, name: str = "") -> Path:
-    """A project whose one stage, ``train``, writes which folder it is at work in."""
-    folder.mkdir(parents=True)
-    Repo.init(str(folder), no_scm=True).close()
-    (folder / "dvc.yaml").write_text("stages:\n  train: {cmd: pwd > out, outs: [out]}\n")
-    (folder / "params.yaml").write_text("seed: 1\n")
-    deployments = (REPOSITORY / "prefect.yaml").read_text()
-    (folder / "prefect.yaml").write_text(f"name: {name}\n{deployments}" if name else deployments)
-    return folder
 
 
 def test_served_projects_keep_to_themselves(server: Server, tmp_path: Path) -> None:
