@@ -1,6 +1,6 @@
 # The image of a worker for augmint's flows: of a process pool, or what the docker and kubernetes pools start for a run.
 #   docker build --tag augmint:0.1 --build-arg UID=$(id -u) .
-# It holds augmint, Git and DVC; the project's folder is mounted at /project. docs/prefect.md has the rest.
+# It holds augmint, Git and DVC; the project's folder is mounted. docs/prefect.md has the rest.
 ARG PYTHON=python:3.12-slim-bookworm
 
 FROM ${PYTHON} AS build
@@ -24,7 +24,7 @@ FROM ${PYTHON}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc git libc6-dev tini \
     && rm -rf /var/lib/apt/lists/* \
-    && git config --system --add safe.directory /project
+    && git config --system --add safe.directory '*'  # what is mounted belongs to a user of the host
 ARG UID=1000
 RUN useradd --create-home --uid ${UID} augmint
 COPY --from=build /opt/augmint /opt/augmint
