@@ -6,18 +6,17 @@ ARG PYTHON=python:3.12-slim-bookworm
 FROM ${PYTHON} AS build
 WORKDIR /src
 COPY requirements.lock .
-# as the Makefile does it: uv by its hash, and by uv all the rest by theirs
+# as the Makefile does it: uv by its hash, and by uv all the rest by theirs; compiled here, as a run's user may not write
 RUN python -m venv /opt/augmint \
     && sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
     && /opt/augmint/bin/python -m pip install --quiet --no-cache-dir --require-hashes --requirement uv.txt \
-    && /opt/augmint/bin/uv pip install --no-cache --python /opt/augmint/bin/python --require-hashes \
-        --requirements requirements.lock
+    && /opt/augmint/bin/uv pip install --no-cache --compile-bytecode --python /opt/augmint/bin/python \
+        --require-hashes --requirements requirements.lock
 COPY pyproject.toml README.md ./
 COPY gan gan
 COPY pipeline pipeline
-RUN /opt/augmint/bin/uv pip install --no-cache --python /opt/augmint/bin/python --no-deps --no-build-isolation . \
-    && /opt/augmint/bin/python -m compileall -q /opt/augmint/lib/python3*/site-packages/gan \
-        /opt/augmint/lib/python3*/site-packages/pipeline
+RUN /opt/augmint/bin/uv pip install --no-cache --compile-bytecode --python /opt/augmint/bin/python \
+        --no-deps --no-build-isolation .
 
 FROM ${PYTHON}
 # Git for the commits of refresh and for DVC; gcc for torch.compile, which is used on GPUs; tini to end what is orphaned
