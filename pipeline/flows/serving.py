@@ -53,6 +53,8 @@ def serve(cron: str | None, timezone: str, host: str, port: int, worker: bool, p
         UserError: a schedule cannot be, the server did not start, or the deployments are refused.
         BusyError: this folder is served already, or what ran the flows was killed.
     """
+    if public_url and os.environ.get("PREFECT_API_URL"):
+        raise UserError("--public-url: is of a server that is started here, but PREFECT_API_URL names one; unset it")
     at = ui.address(host, port, public_url)
     for name, value in PRIVATE.items():
         os.environ.setdefault(name, value)

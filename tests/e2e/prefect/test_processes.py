@@ -71,6 +71,7 @@ def test_the_end_of_a_run_is_the_end_of_its_processes(
     assert ends_within_two_minutes(server, run) == ("CANCELLED" if how == "cancel" else "CRASHED")
     if how == "cancel":
         assert server.task_runs(run)["train"]["state"]["type"] == "CANCELLED"
+        wait_for("its last words", lambda: "Finished in state Cancelled" in server.logs(run), SECONDS_TO_STOP)
         assert server.errors(run) == []
 
 
