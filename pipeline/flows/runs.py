@@ -12,6 +12,7 @@ import httpx
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Crashed, Failed
 from pydantic import BaseModel, Field
@@ -107,7 +108,8 @@ def _worker() -> list[int]:
     A worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; it may have been
     while this one was starting.
     """
-    if not runtime.deployment.id:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
         return []
     return [GONE if adopted(STARTED_BY_WORKER) else os.getppid()]
 
