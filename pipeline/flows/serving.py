@@ -152,7 +152,7 @@ class Server:
             UserError: it does not start.
         """
         self._silent = 0 if self._named or answers(self.api) else self._silent + 1
-        if self._silent == SILENT_LOOKS and (self._own is None or self._own.poll() is not None):
+        if self._silent >= SILENT_LOOKS and (self._own is None or self._own.poll() is not None):
             self._silent = 0
             self._start()
             self.wait()
