@@ -1,9 +1,10 @@
 """What the arms are called, and the order in which one reads them."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pipeline.classifier.training import Recipe
+if TYPE_CHECKING:  # a page of results needs no torch
+    from pipeline.classifier.training import Recipe
 
 ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")
 """Every arm by its key in ``metrics/utility.json``, from the plain one to those with synthetic images."""
@@ -33,7 +34,7 @@ def title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
-def describe(recipe: Recipe) -> str:
+def describe(recipe: "Recipe") -> str:
     """``oversampling + TrivialAugment + MixUp``."""
     return " + ".join(PARTS[part] for part in (recipe.balance, recipe.augment, recipe.mix) if PARTS[part])
 
