@@ -37,6 +37,7 @@ _LOOK: Any = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "grid.color": LINE,
+    "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "augmint",
     "text.parse_math": False,  # $ is a dollar

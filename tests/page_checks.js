@@ -1,7 +1,7 @@
 // What is wrong with a page that stands in a browser, as sentences. Nothing of it is part of the page.
 () => {
   const found = [];
-  const named = (node) => `${node.tagName.toLowerCase()}${node.id ? "#" + node.id : ""} "${(node.textContent || "").trim().slice(0, 30)}"`;
+  const named = (node) => `${node.tagName.toLowerCase()}${node.id ? "#" + node.id : ""} "${(node.textContent || "").replace(/\s+/g, " ").trim().slice(0, 30)}"`;
   const shown = (node) => { const box = node.getBoundingClientRect(); return box.width > 1 && box.height > 1 && getComputedStyle(node).visibility !== "hidden"; };
 
   // colours: as numbers, one painted over the other
@@ -31,7 +31,7 @@
     const paper = chart ? painted(node, behind(node)) : behind(node), ink = over(rgba(chart ? style.fill : style.color), paper);
     const ratio = contrast(ink, paper), box = node.getBoundingClientRect();
     if (ratio < 4.5) found.push(`contrast ${ratio.toFixed(2)}: ${named(node)}`);
-    if (chart && parseFloat(style.fontSize) * node.getScreenCTM().a < 8) found.push(`small text: ${named(node)}`);
+    if (chart && parseFloat(style.fontSize) * Math.hypot(node.getScreenCTM().a, node.getScreenCTM().b) < 8) found.push(`small text: ${named(node)}`);
     if (chart) { const all = node.ownerSVGElement.getBoundingClientRect();
       if (box.left < all.left - 1 || box.right > all.right + 1 || box.top < all.top - 1 || box.bottom > all.bottom + 1) found.push(`cut off: ${named(node)}`); }
   }

@@ -29,7 +29,7 @@ def spectrum_figure(spectrum: Mapping[str, Any]) -> Figure:
         axes.plot(spectrum["frequencies"], spectrum[name], color=colour, linewidth=width, marker=".", label=name)
     axes.set_xlabel("cycles a pixel (right: the finest detail)")
     axes.set_ylabel("power, dB")
-    axes.legend(frameon=False)
+    axes.legend()
     axes.grid()
     return figure
 

@@ -108,7 +108,7 @@ def dose_figure(metrics: Mapping[str, Any]) -> Figure:
     axes.set_xlabel("dose, and how many synthetic images that are")
     axes.set_ylabel("validation, %")
     axes.grid(axis="y")
-    figure.legend(frameon=False, loc="outside upper left")
+    figure.legend(loc="outside upper left")
     return figure
 
 

@@ -57,7 +57,7 @@ def _plotted(column: str, runs: list[Curves]) -> Figure:
     for i, run in enumerate(runs):
         axes.plot(run["kimg"], run[column], color=SERIES[i % len(SERIES)], linewidth=1.2, label=i + 1)
     if len(runs) > 1:
-        figure.legend(frameon=False, title="generator", loc="outside right upper")
+        figure.legend(title="generator", loc="outside right upper")
     axes.set_xlabel("kimg")
     axes.grid()
     return figure

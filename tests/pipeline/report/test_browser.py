@@ -33,6 +33,7 @@ def faults(page: BrowserPage, address: str, width: int, scheme: str) -> list[str
 
 def test_the_report_can_be_read_everywhere_and_asks_for_nothing(report: str) -> None:
     with opened() as seen:
-        assert [one for width in WIDTHS for scheme in SCHEMES for one in faults(seen.page, report, width, scheme)] == []
+        found = [one for width in WIDTHS for scheme in SCHEMES for one in faults(seen.page, report, width, scheme)]
+        assert not found, "\n".join(found)
         assert seen.leaving() == []
         assert seen.errors == []
