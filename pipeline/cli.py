@@ -258,6 +258,21 @@ def results() -> None:
 
 
 @main.command()
+@click.argument("one")
+@click.argument("other")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page (a file).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of tables.")
+def compare(one: str, other: str, page: Path | None, as_json: bool) -> None:
+    """Put two results side by side: choices that differ, figures with their intervals, verdicts.
+
+    ONE and OTHER are folders of projects, or Git revisions or DVC experiments of this one ("." is the folder as it is).
+    """
+    from pipeline.comparison.command import compare as run
+
+    run(one, other, page, as_json)
+
+
+@main.command()
 def card() -> None:
     """Print the dataset card of the exported set with the verdict in it, for who passes the set on."""
     from pipeline.formats.card import publish

@@ -37,33 +37,31 @@ def _chart(figure: Figure, name: str, caption: str, label: str) -> Chart:
 
 def effect(utility: Tree, margin: float) -> Chart:
     """The verdict's difference around zero; ``utility`` is the content of ``metrics/utility.json``."""
-    figure = interval_figure([Effect("", utility["delta"], utility["ci95"])], margin)
+    return effects([Effect("", utility["delta"], utility["ci95"])], margin)
+
+
+def effects(found: Sequence[Effect], margin: float) -> Chart:
+    """The differences of some verdicts; ``margin`` is ``classify.equivalence_margin``."""
     caption = (
         f"What the synthetic images add, with its 95 % interval. Within the band, {margin * 100:g} points either way, "
         "a difference does not matter."
     )
-    label = f"Difference {points(utility['delta'])} points, 95 % interval {between(utility['ci95'], 'points')}."
-    return _chart(figure, "effect", caption, label)
+    said = (
+        f"{one.name + ': ' if one.name else ''}difference {points(one.delta)} points, 95 % interval "
+        f"{between(one.ci95, 'points')}"
+        for one in found
+    )
+    return _chart(interval_figure(found, margin), "effect", caption, "; ".join(said) + ".")
 
 
 def verdict(utility: Tree) -> list[Chart]:
     """The arms and the doses; ``utility`` is the content of ``metrics/utility.json``."""
-    arms = (
-        f"{arm['title']} {percent(arm['balanced_accuracy'])} ({between(arm['ci95'])})"
-        for _, arm in in_order(utility["arms"])
-    )
     doses = (
         f"dose {row['dose']:g} {percent(row['validation'])}{', picked' if row['picked'] else ''}"
         for row in utility["doses"]
     )
     return [
-        _chart(
-            arms_figure(utility),
-            "arms",
-            "Every classifier on real test images. Dots: seeds and draws; diamond and number: their mean; line: its "
-            "95 % interval; dotted: the baseline.",
-            f"Balanced accuracy in per cent by arm, with 95 % interval: {'; '.join(arms)}.",
-        ),
+        arms(utility),
         _chart(
             dose_figure(utility),
             "dose",
@@ -71,6 +69,20 @@ def verdict(utility: Tree) -> list[Chart]:
             f"Balanced accuracy on validation in per cent: {'; '.join(doses)}.",
         ),
     ]
+
+
+def arms(utility: Tree, name: str = "arms", whose: str = "") -> Chart:
+    """Every classifier by arm; ``name`` is the chart's own on the page, ``whose`` begins its caption."""
+    said = (
+        f"{arm['title']} {percent(arm['balanced_accuracy'])} ({between(arm['ci95'])})"
+        for _, arm in in_order(utility["arms"])
+    )
+    caption = (
+        f"{whose}Every classifier on real test images. Dots: seeds and draws; diamond and number: their mean; line: "
+        "its 95 % interval; dotted: the baseline."
+    )
+    label = f"Balanced accuracy in per cent by arm, with 95 % interval: {'; '.join(said)}."
+    return _chart(arms_figure(utility), name, caption, label)
 
 
 def spectrum(quality: Tree) -> Chart:
