@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from pipeline.binding import CHOICES, STAGES, as_now, changed, quality_sources, read_figures
+from pipeline.binding import CHOICES, STAGES, as_now, changed, read_figures
 from pipeline.comparison.sides import Side
 from pipeline.errors import UserError
 from pipeline.figures import FIGURES
 from pipeline.params import Params, load_params
 from pipeline.plain_yaml import read_mapping
 from pipeline.report.wording import NONE, between, count, number, percent, points
-from pipeline.stages.classify import utility_sources
 
 Tree = dict[str, Any]
 VERDICT = ("verdict", "sentence", "delta", "ci95", "recipe", "dose", "baseline")
@@ -37,7 +36,7 @@ class Found:
         for name in (*ROWS, *(name for name in STAGES if name not in ROWS)):
             self._read_figures(name)
         self.params, self.choices = self._read_params()
-        self.notes += [*self._of_other_files(), *self._of_each_other(), *self._of_other_choices(), *self._of_stages()]
+        self.notes += [*self._of_other_files(), *self._of_each_other(), *self._of_stages()]
 
     def _read_figures(self, name: str) -> None:
         path = f"metrics/{name}.json"
@@ -80,17 +79,6 @@ class Found:
             if files := sorted(file for file in files if not file.startswith(CHOICES)):
                 yield f"metrics/{one}.json and metrics/{other}.json are of different versions of {', '.join(files)}"
 
-    def _of_other_choices(self) -> Iterator[str]:
-        for name, sources in (("quality", quality_sources), ("utility", utility_sources)):
-            if self.params is None or name not in self.figures:
-                continue
-            try:
-                now = _choices(sources(self.params, self.side.workspace))
-            except UserError:  # a classifier of the user's own, which is no file that is fetched
-                continue
-            if now != _choices(self.figures[name]["made_from"]):
-                yield f"metrics/{name}.json was computed with other choices than params.yaml has"
-
     def _of_stages(self) -> Iterator[str]:
         """Stages that DVC has not run with the choices that stand in params.yaml."""
         try:
@@ -106,10 +94,6 @@ class Found:
             return
         except (OSError, UserError, KeyError, TypeError, AttributeError, ValueError) as error:
             self.missing.setdefault("dvc.lock", f"not what DVC writes ({type(error).__name__})")
-
-
-def _choices(rows: list[dict[str, str]]) -> dict[str, str]:
-    return {row["file"]: row["sha256"] for row in rows if row["file"].startswith(CHOICES)}
 
 
 def _leaves(node: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

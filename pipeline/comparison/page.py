@@ -40,7 +40,7 @@ def write_page(found: tuple[Found, Found], content: Tree, rows: list[Tree], targ
         arms=[_arms(one, i) for i, one in enumerate(found)],
         rows=rows,
         pictures=[[picture for picture in pair if picture] for pair in pictures],
-        missing=[one.missing | each.missing for one, each in zip(found, files, strict=True)],
+        missing=[each.missing | one.missing for one, each in zip(found, files, strict=True)],
         **content,
     )
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,7 @@ def _is_folder(name: str) -> bool:
     """A folder that is no project may be called like a branch."""
     path = Path(name)
     project = any((path / file).exists() for file in ("params.yaml", "dvc.yaml", "metrics"))
-    return path.is_dir() and (project or os.sep in name or name in (os.curdir, os.pardir))
+    return bool(name) and path.is_dir() and (project or os.sep in name or name in (os.curdir, os.pardir))
 
 
 def _check(side: Side) -> None:
@@ -79,6 +79,8 @@ def _checked_out(name: str, folder: Path) -> Side:
             if isinstance(repo.scm, NoSCM):
                 raise UserError(f"{name}: no such folder; and this project has no Git, so that there are no revisions")
             home = os.path.relpath(Path.cwd(), repo.root_dir)
+            if not name:
+                raise RevError("no name")
             with repo.switch(name) as revision:
                 return Side(name, revision, Workspace(folder), _fetch(repo, Path(home), folder))
     except NotDvcRepoError:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pipeline.classifier.training import Recipe
-from pipeline.experiment.names import describe
+from pipeline.experiment.names import joined
 from pipeline.figures import FIGURES
 from pipeline.gates import described
 from pipeline.params import Params
@@ -86,7 +85,7 @@ def _in_words(utility: Tree) -> str:
         return f"{utility['recipe']}, with a second pass over copies of them"
     tried = [row for row in utility["candidates"] if row["arm"] == name]
     best = max(tried, key=lambda row: row["validation"], default=None)
-    recipe = best and describe(Recipe(best["balance"], best["augment"], best["mix"]))
+    recipe = best and joined(best["balance"], best["augment"], best["mix"])
     return recipe or str(utility["arms"][name]["title"])
 
 

@@ -206,7 +206,7 @@ def export() -> dict[str, Any]:
         {"class": "tail", "wanted": 1106, "drawn": 1400, "accepted": 1106, "rejected": {"critic": 200, "copies": 94}},
     ]
     filters = {"critic": 0.1, "copies": 0.01, "manifold": 0}
-    return {"classes": rows, "filters": filters, "forced": True, "overridden": ["coverage"]}
+    return {"classes": rows, "filters": filters, "images": 1106, "forced": True, "overridden": ["coverage"]}
 
 
 def trained(*health: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page as BrowserPage
 
+from pipeline.comparison.command import compare
 from tests.browser import SCHEMES, WIDTHS, needs_browser, opened
 from tests.pipeline.report import made_project
 
@@ -31,9 +32,28 @@ def faults(page: BrowserPage, address: str, width: int, scheme: str) -> list[str
     return [f"{width} {scheme}: {fault}" for fault in page.evaluate(CHECKS)]
 
 
-def test_the_report_can_be_read_everywhere_and_asks_for_nothing(report: str) -> None:
+def check(address: str) -> None:
     with opened() as seen:
-        found = [one for width in WIDTHS for scheme in SCHEMES for one in faults(seen.page, report, width, scheme)]
+        found = [one for width in WIDTHS for scheme in SCHEMES for one in faults(seen.page, address, width, scheme)]
         assert not found, "\n".join(found)
         assert seen.leaving() == []
         assert seen.errors == []
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a comparison of two projects with all that they can have, and long names."""
+    root = tmp_path_factory.mktemp("comparison")
+    names = [str(root / name) for name in ("one", LONG.replace(" ", "_"))]
+    for name in names:
+        made_project.make(Path(name)).params.write_text("seed: 1\n" if name.endswith("one") else "{}\n")
+    compare(names[0], names[1], root / "page.html", as_json=True)
+    return (root / "page.html").as_uri()
+
+
+def test_a_comparison_can_be_read_everywhere_and_asks_for_nothing(comparison: str) -> None:
+    check(comparison)
+
+
+def test_the_report_can_be_read_everywhere_and_asks_for_nothing(report: str) -> None:
+    check(report)
