@@ -122,6 +122,19 @@ def check() -> None:
 
 
 @main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.  [default: .augmint/preview.png]"
+)
+@click.option("--watch", is_flag=True, help="Again every 10 seconds, until the training ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of lines.")
+def preview(out: Path | None, watch: bool, as_json: bool) -> None:
+    """Show what a training draws by now and how far it is, also from another terminal; it is not disturbed."""
+    from pipeline.report.terminal.preview import preview as run
+
+    run(Workspace(), out, watch, as_json)
+
+
+@main.command()
 @click.option("--dry-run", is_flag=True, help="Print memory, iterations and time it would take; no more.")
 def train(dry_run: bool) -> None:
     """Train the conditional GAN; resumes where a killed run left off. A stage of dvc.yaml."""
