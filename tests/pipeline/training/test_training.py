@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan.checkpoint import load_generator
+from gan.checkpoint import load_generator, save_state
 from gan.config import Config
 from gan.probe import Probe
 from gan.sampler import Sampler
@@ -27,7 +27,8 @@ from pipeline.training import estimate, snapshots
 from pipeline.training.budget import Budget
 from pipeline.training.interrupt import deferred
 from pipeline.training.run import Run
-from pipeline.training.snapshots import LEAST, Judge, Snapshot, best
+from pipeline.training.snapshots import LEAST, Album, Judge, Snapshot, best
+from pipeline.training.watch import Watch
 from pipeline.workspace import Workspace
 from tests.pipeline.stages.test_train import shipped, tiny
 
@@ -97,6 +98,38 @@ def test_a_diverged_run_goes_back_with_lower_rates_and_says_so(
     assert [one["signal"] for one in found["health"] if one["signal"] == "divergence"] == ["divergence"] * 2
     assert "learning rates times 0.0625 (rollback 2 of 3)" in capsys.readouterr().err
     assert load_generator(digits_workspace.models)[0](torch.zeros(1, 8), torch.tensor([0])).isfinite().all()
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are read some iterations late."""
+    monkeypatch.setattr(Watch, "full", property(lambda watch: len(watch._unread) >= 7))
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_a_divergence_that_is_seen_late_leads_back_to_the_same_state(
+    digits_workspace: Workspace, diverge_at: Callable[[int, float], None]
+) -> None:
+    diverge_at(12, 0.1)
+    train.run(Params(train=tiny()), digits_workspace)
+    found = figures(digits_workspace)
+    assert found["rollbacks"] == 2
+    assert load_generator(digits_workspace.models)[0](torch.zeros(1, 8), torch.tensor([0])).isfinite().all()
+
+
+def test_when_figures_are_read_changes_none_of_them(
+    digits_workspace: Workspace, request: pytest.FixtureRequest, stop_after: Callable[[int], None]
+) -> None:
+    """Nor does a run that is stopped between: it stops where they have been read, and goes on from there."""
+    params = Params(train=tiny(augment=("translate",)))  # of full strength: an adaptive one would be adapted later
+    train.run(params, digits_workspace)
+    whole = content(digits_workspace)
+    request.getfixturevalue("as_on_a_gpu")
+    stop_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(params, digits_workspace)
+    train.run(params, digits_workspace)
+    assert content(digits_workspace) == whole
 
 
 def test_sizes_that_stay_a_hundredfold_lead_back_too(
@@ -205,6 +238,17 @@ def test_the_best_has_the_highest_coverage_among_those_of_about_the_lowest_kid()
     assert best([of(1, 0.5, 0.9), of(2, 0.3, 0.5), of(3, 0.9, 0.9)]).images == 2
     assert best([of(1, 0.32, 0.9), of(2, 0.3, 0.5), of(3, 0.35, 0.95)]).images == 1
     assert best([of(1, 0.3, 0.5), of(2, 0.3, 0.5)]).images == 2
+
+
+def test_a_snapshot_of_another_network_is_refused_and_goes(digits_workspace: Workspace) -> None:
+    """It is whole, and says that it is this run's: only its tensors tell."""
+    setup = train._setup(Params(train=tiny()), digits_workspace)
+    album = Album(setup.judge, digits_workspace.scratch, "key")
+    album.taken = [Snapshot(8, 0.1, 0.1, 0.5)]
+    save_state(album._file(8), {"weight": torch.zeros(3)}, "key")
+    with pytest.raises(UserError, match="begins anew"):
+        album.load_best(train._trainer(setup, 0).ema)
+    assert not album.load_rows(album.rows())
 
 
 def test_what_ships_is_the_snapshot_that_the_figures_name(digits_workspace: Workspace) -> None:
