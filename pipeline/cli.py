@@ -122,6 +122,19 @@ def check() -> None:
 
 
 @main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.  [default: .augmint/preview.png]"
+)
+@click.option("--watch", is_flag=True, help="Again every 10 seconds, until the training ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of lines.")
+def preview(out: Path | None, watch: bool, as_json: bool) -> None:
+    """Show what a training draws by now and how far it is, also from another terminal; it is not disturbed."""
+    from pipeline.report.terminal.preview import preview as run
+
+    run(Workspace(), out, watch, as_json)
+
+
+@main.command()
 @click.option("--dry-run", is_flag=True, help="Print memory, iterations and time it would take; no more.")
 def train(dry_run: bool) -> None:
     """Train the conditional GAN; resumes where a killed run left off. A stage of dvc.yaml."""
@@ -134,8 +147,14 @@ def train(dry_run: bool) -> None:
 @click.option("--train", type=FOLDER, help="What it was trained on, for the copy check.")
 @click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the figures.")
 @click.option("--by-class", type=click.Path(path_type=Path, file_okay=False), help="Where to write those by class.")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Where to write an HTML page of them.")
 def evaluate(
-    real: Path | None, fake: Path | None, train: Path | None, target: Path | None, by_class: Path | None
+    real: Path | None,
+    fake: Path | None,
+    train: Path | None,
+    target: Path | None,
+    by_class: Path | None,
+    page: Path | None,
 ) -> None:
     """Measure synthetic against held-out real images.
 
@@ -143,14 +162,14 @@ def evaluate(
     without a project around them; the figures have the structure of metrics/quality.json, those by class are CSV files
     as in plots/evaluate.
     """
-    if not any((real, fake, train, target, by_class)):
+    if not any((real, fake, train, target, by_class, page)):
         _run_stage("evaluate")
         return
     if real is None or fake is None:
         raise click.UsageError("give both --real and --fake, or no option at all for the stage of dvc.yaml")
     from pipeline.evaluation.standalone import report_folders
 
-    report_folders(real, fake, train, target, by_class)
+    report_folders(real, fake, train, target, by_class, page)
 
 
 @main.command()
@@ -255,6 +274,21 @@ def results() -> None:
     from pipeline.report.terminal.results import print_results
 
     print_results(Workspace())
+
+
+@main.command()
+@click.argument("one")
+@click.argument("other")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page (a file).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of tables.")
+def compare(one: str, other: str, page: Path | None, as_json: bool) -> None:
+    """Put two results side by side: choices that differ, figures with their intervals, verdicts.
+
+    ONE and OTHER are folders of projects, or Git revisions or DVC experiments of this one ("." is the folder as it is).
+    """
+    from pipeline.comparison.command import compare as run
+
+    run(one, other, page, as_json)
 
 
 @main.command()

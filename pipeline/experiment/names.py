@@ -36,7 +36,12 @@ def title(name: str) -> str:
 
 def describe(recipe: "Recipe") -> str:
     """``oversampling + TrivialAugment + MixUp``."""
-    return " + ".join(PARTS[part] for part in (recipe.balance, recipe.augment, recipe.mix) if PARTS[part])
+    return joined(recipe.balance, recipe.augment, recipe.mix)
+
+
+def joined(*parts: str) -> str:
+    """The same of a recipe's parts by their names in ``metrics/utility.json``."""
+    return " + ".join(PARTS[part] for part in parts if PARTS[part])
 
 
 def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:

@@ -6,7 +6,10 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.binding import as_now, changed, read_figures
+from pipeline.errors import UserError
 from pipeline.escaping import terminal
+from pipeline.params import load_params
+from pipeline.report.advice import advise
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
 from pipeline.report.terminal.tables import utility_table
@@ -27,6 +30,8 @@ def print_results(workspace: Workspace) -> None:
     print_utility(utility)
     if found := changed(utility, as_now(workspace, utility)):
         _say(f"note: these are the last run's; since then {', '.join(found)} changed: run `dvc repro`")
+    for line in _advice_lines(workspace, utility):
+        _say(line)
     Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -43,6 +48,17 @@ def _set_lines(workspace: Workspace) -> list[str]:
     quality, export = (_read(workspace, name) for name in ("quality", "export"))
     lines = [*gate_lines(quality), copy_line(quality)] if quality else []
     return [line for line in (*lines, export and acceptance_line(export)) if line]
+
+
+def _advice_lines(workspace: Workspace, utility: Tree) -> list[str]:
+    """What to do now; nothing where params.yaml or the figures are not what they were when that was found."""
+    try:
+        advice = advise(
+            load_params(workspace.params), utility, *(_read(workspace, name) for name in ("quality", "train"))
+        )
+    except (UserError, KeyError, TypeError, ValueError):  # `augmint check` says what is wrong with params.yaml
+        return []
+    return ["What to do now:", *(f"  {step.what} {step.why}" for step in advice.now)]
 
 
 def _read(workspace: Workspace, name: str) -> Tree | None:
