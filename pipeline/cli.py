@@ -110,6 +110,31 @@ def _run_stage(name: str, dry_run: bool = False) -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.option("--images", required=True, help="Folder, archive, table, .npz, address, or hf:owner/name.")
+@click.option("--size", type=click.IntRange(8, 256), help="Side of the images in pixels.  [default: fits]")
+@click.option("--label-column", default="", help="Column or array of the labels.  [default: found out]")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.1, 10_000),
+    default=30.0,
+    show_default=True,
+    help="To aim at for the generator, and once more for the classifiers.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+def init(folder: Path, images: str, size: int | None, label_column: str, minutes: float, dry_run: bool) -> None:
+    """Make a project of your own in DIR: look at the images, and write choices that fit them.
+
+    The images are named, not copied. Nothing is overwritten: files that are there stay, and what differs is said; then
+    the exit code is 1.
+    """
+    from pipeline.projects.starting import start
+
+    if start(folder, images, size, label_column, minutes, dry_run):
+        click.get_current_context().exit(UNMET)
+
+
+@main.command()
 def ingest() -> None:
     """Decode, de-duplicate and split the source into data/store. A stage of dvc.yaml."""
     _run_stage("ingest")
