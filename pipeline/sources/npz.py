@@ -26,8 +26,8 @@ LABELS = ("label", "labels", "y", "target", "targets", "class")
 NAMES = ("classes", "class_names", "label_names", "names")
 MOST_LABELS = 100_000_000
 LARGEST_HEADER = 1 << 16
-LARGEST_IMAGE = 1 << 28
-"""Bytes of one image: 89 megapixels, Pillow's own limit, in three channels."""
+LARGEST_IMAGE = 4 << 20
+"""Bytes of one image; some hundred wait to be decoded. Larger ones belong into files of their own."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -273,7 +273,9 @@ def _checked(labels: np.ndarray, part: Part, path: Path) -> np.ndarray:
             f"data.path: {path}: {part.labels}: {labels.shape[1]} labels an image; augmint makes images of one class "
             "each, so choose one of them"
         )
-    if _layout(shape[1:]) is None or not 0 < math.prod(shape[1:]) * dtype.itemsize <= LARGEST_IMAGE:
+    if math.prod(shape[1:]) * dtype.itemsize > LARGEST_IMAGE:
+        raise UserError(f"{where}: over {LARGEST_IMAGE >> 20} MiB an image; save such images as files in class folders")
+    if _layout(shape[1:]) is None or not math.prod(shape[1:]):
         raise UserError(f"{where}: not images; (N, H, W), (N, H, W, 1 or 3 or 4) or (N, 1 or 3 or 4, H, W) are read")
     if not (dtype == np.uint8 or (dtype == np.uint16 and _layout(shape[1:]) == 1)):
         raise UserError(f"{where}: what is black and white there is not known; save it as uint8, 0 to 255")

@@ -88,7 +88,9 @@ def _explained(url: str) -> Iterator[None]:
         raise UserError(
             f"{where}: {error}; install that package beside augmint, or fetch the images yourself"
         ) from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if (cause := _of_the_network(error)) is not None:
+            raise BusyError(f"{where}: cannot be reached now ({cause}); try again later, or mend the address") from None
         raise UserError(f"{where}: nothing is there; mend the address") from None
     except PermissionError as error:
         raise UserError(f"{where}: may not be read ({error}); give this machine the right to") from None
@@ -96,6 +98,15 @@ def _explained(url: str) -> Iterator[None]:
         raise UserError(f"{where}: {error}; fetch the images yourself, and give the path") from None
     except Exception as error:  # the file systems raise whatever their libraries do
         raise BusyError(f"{where}: cannot be fetched now ({type(error).__name__}: {error}); try again later") from None
+
+
+def _of_the_network(error: BaseException) -> OSError | None:
+    """What a file system has turned into `nothing is there` although it could not ask."""
+    while (cause := error.__cause__) is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            return cause
+        error = cause
+    return None
 
 
 def _file_system(url: str) -> tuple[Any, str]:
