@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from gan.layout import channels_last
 from gan.objective import Objective
 
 
@@ -33,8 +34,3 @@ def compiled_gradients(objective: Objective, critic: nn.Module) -> Callable[...,
         return figures
 
     return gradients
-
-
-def channels_last(tensor: Tensor) -> Tensor:
-    """The layout of the networks' own weights, which the fused optimiser takes for granted of gradients and moments."""
-    return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from gan.augment import adapted, augment
-from gan.compiled import channels_last, compiled_gradients
+from gan.compiled import compiled_gradients
 from gan.config import Config
+from gan.layout import channels_last, unsafe_channels_last
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
 from gan.networks.family import GeneratorStep
@@ -22,6 +23,10 @@ from gan.objective import Objective
 from gan.real_images import RealImages
 from gan.seeds import derive, stream
 
+UNSAFE = (
+    "a convolution of one pixel with a stride and fewer than 16 channels, with which oneDNN writes past its memory: "
+    "leave out pixels first (x[:, :, ::2, ::2]), or take more channels"
+)
 FIGURES = ("critic_loss", "generator_loss", "score_gap", "penalty", "critic_gradient", "generator_gradient")
 
 
@@ -55,11 +60,15 @@ class Trainer:
         critic: images and labels to scores (N,); with packing m, m images of a label stacked to (N, m C, H, W).
         source: of real images.
         seed: the project's seed.
+
+    Raises:
+        ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`.
     """
 
     def __init__(self, config: Config, generator: Network, critic: Network, source: ImageSource, seed: int) -> None:
         self.config, self.source, self.seed = config, source, seed
-        # convolutions run fastest with the channels innermost, on processors and on GPUs
+        if unsafe_channels_last(generator) or unsafe_channels_last(critic):
+            raise ValueError(UNSAFE)
         self.generator, self.critic = (n.to(memory_format=torch.channels_last) for n in (generator, critic))
         self.device = next(generator.parameters()).device
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval()

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ def replacing(*targets: Path) -> Iterator[tuple[Path, ...]]:
 
     The body writes a file or makes a folder at each. If it raises, or a move fails, the targets stay as they were and
     what had been written is removed; :func:`recover` does the same for what a killed process left. A target that is a
-    link is replaced, and what it leads to stays as it is.
+    link is replaced, and what it leads to stays as it is. What the body printed has arrived before anything moves: who
+    cannot be told what was left out keeps the outputs that were there.
 
     Raises:
         BusyError: another process is writing the first of the targets.
@@ -51,6 +53,7 @@ def replacing(*targets: Path) -> Iterator[tuple[Path, ...]]:
             for output in outputs:
                 if not _there(output.part):
                     raise FileNotFoundError(errno.ENOENT, "was not written", str(output.part))
+            flush_said()
             _swap(journal)
         except BaseException:
             if journal.phase == FORWARD:
@@ -246,6 +249,20 @@ def _swap(journal: _Journal) -> None:
         journal.forward()
     for folder in folders:
         _sync(folder)
+
+
+def flush_said() -> None:
+    """Waits until what was printed has arrived.
+
+    Raises:
+        OSError: it cannot be written, as to a file on a full disk, or to a reader that has ended.
+    """
+    for stream, name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, name) from None
 
 
 def _sync_all(path: Path) -> None:

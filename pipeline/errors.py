@@ -75,11 +75,11 @@ def as_user_error(error: OSError) -> UserError:
 
 
 def _no_memory(error: Exception) -> bool:
-    """Whether memory ran out, as Python, NumPy, the system or torch say it."""
+    """Whether memory ran out, as Python, NumPy, torch, the system or its loader of libraries say it."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
-    return isinstance(error, RuntimeError) and bool(
-        re.search(r"alloc\w* memory|(out of|not enough) memory", str(error))
+    return isinstance(error, RuntimeError | ImportError) and bool(
+        re.search(r"alloc\w* memory|(out of|not enough) memory|failed to map segment", str(error))
     )
 
 

@@ -14,15 +14,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.faults import sets
-from benchmarks.faults.trials import SECONDS, Case, Ended, main, run
+from benchmarks.faults.trials import SECONDS, USER_ERRORS, Case, Ended, main, run
 
 REPOSITORY = Path(__file__).parents[2]
 STORE = ("data/store", "metrics/ingest.json")
 NOBODY = 65534
+UNREAD = 141  # what shells report of a program that wrote to a reader that had ended
 DATA = {"source": "folder", "path": "set", "image_size": sets.SIDE, "val_fraction": 0.2, "test_fraction": 0.2}
 Text = str | bytes
 
@@ -232,13 +234,12 @@ def _streams() -> Iterator[Case]:
     yield started("closed stdout", within=lambda: os.close(1))
     yield started("closed stdin", within=lambda: os.close(0))
     yield started("closed stdout and stderr", within=lambda: (os.close(1), os.close(2)))
-    with open(os.devnull, "rb") as unwritable:  # noqa: PTH123
-        yield started("stdout that cannot be written", stdout=unwritable.fileno())
+    yield started("stdout that cannot be written", stdout=os.open(os.devnull, os.O_RDONLY))
     full = os.open("/dev/full", os.O_WRONLY)
     yield started("stdout on a full disk", stdout=full)
     reader, writer = os.pipe()
     os.close(reader)
-    yield started("stdout that nobody reads", stdout=writer)
+    yield replace(started("stdout that nobody reads", stdout=writer), codes=(*USER_ERRORS, UNREAD))
     yield started("signals blocked", within=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)))
 
 

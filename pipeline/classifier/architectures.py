@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gan.checkpoint import sha256
+from gan.layout import keep_contiguous, unsafe_channels_last
 from gan.seeds import derive
-from pipeline.classifier.network import SmallResNet, keep_contiguous, unsafe_channels_last
+from pipeline.classifier.network import SmallResNet
 from pipeline.errors import UserError
 from pipeline.params import ClassifyParams
 from pipeline.reading.documents import fault

@@ -12,14 +12,13 @@ import numpy as np
 
 from gan.cards import read_card
 from gan.sampler import Sampler
-from pipeline.atomic import remove
 from pipeline.disk import save_array, write_blocks
 from pipeline.errors import UserError
 from pipeline.experiment.exported import Exported, list_exported
 from pipeline.generator import open_generator
-from pipeline.progress import say
 from pipeline.reading.arrays import open_array
-from pipeline.reading.documents import again, fault
+from pipeline.reading.documents import again
+from pipeline.reading.leftovers import usable
 from pipeline.store import Store
 
 CHUNK = 1024  # images drawn at a time
@@ -74,6 +73,12 @@ class Pool:
             raise ValueError(f"{folder}: arrays that do not belong together")
         return cls(images, labels, draws, unit)
 
+    def check(self, store: Store) -> None:
+        """Raises ValueError if these are no images of the store's classes and sizes."""
+        shape = (store.channels, store.image_size, store.image_size)
+        if self.images.shape[1:] != shape or len(self.unit) != len(store.classes):
+            raise ValueError(f"{self.images.shape} images of {len(self.unit)} classes, not those of the store")
+
 
 def make_pool(
     folder: Path, synthetic: Path, models: Path, store: Store, *, left_out: Sequence[int], largest: float, draws: int
@@ -100,23 +105,10 @@ def make_pool(
     if (wanted > unit).any():
         reason = _why_not(exported, unit, models)
         more = more if reason else np.maximum(wanted - unit, 0)
-    if not _whole(folder):
+    if not usable(folder, lambda: Pool.open(folder).check(store), "making it anew"):
         _write(folder, models, store, exported, more, draws)
         save_array(folder / "unit.npy", unit)  # last: there, the pool is whole
     return reason
-
-
-def _whole(folder: Path) -> bool:
-    """Whether the pool of an earlier run can be used; one that is cut or damaged is made anew."""
-    try:
-        Pool.open(folder)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError) as error:
-        say(f"{folder}: damaged ({fault(error)}); making it anew")
-        remove(folder)
-        return False
-    return True
 
 
 def networks(models: Path) -> int:

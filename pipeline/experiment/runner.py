@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from functools import cached_property, partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,12 +16,11 @@ from typing import NamedTuple, Self
 import torch
 
 from gan.seeds import derive
-from pipeline.atomic import remove
 from pipeline.errors import UserError
 from pipeline.experiment.arms import Arm
-from pipeline.experiment.trial import Predictions, TrialSetup, train_arm
-from pipeline.progress import Progress, say
-from pipeline.reading.documents import fault
+from pipeline.experiment.trial import Asked, Predictions, TrialSetup, train_arm
+from pipeline.progress import Progress
+from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
 
 
@@ -99,7 +99,7 @@ class Runner:
         jobs = [
             (trial.arm, derive(self._seed, "classify", trial.number), trial.draw, self._setup, file)
             for file, trial in by_file.items()
-            if not _done(file)
+            if not usable(file, partial(self._look, file), "training it anew")
         ]
         self._progress.advance(len(by_file) - len(jobs))
         if self._pool is None:
@@ -118,21 +118,16 @@ class Runner:
                 "`dvc repro` again: finished runs are kept"
             ) from None
 
+    @cached_property
+    def _asked(self) -> Asked:
+        return Asked.of(self._setup)
+
+    def _look(self, file: Path) -> None:
+        """Raises OSError or ValueError unless a finished trial of this experiment is there."""
+        Predictions.load(file).check(self._asked)
+
     def _file(self, trial: Trial) -> Path:
         return self._cache / f"{trial.arm.key()}-{trial.number}-{trial.draw}.npz"
-
-
-def _done(file: Path) -> bool:
-    """Whether a trial need not be run again; what is damaged goes."""
-    try:
-        Predictions.load(file)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError) as error:
-        say(f"{fault(error)}; training it anew")
-        remove(file)
-        return False
-    return True
 
 
 def _start_worker() -> None:

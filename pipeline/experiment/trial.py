@@ -41,6 +41,22 @@ class TrialSetup:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """How many classes there are, and of how many images a classifier is asked."""
+
+    classes: int
+    val: int
+    test: int
+    synthetic: int
+
+    @classmethod
+    def of(cls, setup: TrialSetup) -> Self:
+        """What the trials of ``setup`` are asked."""
+        store, pool = Store.open(setup.store), Pool.open(setup.pool)
+        return cls(len(store.classes), len(store.split("val")), len(store.split("test")), len(tested_rows(pool)))
+
+
+@dataclass(frozen=True)
 class Predictions:
     """What classifiers answered: (..., images) each, for one of them or for (seeds, draws) of an arm.
 
@@ -78,6 +94,15 @@ class Predictions:
         if any(array.ndim != 1 or array.dtype != kinds[name] for name, array in vars(found).items()):
             raise ValueError(f"{file}: damaged (other arrays than were written)")
         return found
+
+    def check(self, asked: Asked) -> None:
+        """Raises ValueError if these are no answers to what was asked."""
+        lengths = {"val": (asked.val,), "test": (asked.test,), "confidence": (asked.test,)}
+        for name, array in vars(self).items():
+            if len(array) not in lengths.get(name, (0, asked.synthetic)):
+                raise ValueError(f"{len(array)} answers for {name}")
+            if name != "confidence" and len(array) and not 0 <= array.min() <= array.max() < asked.classes:
+                raise ValueError(f"answers for {name} that are no classes")
 
     @classmethod
     def stack(cls, grid: list[list["Predictions"]]) -> Self:

@@ -5,14 +5,14 @@ its finished parts. The set is moved into place when it is whole.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import PIL
 
-from pipeline.atomic import remove, replacing
+from pipeline.atomic import flush_said, remove, replacing
 from pipeline.binding import read_quality, write_figures
 from pipeline.errors import as_user_error
 from pipeline.export.ingredients import open_ingredients
@@ -66,11 +66,13 @@ def make_set(
     store: Store,
     plan: Plan,
     place: Place,
+    tell: Callable[[Made], object],
     counts: Mapping[str, int] | None = None,
-) -> Made:
+) -> None:
     """Writes the set that ``plan`` asks for, from the project's generator, with its manifest and sums.
 
     Args:
+        tell: says what was made; called before it is moved into place, which does not happen if it raises.
         counts: see :func:`pipeline.provenance.set_params`.
 
     Raises:
@@ -90,6 +92,8 @@ def make_set(
             writer.run(progress)
         seal = _close(work, writer, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
+        tell(Made(figures, writer.seconds))
+        flush_said()
         # the figures first: the set may be written to any place, but the journal has to lie in one of the project's
         with replacing(place.figures, place.folder) as (file, folder):
             write_figures(file, figures)
@@ -101,7 +105,6 @@ def make_set(
         raise type(failure)(
             f"{failure}. What was there before is untouched; {place.scratch} holds what is finished of the new set"
         ) from None
-    return Made(figures, writer.seconds)
 
 
 def _identity(params: Params, workspace: Workspace, plan: Plan) -> str:

@@ -62,8 +62,8 @@ def run(params: Params, workspace: Workspace) -> None:
         plot_arms(plots / "arms.png", metrics)
         plot_doses(plots / "dose.png", metrics)
         page.write(params, workspace, report / "index.html", {"metrics/utility.json": figures, "plots/classify": plots})
+        print_utility(metrics)
     remove(cache.parent)
-    print_utility(metrics)
 
 
 def judge(

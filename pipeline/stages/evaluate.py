@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -57,8 +58,12 @@ def run(params: Params, workspace: Workspace) -> None:
             write_tables(plots, tables)
             write_plots(plots, sets, scored, params.evaluate.neighbours)
             _interpolation(generator, scored, store.classes, params.seed).save(plots / "interpolation.png")
-    print_quality(scored.quality)
-    if not all(gate["passed"] for gate in scored.quality["gates"]):
+            _tell(scored.quality)
+
+
+def _tell(quality: dict[str, Any]) -> None:
+    print_quality(quality)
+    if not all(gate["passed"] for gate in quality["gates"]):
         print(
             "evaluate: not every gate passed, so export will stop; see evaluate.gates in params.yaml", file=sys.stderr
         )

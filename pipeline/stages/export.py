@@ -31,8 +31,8 @@ def run(params: Params, workspace: Workspace) -> None:
     store, plan = _planned(params, workspace)
     scratch = workspace.scratch / "export"
     place = Place(workspace.synthetic, workspace.metrics("export"), scratch)
-    made = make_set(params, workspace, store, plan, place)
-    print_made(made.figures, made.seconds, revision(workspace.root))
+    source = revision(workspace.root)
+    make_set(params, workspace, store, plan, place, lambda made: print_made(made.figures, made.seconds, source))
 
 
 def dry_run(params: Params, workspace: Workspace) -> None:

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from pipeline.errors import UserError
-from pipeline.export.making import Place, make_set
+from pipeline.export.making import Made, Place, make_set
 from pipeline.export.plan import make_plan, no_such_class
 from pipeline.export.request import Request
 from pipeline.params import ExportParams, Params
@@ -30,5 +30,9 @@ def run(request: Request, params: Params, workspace: Workspace) -> None:
     export = ExportParams.model_validate(chosen | {"encoding": request.encoding})
     scratch = workspace.scratch / "aside"
     place = Place(request.target, scratch / "export.json", scratch / "export")
-    made = make_set(params.model_copy(update={"export": export}), workspace, store, plan, place, counts)
-    print_made(made.figures, made.seconds, revision(workspace.root))
+    source = revision(workspace.root)
+
+    def tell(made: Made) -> None:
+        print_made(made.figures, made.seconds, source)
+
+    make_set(params.model_copy(update={"export": export}), workspace, store, plan, place, tell, counts)

@@ -48,7 +48,7 @@ def run(params: Params, workspace: Workspace) -> None:
             _write(folder, listing, records, chosen, pixels, target, figures)
         scratch.unlink()
         write_figures(metrics, figures)
-    _print(listing, figures, scale)
+        _print(listing, figures, scale)
     check.advise(params, workspace)
 
 

@@ -12,11 +12,13 @@ from gan.checkpoint import WeightsError, read_state, save_state
 from gan.networks import Network
 from gan.pixels import to_pixels
 from gan.seeds import derive, stream
+from pipeline.atomic import remove
 from pipeline.errors import UserError
 from pipeline.metrics.embedders.domain import DomainEmbedder, train_domain_embedder
 from pipeline.metrics.kid import kid
 from pipeline.metrics.manifold import coverage
 from pipeline.metrics.resampling import proportional, subset
+from pipeline.reading.documents import fault
 from pipeline.store import Store
 
 LEAST = 50  # held-out images; the KID of fewer cannot tell two snapshots of a run
@@ -122,18 +124,22 @@ class Album:
         """Puts the best snapshot's weights into ``ema``; without snapshots leaves the last ones there.
 
         Raises:
-            UserError: its file was damaged or removed while the run was in work.
+            UserError: its file was damaged, exchanged or removed while the run was in work; it is gone then.
         """
         if not self.taken:
             return None
         chosen = best(self.taken)
+        file = self._file(chosen.images)
         try:
-            weights = read_state(self._file(chosen.images), self.key)
+            weights = read_state(file, self.key)
+            if weights is None:
+                raise WeightsError(f"{file}: is gone")
+            ema.load_state_dict(weights)
         except WeightsError as error:
             raise UserError(f"{error}; run `dvc repro train`, which begins anew") from None
-        if weights is None:
-            raise UserError(f"{self._file(chosen.images)}: is gone; run `dvc repro train`, which begins anew")
-        ema.load_state_dict(weights)
+        except RuntimeError as error:  # whole, but another network's
+            remove(file)
+            raise UserError(f"{file}: {fault(error)}; run `dvc repro train`, which begins anew") from None
         return chosen
 
     def rows(self) -> Tensor:

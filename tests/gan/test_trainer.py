@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from gan.config import Config
+from gan.networks import Shape, build
+from gan.real_images import RealImages
 from gan.trainer import FIGURES, Labelled, Trainer
 
 CPU = torch.device("cpu")
@@ -37,6 +39,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(precision: st
     first, second = (run(Trainer.on_images(config, bars(), 0, CPU), 4) for _ in range(2))
     assert torch.equal(weights(first), weights(second))
     assert not torch.equal(weights(first), weights(run(Trainer.on_images(config, bars(), 1, CPU), 4)))
+
+
+def test_a_network_that_corrupts_memory_is_refused() -> None:
+    shape, data = Shape(8, 1, classes=2, latent_dim=8, width=8), bars()
+    generator, critic = (build("dcgan", part, shape) for part in ("generator", "critic"))
+    critic.shortcut = torch.nn.Conv2d(1, 8, 1, stride=2)
+    with pytest.raises(ValueError, match="oneDNN writes past its memory"):
+        Trainer(SMALL, generator, critic, RealImages(data.images, data.labels, 2, 1.0, CPU), 0)
 
 
 def test_global_random_state_is_neither_used_nor_touched() -> None:

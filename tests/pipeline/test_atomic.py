@@ -32,6 +32,27 @@ def test_files_and_folders_are_replaced_together(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "out"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_what_cannot_be_said_leaves_the_last_good_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").write_text("old")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(OSError, match="standard output") as error:
+            swap_saying(tmp_path)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # for what is still in its buffer
+    assert error.value.errno == errno.ENOSPC
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "old")]
+    monkeypatch.setattr("sys.stdout", None)  # closed: nobody wants to be told
+    swap_saying(tmp_path)
+    assert (tmp_path / "out").read_text() == "new"
+
+
+def swap_saying(folder: Path) -> None:
+    with replacing(folder / "out") as (out,):
+        out.write_text("new")
+        print("what was left out")
+
+
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_leaves_the_last_good_outputs_and_no_rubbish(tmp_path: Path, fault: type[BaseException]) -> None:
     folder, file = tmp_path / "out", tmp_path / "figures.json"

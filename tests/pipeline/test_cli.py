@@ -126,6 +126,20 @@ def test_memory_that_torch_or_numpy_cannot_have_is_told_as_such(monkeypatch: pyt
             pytest.fail("there is memory for everything")
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 75),  # as the loader says it
+        (ImportError("libx.so: cannot open shared object file: No such file or directory"), 70),
+    ],
+)
+def test_memory_that_a_library_cannot_have_is_told_as_such(
+    error: ImportError, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, text = run_with(error, monkeypatch)
+    assert (found, "not enough memory" in text) == (code, code == 75), text
+
+
 def test_an_unexpected_error_says_where_it_came_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.params.load_params", lambda path: {}["none"])
     monkeypatch.chdir(tmp_path)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from gan.layout import keep_contiguous, unsafe_channels_last
 from pipeline.classifier.architectures import build
-from pipeline.classifier.network import SmallResNet, keep_contiguous, unsafe_channels_last
+from pipeline.classifier.network import SmallResNet
 from pipeline.params import ClassifyParams
 
 CHECKER = "libc_malloc_debug.so.0"

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.experiment.pool import Pool, _whole, save
-from pipeline.experiment.runner import _done
-from pipeline.experiment.trial import Predictions
+from pipeline.experiment.pool import Pool, save
+from pipeline.experiment.trial import Asked, Predictions
 from pipeline.export.drawing import Tally
 from pipeline.export.request import Request
 from pipeline.export.work import Entry, Record, Work
 from pipeline.formats.base import Written
 from pipeline.params import Params
 from pipeline.progress import CHANNEL, Report
+from pipeline.reading.leftovers import usable
 from pipeline.reading.weights import read_weights
 from pipeline.stages import train
 from pipeline.training.run import Run
@@ -42,10 +42,18 @@ def each(path: Path, check: Callable[[str], None]) -> None:
         path.write_bytes(content)
 
 
+def whole(pool: Path) -> bool:
+    return usable(pool, lambda: Pool.open(pool), "making it anew")
+
+
+def done(trial: Path) -> bool:
+    return usable(trial, lambda: Predictions.load(trial), "training it anew")
+
+
 @pytest.mark.parametrize("name", ["images", "labels", "draws", "unit"])
 def test_a_damaged_pool_is_made_anew(tmp_path: Path, name: str) -> None:
     def check(what: str) -> None:
-        assert not _whole(tmp_path / "pool"), what
+        assert not whole(tmp_path / "pool"), what
         save(
             tmp_path / "pool",
             np.zeros((3, 1, 8, 8), np.uint8),
@@ -55,7 +63,7 @@ def test_a_damaged_pool_is_made_anew(tmp_path: Path, name: str) -> None:
         )
 
     check("missing")
-    assert _whole(tmp_path / "pool")
+    assert whole(tmp_path / "pool")
     each(tmp_path / "pool" / f"{name}.npy", check)
     assert len(Pool.open(tmp_path / "pool").labels) == 3
 
@@ -63,16 +71,32 @@ def test_a_damaged_pool_is_made_anew(tmp_path: Path, name: str) -> None:
 def test_a_damaged_trial_is_run_again(tmp_path: Path) -> None:
     file = tmp_path / "trial.npz"
     Predictions(np.arange(3), np.arange(4), np.ones(4, np.float32), np.arange(0)).save(file)
-    assert _done(file)
+    assert done(file)
     assert Predictions.load(file).test.tolist() == [0, 1, 2, 3]
 
     def check(what: str) -> None:
-        assert what == "longer" or not _done(file), what
+        assert what == "longer" or not done(file), what
 
     each(file, check)
     np.savez(file, val=np.arange(3.0), test=np.arange(4), confidence=np.ones(4, np.float32), synthetic=np.arange(0))
-    assert not _done(file)
+    assert not done(file)
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        *[("val", np.arange(2)), ("val", np.arange(4)), ("val", np.array([0, 1, 5])), ("val", np.array([0, -1, 2]))],
+        *[("test", np.arange(3)), ("confidence", np.ones(3, np.float32)), ("synthetic", np.arange(1))],
+    ],
+)
+def test_a_trial_of_another_experiment_is_not_taken_for_one_of_this(name: str, answers: np.ndarray) -> None:
+    asked = Asked(classes=5, val=3, test=4, synthetic=2)
+    right = {"val": np.arange(3), "test": np.arange(4), "confidence": np.ones(4, np.float32), "synthetic": np.arange(2)}
+    Predictions(**right).check(asked)
+    Predictions(**right | {"synthetic": np.arange(0)}).check(asked)  # of an arm that was trained on such images
+    with pytest.raises(ValueError, match=f"answers for {name}"):
+        Predictions(**right | {name: answers}).check(asked)
 
 
 def test_an_array_in_a_trial_is_not_believed(tmp_path: Path) -> None:
@@ -80,7 +104,7 @@ def test_an_array_in_a_trial_is_not_believed(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "trial.npz", "w") as archive:
         for name in ("val", "test", "confidence", "synthetic"):
             archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    assert not _done(tmp_path / "trial.npz")
+    assert not done(tmp_path / "trial.npz")
 
 
 def test_a_damaged_part_of_a_set_is_made_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan.checkpoint import load_generator
+from gan.checkpoint import load_generator, save_state
 from gan.config import Config
 from gan.probe import Probe
 from gan.sampler import Sampler
@@ -27,7 +27,7 @@ from pipeline.training import estimate, snapshots
 from pipeline.training.budget import Budget
 from pipeline.training.interrupt import deferred
 from pipeline.training.run import Run
-from pipeline.training.snapshots import LEAST, Judge, Snapshot, best
+from pipeline.training.snapshots import LEAST, Album, Judge, Snapshot, best
 from pipeline.workspace import Workspace
 from tests.pipeline.stages.test_train import shipped, tiny
 
@@ -205,6 +205,17 @@ def test_the_best_has_the_highest_coverage_among_those_of_about_the_lowest_kid()
     assert best([of(1, 0.5, 0.9), of(2, 0.3, 0.5), of(3, 0.9, 0.9)]).images == 2
     assert best([of(1, 0.32, 0.9), of(2, 0.3, 0.5), of(3, 0.35, 0.95)]).images == 1
     assert best([of(1, 0.3, 0.5), of(2, 0.3, 0.5)]).images == 2
+
+
+def test_a_snapshot_of_another_network_is_refused_and_goes(digits_workspace: Workspace) -> None:
+    """It is whole, and says that it is this run's: only its tensors tell."""
+    setup = train._setup(Params(train=tiny()), digits_workspace)
+    album = Album(setup.judge, digits_workspace.scratch, "key")
+    album.taken = [Snapshot(8, 0.1, 0.1, 0.5)]
+    save_state(album._file(8), {"weight": torch.zeros(3)}, "key")
+    with pytest.raises(UserError, match="begins anew"):
+        album.load_best(train._trainer(setup, 0).ema)
+    assert not album.load_rows(album.rows())
 
 
 def test_what_ships_is_the_snapshot_that_the_figures_name(digits_workspace: Workspace) -> None:
