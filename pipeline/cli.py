@@ -147,6 +147,19 @@ def check() -> None:
 
 
 @main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Picture to write.  [default: .augmint/preview.png]"
+)
+@click.option("--watch", is_flag=True, help="Again every 10 seconds, until the training ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of lines.")
+def preview(out: Path | None, watch: bool, as_json: bool) -> None:
+    """Show what a training draws by now and how far it is, also from another terminal; it is not disturbed."""
+    from pipeline.report.terminal.preview import preview as run
+
+    run(Workspace(), out, watch, as_json)
+
+
+@main.command()
 @click.option("--dry-run", is_flag=True, help="Print memory, iterations and time it would take; no more.")
 def train(dry_run: bool) -> None:
     """Train the conditional GAN; resumes where a killed run left off. A stage of dvc.yaml."""
@@ -280,6 +293,21 @@ def results() -> None:
     from pipeline.report.terminal.results import print_results
 
     print_results(Workspace())
+
+
+@main.command()
+@click.argument("one")
+@click.argument("other")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page (a file).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of tables.")
+def compare(one: str, other: str, page: Path | None, as_json: bool) -> None:
+    """Put two results side by side: choices that differ, figures with their intervals, verdicts.
+
+    ONE and OTHER are folders of projects, or Git revisions or DVC experiments of this one ("." is the folder as it is).
+    """
+    from pipeline.comparison.command import compare as run
+
+    run(one, other, page, as_json)
 
 
 @main.command()

@@ -13,6 +13,18 @@ from pipeline.sheets import grid
 from pipeline.wording import listed
 
 
+def picture_kind(out: Path) -> str:
+    """Pillow's name of the kind of picture that a file's ending asks for.
+
+    Raises:
+        UserError: there is none.
+    """
+    kind = Image.registered_extensions().get(out.suffix.lower())
+    if kind is None:
+        raise UserError(f"--out {out}: not a kind of picture; end it in .png, .jpg or .webp")
+    return kind
+
+
 def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
     """Writes ``count`` images of one class as a picture, as square a grid as they fill.
 
@@ -27,9 +39,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
     classes = card.get("classes", [])
     if class_name not in classes:
         raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
-    kind = Image.registered_extensions().get(out.suffix.lower())
-    if kind is None:
-        raise UserError(f"--out {out}: not a kind of picture; end it in .png, .jpg or .webp")
+    kind = picture_kind(out)
     images = Sampler(generator, seed).draw(classes.index(class_name), 0, count).numpy()
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]

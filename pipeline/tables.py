@@ -1,7 +1,7 @@
 """CSV files, as ``dvc plots`` and spreadsheets read them."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,19 @@ from typing import Any
 from pipeline.escaping import spreadsheet
 
 
-def read_csv(path: Path, text: str = "class") -> list[dict[str, Any]]:
-    """The rows of a table that :func:`write_csv` wrote: numbers, ``None`` for an empty cell, and text in one column.
+def read_csv(path: Path, text: Collection[str] = ("class",)) -> list[dict[str, Any]]:
+    """The rows of a table that :func:`write_csv` wrote: numbers, ``None`` for an empty cell, and text in some columns.
 
     Args:
         path: of the file.
-        text: the column that holds text, as it stands in the file.
+        text: the columns that hold text, as it stands in the file.
 
     Raises:
         OSError, ValueError: there is no such file, or a cell is no number.
     """
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            {name: cell if name == text else float(cell) if cell else None for name, cell in row.items()}
+            {name: cell if name in text else float(cell) if cell else None for name, cell in row.items()}
             for row in csv.DictReader(file, strict=True)
         ]
 

@@ -1,9 +1,10 @@
 """What the arms are called, and the order in which one reads them."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pipeline.classifier.training import Recipe
+if TYPE_CHECKING:  # what prints names does not wait for torchvision
+    from pipeline.classifier.training import Recipe
 
 ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")
 """Every arm by its key in ``metrics/utility.json``, from the plain one to those with synthetic images."""
@@ -33,9 +34,14 @@ def title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
-def describe(recipe: Recipe) -> str:
+def describe(recipe: "Recipe") -> str:
     """``oversampling + TrivialAugment + MixUp``."""
-    return " + ".join(PARTS[part] for part in (recipe.balance, recipe.augment, recipe.mix) if PARTS[part])
+    return joined(recipe.balance, recipe.augment, recipe.mix)
+
+
+def joined(*parts: str) -> str:
+    """The same of a recipe's parts by their names in ``metrics/utility.json``."""
+    return " + ".join(PARTS[part] for part in parts if PARTS[part])
 
 
 def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:

@@ -1,5 +1,6 @@
 """The classifiers of all arms as CSV files and as a picture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.drawing import BASELINE, REAL, SYNTHETIC, WIDTH, look, panels, save_png
 from pipeline.experiment.names import in_order
 from pipeline.tables import write_csv
-
-REAL, SYNTHETIC, BASELINE = "#4c72b0", "#c44e52", "#1f3b66"
 
 
 def write_arms(path: Path, arms: dict[str, dict[str, Any]]) -> None:
@@ -34,11 +34,11 @@ def write_doses(path: Path, doses: list[dict[str, Any]]) -> None:
     write_csv(path, header, ([row["dose"], row["images"], row["validation"], row["picked"]] for row in doses))
 
 
-def plot_arms(path: Path, metrics: dict[str, Any]) -> None:
-    """A PNG: for each arm a dot a seed and draw, the mean and its 95 % interval; a line through the baseline's mean."""
+@look()
+def arms_figure(metrics: Mapping[str, Any]) -> Figure:
+    """For each arm a dot a seed and draw, the mean and its 95 % interval; a line through the baseline's mean."""
     arms = metrics["arms"]
-    figure = Figure(figsize=(9, 1.4 + 0.45 * len(arms)), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(0.6 + 0.36 * len(arms))
     left, right = axis_limits(arms)
     for y, (name, arm) in enumerate(in_order(arms)):
         synthetic = name.startswith("synthetic")
@@ -51,14 +51,22 @@ def plot_arms(path: Path, metrics: dict[str, Any]) -> None:
     axes.set_yticks(range(len(arms)), titles)
     axes.set_xlim(left, right)
     axes.invert_yaxis()
-    axes.set_xlabel(
-        "balanced accuracy on real test images, %; dots: seeds and draws, diamond: mean, line: 95 % interval"
+    axes.set_xlabel("balanced accuracy, %")
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def plot_arms(path: Path, metrics: Mapping[str, Any]) -> None:
+    """The same as a PNG, which says what it shows."""
+    figure = arms_figure(metrics)
+    axes = figure.axes[0]
+    axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds and draws; diamond: mean; line: 95 %")
+    axes.set_title(
+        f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points; recipe: {metrics['recipe']}", loc="left"
     )
-    axes.grid(axis="x", alpha=0.25)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    title = f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points; recipe: {metrics['recipe']}"
-    axes.set_title(title, loc="left", fontsize=10)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    figure.set_size_inches(WIDTH * 1.3, figure.get_figheight() + 0.5)
+    save_png(figure, path)
 
 
 def axis_limits(arms: dict[str, dict[str, Any]]) -> tuple[float, float]:
@@ -80,11 +88,11 @@ def _plot_arm(axes: Axes, y: int, arm: dict[str, Any], colour: str, left: float)
     axes.annotate(f"{mean:.1f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=9)
 
 
-def plot_doses(path: Path, metrics: dict[str, Any]) -> None:
-    """A PNG: validation accuracy by dose, a dot a seed; lines for the control and the baseline."""
+@look()
+def dose_figure(metrics: Mapping[str, Any]) -> Figure:
+    """Validation accuracy by dose, a dot a seed; lines for the control and the baseline."""
     doses, arms = metrics["doses"], metrics["arms"]
-    figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(3.4)
     places = range(len(doses))
     for place, row in zip(places, doses, strict=True):
         values = np.array(row["seeds"]) * 100
@@ -97,14 +105,19 @@ def plot_doses(path: Path, metrics: dict[str, Any]) -> None:
         value, label = arms[name]["validation"] * 100, _label(name, metrics)
         axes.axhline(value, color=BASELINE, linewidth=1, linestyle=style, label=label)
     axes.set_xticks(places, [f"{row['dose']:g}\n{row['images']:,}" for row in doses])
-    axes.set_xlabel("dose: synthetic images as multiples of the exported set, and how many that are")
-    axes.set_ylabel("balanced accuracy on validation, %")
-    axes.grid(axis="y", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    axes.set_title("Dose of synthetic images, chosen on the validation split", loc="left", fontsize=10)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    axes.set_xlabel("dose, and how many synthetic images that are")
+    axes.set_ylabel("validation, %")
+    axes.grid(axis="y")
+    figure.legend(loc="outside upper left")
+    return figure
 
 
-def _label(name: str, metrics: dict[str, Any]) -> str:
+def plot_doses(path: Path, metrics: Mapping[str, Any]) -> None:
+    """The same as a PNG."""
+    figure = dose_figure(metrics)
+    figure.axes[0].set_title("Dose of synthetic images, chosen on the validation split", loc="left")
+    save_png(figure, path)
+
+
+def _label(name: str, metrics: Mapping[str, Any]) -> str:
     return metrics["arms"][name]["title"] + (" (baseline)" if name == metrics["baseline"] else "")

@@ -1,13 +1,15 @@
 """The files that the report is made of."""
 
 import csv
+import io
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 
 from gan.cards import regular
 from pipeline.binding import Card, as_now, read_figures, require_current
@@ -38,17 +40,25 @@ class PageFiles:
         """What ``build`` makes of a JSON file; ``None``, and a note, if there is none or it lacks something."""
         return self._attempt(name, lambda path: build(self._content(name, path)))
 
-    def table(self, name: str, build: Callable[[list[Tree]], Any]) -> Any:
-        """As :meth:`part`, of a CSV file: a row is a dict, in which a number is one and an empty cell ``None``."""
-        return self._attempt(name, lambda path: build(read_csv(path)))
+    def table(self, name: str, build: Callable[[list[Tree]], Any], text: Collection[str] = ("class",)) -> Any:
+        """As :meth:`part`, of a CSV file: a row is a dict, in which a number is one and an empty cell ``None``.
 
-    def picture(self, name: str, caption: str, read: Callable[[Path], bytes] = Path.read_bytes) -> Tree | None:
-        """A PNG as a ``data:`` address, with its caption."""
-        content = self._attempt(name, read)
-        return content and {"source": f"data:image/png;base64,{b64encode(content).decode()}", "caption": caption}
+        Args:
+            text: the columns that hold text.
+        """
+        return self._attempt(name, lambda path: build(read_csv(path, text)))
 
-    def pictures(self, named: Sequence[tuple[str, str]]) -> list[Tree]:
-        """Those of some PNGs with their captions that are there."""
+    def file(self, name: str, read: Callable[[Path], Any]) -> Any:
+        """What ``read`` makes of any file; ``None``, and a note, as :meth:`part`."""
+        return self._attempt(name, read)
+
+    def picture(self, name: str, caption: str, alt: str) -> Tree | None:
+        """A PNG as a ``data:`` address, with its size, its caption and what it shows for who cannot see it."""
+        found = self._attempt(name, _read_png)
+        return found and {**found, "caption": caption, "alt": alt}
+
+    def pictures(self, named: Sequence[tuple[str, str, str]]) -> list[Tree]:
+        """Those of some PNGs, by name, caption and alternative, that are there."""
         return [picture for source in named if (picture := self.picture(*source))]
 
     def synthetic_counts(self) -> dict[str, int]:
@@ -82,6 +92,13 @@ class PageFiles:
         except (OSError, ValueError, TypeError, AttributeError, csv.Error, pa.ArrowException) as error:
             self.missing[name] = f"not readable ({error})"
         return None
+
+
+def _read_png(path: Path) -> Tree:
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        width, height = picture.size
+    return {"source": f"data:image/png;base64,{b64encode(content).decode()}", "width": width, "height": height}
 
 
 def _count_synthetic(path: Path) -> dict[str, int]:

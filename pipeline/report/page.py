@@ -3,43 +3,43 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from pipeline.escaping import terminal
 from pipeline.params import Params
-from pipeline.provenance import version
-from pipeline.report import parts, wording
-from pipeline.report.curves import plot_curves
-from pipeline.report.files import PageFiles
+from pipeline.report import charts, parts
+from pipeline.report.advice import advise
+from pipeline.report.files import PageFiles, Tree
 from pipeline.report.quality import quality
+from pipeline.report.rendering import render
 from pipeline.workspace import Workspace
 
 PICTURES = (
-    ("plots/evaluate/grid.png", "Real images that the generator never saw, and synthetic ones, class by class."),
+    (
+        "plots/evaluate/grid.png",
+        "Real images that the generator never saw, and synthetic ones, class by class.",
+        "Two grids of images side by side, a row a class: real ones on the left, synthetic ones on the right.",
+    ),
     (
         "plots/evaluate/extremes.png",
         "The synthetic images that lie deepest among unseen real ones, and those furthest from any.",
+        "Pairs of a synthetic image and the nearest held-out real one, best pairs above, worst below.",
     ),
     (
         "plots/evaluate/nearest.png",
         "The synthetic images that lie nearest to a training image, each beside that image.",
+        "Pairs of a synthetic image and the nearest training image, suspected copies framed in red.",
     ),
     (
         "plots/evaluate/interpolation.png",
         "From one random latent to another: a generator that has learnt its images by heart jumps, others glide.",
+        "A grid of synthetic images, a row a class, which change from left to right.",
     ),
-    ("plots/train/samples.png", "Draws of the generator that ships, class by class; of several, of the first one."),
+    (
+        "plots/train/samples.png",
+        "Draws of the generator that ships, class by class; of several, of the first one.",
+        "A grid of synthetic images, a row a class.",
+    ),
 )
-BIAS_PICTURES = (
-    ("plots/evaluate/confusion.png", "What an independent classifier sees in synthetic and in unseen real images."),
-    ("plots/evaluate/spectrum.png", "Power by spatial frequency, from coarse shapes to the finest detail."),
-)
-VERDICT_PICTURES = (
-    ("plots/classify/arms.png", "Balanced accuracy of every classifier, by arm."),
-    ("plots/classify/dose.png", "What each dose of synthetic images does on the validation split."),
-)
-CURVES = ("plots/train/curves.csv", "How the training went, a line a generator.")
+CURVES, CONFUSIONS = "plots/train/curves.csv", "plots/evaluate/confusions.csv"
+UTILITY, QUALITY, TRAIN = (f"metrics/{name}.json" for name in ("utility", "quality", "train"))
 
 
 def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[str, Path] | None = None) -> None:
@@ -52,36 +52,33 @@ def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[s
         unmoved: where files and folders lie, by name, that are not in the workspace yet.
     """
     files = PageFiles(workspace, unmoved or {})
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    names = ("percent", "points", "number", "count", "setting", "between")
-    environment.filters |= {name: getattr(wording, name) for name in names}
-    page = environment.get_template("page.html.j2").render(
-        utility=files.part("metrics/utility.json", parts.utility),
-        quality=files.part("metrics/quality.json", quality),
-        data=files.part("data/store/summary.json", lambda tree: parts.data(tree, files)),
+    page = render(
+        "page.html.j2",
+        utility=files.part(UTILITY, parts.utility),
+        effect=files.part(UTILITY, lambda tree: [charts.effect(tree, params.classify.equivalence_margin)]) or [],
+        verdict_charts=files.part(UTILITY, charts.verdict) or [],
+        advice=advise(params, *(files.part(name, dict) for name in (UTILITY, QUALITY, TRAIN))),
+        quality=files.part(QUALITY, quality),
+        bias_charts=_bias_charts(files),
         per_class=parts.per_class(files),
-        verdict_pictures=files.pictures(VERDICT_PICTURES),
         pictures=files.pictures(PICTURES),
-        bias_pictures=files.pictures(BIAS_PICTURES),
-        curves=files.picture(*CURVES, read=plot_curves),
-        generator=files.part("models/generator.json", parts.generator),
-        training=files.part("metrics/train.json", lambda tree: parts.training(tree, params.train)),
+        training=files.part(TRAIN, lambda tree: parts.training(tree, params.train)),
+        curves=files.file(CURVES, charts.curves) or [],
         export=files.part("metrics/export.json", parts.export),
+        data=files.part("data/store/summary.json", lambda tree: parts.data(tree, files)),
+        generator=files.part("models/generator.json", parts.generator),
         params=params.model_dump(mode="json"),
-        version=version(),
         missing=files.missing,
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
 
 
-def _shown(value: object) -> object:
-    """Plain text without characters that cannot be seen, or that turn what stands beside them."""
-    return value if not isinstance(value, str) or isinstance(value, Markup) else terminal(value, keep="\n")
+def _bias_charts(files: PageFiles) -> list[charts.Chart]:
+    classes = files.part("data/store/summary.json", lambda tree: tree["classes"]) or []
+
+    def confusions(rows: list[Tree]) -> list[charts.Chart]:
+        return charts.confusions(rows, classes) if classes else []
+
+    spectrum = files.part(QUALITY, charts.spectrum)
+    return [*(files.table(CONFUSIONS, confusions, ("asked", "seen")) or []), *([spectrum] if spectrum else [])]

@@ -114,12 +114,14 @@ def training(tree: Tree, params: TrainParams) -> Tree:
         params: the choices of the stage.
     """
     runs = [tree, *tree.get("members", [])]
+    names = [f"generator {i}" for i in range(1, len(runs) + 1)]
     return {
         "recipe": params.recipe,
         **{key: getattr(params.config, key) for key in ("family", "loss", "penalty")},
         "runs": [{key: run[key] for key in ("kimg", "rollbacks", "snapshot")} for run in runs],
         "health": [{"generator": i, **row} for i, run in enumerate(runs, 1) for row in run["health"]],
         "figures": {key: [run[key] for run in runs] for key in FIGURES},
+        "names": names if len(runs) > 1 else ["value"],
     }
 
 
@@ -129,5 +131,6 @@ def export(tree: Tree) -> Tree:
     return {
         "rows": acceptance.by_class(tree),
         "filters": {name: tree["filters"][name] for name in names},
+        "rejected": [f"rejected: {name}" for name in names],
         "overridden": tree["overridden"],
     }

@@ -18,7 +18,8 @@ from pipeline.training.pictures import Pictures
 from pipeline.training.setup import TrainingSetup
 from pipeline.training.snapshots import Album
 from pipeline.training.state import State, StateFile, part
-from pipeline.training.watch import Watch, described
+from pipeline.training.status import Reporter
+from pipeline.training.watch import COLUMNS, Watch, described
 
 POINTS = 100  # of the curves, and readings of the run's health
 ROLLBACK_FACTOR = 0.25  # on both learning rates at each rollback
@@ -77,15 +78,19 @@ class Run:
             KeyboardInterrupt: ``stop`` said so.
         """
         saved = time.monotonic()
+        reporter = Reporter(self.folder, self.share)
         while self.share < 1:
             diverged = self._step()
             if diverged is not None:
                 self._roll_back(diverged)
             progress.advance(self.budget.units(self.share) - progress.done, self.watch.note())
+            if reporter.due:
+                self._report(reporter)
             if stop():
                 raise KeyboardInterrupt
             if time.monotonic() - saved >= self.setup.params.checkpoint_seconds:
                 self.save()
+                self.save_generator()  # to look at: a run of minutes needs no waiting for its end
                 saved = time.monotonic()
 
     def _step(self) -> Tensor | None:
@@ -108,6 +113,12 @@ class Run:
         if labelled and (ended or self._passed(self.setup.params.snapshot_kimg, images)):
             self.album.take(self.trainer.ema, self.images)
         return None
+
+    def _report(self, reporter: Reporter) -> None:
+        figures = dict(zip(COLUMNS[1:], self.watch.curve[-1][1:].tolist(), strict=True)) if self.watch.curve else {}
+        snapshots = [one.described() for one in self.album.taken]
+        alarms = [str(alarm) for alarm in self.watch.monitor.alarms if alarm.until is None]
+        reporter.write(self.kimg, self.share, figures, snapshots, alarms)
 
     def _passed(self, kimg: float, before: int) -> bool:
         """Whether the last iteration took the run over a multiple of ``kimg``; ``before`` images were seen ahead."""

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import mlcroissant
 import numpy as np
@@ -31,6 +33,7 @@ from pipeline.formats.card import publish
 from pipeline.provenance import Mark, read_mark
 from pipeline.report.terminal.acceptance import acceptance_line, acceptance_table
 from pipeline.report.terminal.results import print_utility
+from pipeline.sheets import shortened
 from pipeline.workspace import Workspace
 from tests.pipeline.made_set import GENERATOR, make_set
 from tests.pipeline.report import made_project
@@ -40,6 +43,7 @@ UNSEEN = ("\x1b[31mred\x1b[0m", "two\nlines", "\u202eevil\u2066", "\x9b2J")  # w
 NAMES = tuple(name.replace("/", "-") for name in HOSTILE)  # as ingest calls classes
 DRAWN = tuple(name for name in NAMES if name[0] in "<=-@*['q")  # some of every kind: a picture takes its time
 CARD_TAGS = {*("h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "code", "pre"), "strong", "hr"}
+CHART = re.compile(r"<svg.*?</svg>", re.DOTALL)
 FORMULA = ("=", "+", "-", "@")
 
 
@@ -108,16 +112,28 @@ def test_machines_read_the_very_names(tmp_path: Path) -> None:
             assert read_mark(made.root / row.file) == Mark(GENERATOR, row.label, row.index, 2**62)
 
 
+def report_page(root: Path, name: str) -> tuple[Seen, ElementTree.Element]:
+    """The report of a project with a class of that name, without its charts, and these."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(made_project, "HOSTILE", name)
+        text = made_project.written(made_project.make(root))
+    return Seen(CHART.sub("", text)), ElementTree.fromstring(f"<all>{''.join(CHART.findall(text))}</all>")
+
+
+@pytest.fixture(scope="module")
+def harmless_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, ElementTree.Element]:
+    return report_page(tmp_path_factory.mktemp("harmless"), "harmless")
+
+
 @pytest.mark.parametrize("name", [*DRAWN, *UNSEEN])
-def test_the_report_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    pages = []
-    for called in ("harmless", name):
-        monkeypatch.setattr(made_project, "HOSTILE", called)
-        (tmp_path / str(len(pages))).mkdir()
-        pages.append(Seen(made_project.written(made_project.make(tmp_path / str(len(pages))))))
-    harmless, hostile = pages
+def test_the_report_page(tmp_path: Path, harmless_page: tuple[Seen, ElementTree.Element], name: str) -> None:
+    harmless, plain = harmless_page
+    hostile, charts = report_page(tmp_path, name)
     assert hostile.tags == harmless.tags
     assert hostile.text == harmless.text.replace("harmless", terminal(name, keep="\n"))
+    assert [(node.tag, node.keys()) for node in charts.iter()] == [(node.tag, node.keys()) for node in plain.iter()]
+    assert shortened(name, 14) in [node.text for node in charts.iter("text")]
+    assert any(f" {terminal(name)} " in node.attrib["aria-label"] for node in charts.iter("svg"))
 
 
 @pytest.mark.parametrize("name", [*DRAWN, *UNSEEN])

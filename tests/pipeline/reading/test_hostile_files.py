@@ -15,7 +15,7 @@ from pipeline.experiment.pool import networks
 from pipeline.flows import artifacts
 from pipeline.formats.card import publish
 from pipeline.generator import open_generator
-from pipeline.report.curves import plot_curves
+from pipeline.report.charts import curves
 from pipeline.report.files import PageFiles
 from pipeline.report.page import write as write_page
 from pipeline.report.terminal.results import print_results
@@ -226,5 +226,5 @@ def test_the_page_leaves_out_curves_that_are_none(tmp_path: Path, content: bytes
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     files = PageFiles(Workspace(tmp_path))
-    assert files.picture("plots/train/curves.csv", "", read=plot_curves) is None
+    assert not files.file("plots/train/curves.csv", curves)
     assert "plots/train/curves.csv" in files.missing

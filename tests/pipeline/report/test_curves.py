@@ -1,25 +1,21 @@
-"""The training curves as a picture."""
+"""The training curves as charts."""
 
-import io
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from pipeline.report.curves import plot_curves
+from pipeline.report.curves import curve_figures
 from tests.pipeline.report.made_project import write_curves
 
 
 def test_curves_show_what_was_measured_or_used_of_every_generator(tmp_path: Path) -> None:
     path = tmp_path / "curves.csv"
 
-    def height(penalty: list[float], overfitting: list[Any]) -> int:
+    def shown(penalty: list[float], overfitting: list[Any]) -> dict[str, int]:
         write_curves(path, penalty, overfitting)
-        return Image.open(io.BytesIO(plot_curves(path))).height
+        return {name: len(figure.axes[0].lines) for name, figure in curve_figures(path).items()}
 
-    one_row = height([0, 0], ["", ""])
-    assert height([0.5, 0.5], ["", ""]) == height([0, 0], ["", 0.4]) == one_row
-    assert height([0.5, 0.3], ["", 0.4]) > one_row
-    alone = plot_curves(path)
+    assert shown([0, 0], ["", ""]) == {"score_gap": 1}
+    assert shown([0.5, 0.5], ["", ""]) == {"score_gap": 1, "penalty": 1}
+    assert shown([0, 0], ["", 0.4]) == {"score_gap": 1, "overfitting": 1}
     write_curves(tmp_path / "member_1" / "curves.csv", [3, 4], [0.2, 0.3])
-    assert plot_curves(path) != alone
+    assert shown([0.5, 0.3], ["", 0.4]) == {"score_gap": 2, "penalty": 2, "overfitting": 2}

@@ -5,6 +5,7 @@ import io
 import re
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from pipeline.binding import write_figures
@@ -26,13 +27,18 @@ from tests.pipeline.report.made_project import (
 )
 
 
-def test_the_page_says_what_was_found(tmp_path: Path) -> None:
-    page = Page(written(make(tmp_path)))
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Of a project that has everything."""
+    return Page(written(make(tmp_path_factory.mktemp("whole"))))
+
+
+def test_the_page_says_what_was_found(page: Page) -> None:
     said = " ".join(page.text.split())
     assert "HELPS It helps, says" in said
     assert "over 6 paired seeds and 2 draws of the generator" in said
-    assert page.row("Dose of synthetic images")[1].startswith("2.0 2,212 images")
-    assert page.row("Smallest effect")[1].startswith("2.4 points")
+    assert "Dose of synthetic images 2.0 2,212 images" in said
+    assert "Smallest effect 2.4 points" in said
     assert "Seeds to settle it" not in said
     assert "85.2 % balanced accuracy of the best classical training on 500 synthetic images" in said
     assert "interval 84.0 to 86.4" in said
@@ -41,8 +47,8 @@ def test_the_page_says_what_was_found(tmp_path: Path) -> None:
         "control (copies) baseline", "92.0", "93.0", "91.0 to 95.0", "93.0", "4.0", "0.007, 0.05", "19,200",
         "+1.25 +0.10 to +2.49",
     ]  # fmt: skip
-    assert page.row("Coverage")[1:] == ["0.700", "0.900", "0.800 to 1.000", "worse than real"]
-    assert page.row("Recall")[-1] == ""
+    assert page.row("Coverage worse than real")[1:] == ["0.700", "0.900", "0.800 to 1.000"]
+    assert "worse" not in page.row("Recall")[0]
     assert page.row("FID")[1] == "0.700"
     assert page.row("a new figure")[1] == "0.700"
     assert "3 synthetic images equal a training image" in said
@@ -57,8 +63,7 @@ def test_the_page_says_what_was_found(tmp_path: Path) -> None:
     assert "Not on this page" not in said
 
 
-def test_gates_copies_and_bias_are_shown(tmp_path: Path) -> None:
-    page = Page(written(make(tmp_path)))
+def test_gates_copies_and_bias_are_shown(page: Page) -> None:
     said = " ".join(page.text.split())
     assert page.row("coverage train longer")[1:] == [">= 0.9 floor", "0.720", "0.700", "failed"]
     assert page.row("kid") == ["kid", "<= 1", "1.000", f"{MINUS}0.010", "passed"]
@@ -81,11 +86,10 @@ def test_gates_copies_and_bias_are_shown(tmp_path: Path) -> None:
 def test_seeds_that_would_settle_it_are_named_where_there_is_no_verdict(tmp_path: Path) -> None:
     workspace = make(tmp_path)
     write_figures(workspace.metrics("utility"), utility() | {"seeds_to_settle": 1400})
-    assert Page(written(workspace)).row("Seeds to settle it")[1].startswith("1,400")
+    assert "Seeds to settle it1,400" in " ".join(Page(written(workspace)).text.split())
 
 
-def test_what_training_says_is_shown_generator_by_generator(tmp_path: Path) -> None:
-    page = Page(written(make(tmp_path)))
+def test_what_training_says_is_shown_generator_by_generator(page: Page) -> None:
     said = " ".join(page.text.split())
     assert "Recipe wgan-gp: family resnet, loss wasserstein, penalty two_sided. 2 generators" in said
     assert "Nothing went wrong" not in said
@@ -129,8 +133,7 @@ def test_a_training_without_trouble_and_without_snapshots_is_told_apart(tmp_path
     assert "Snapshots" not in page.text
 
 
-def test_classes_are_joined_and_what_is_unknown_is_a_dash(tmp_path: Path) -> None:
-    page = Page(written(make(tmp_path)))
+def test_classes_are_joined_and_what_is_unknown_is_a_dash(page: Page) -> None:
     by_class = rows_of(page, 10)[1:]
     assert by_class == [
         [
@@ -141,8 +144,7 @@ def test_classes_are_joined_and_what_is_unknown_is_a_dash(tmp_path: Path) -> Non
     ]
 
 
-def test_the_arms_stand_in_the_order_of_the_experiment(tmp_path: Path) -> None:
-    page = Page(written(make(tmp_path)))
+def test_the_arms_stand_in_the_order_of_the_experiment(page: Page) -> None:
     first = page.rows.index(next(row for row in page.rows if row[0] == "arm")) + 1
     assert [row[0].split()[0] for row in page.rows[first : first + 3]] == ["real", "control", "+"]
 
@@ -153,12 +155,12 @@ def test_the_page_needs_nothing_outside_itself_and_escapes_names(tmp_path: Path)
     assert "script" not in page.tags
     assert HOSTILE not in text
     assert HOSTILE in page.text
-    assert len(page.addresses) == len(PICTURES) + 1
+    assert len(page.addresses) == len(PICTURES)
     for address in page.addresses:
         head, content = address.split(",")
         assert head == "data:image/png;base64"
         Image.open(io.BytesIO(base64.b64decode(content))).verify()
-    assert not re.search(r"url\(|@import|https?://", text)
+    assert not re.search(r"url\((?!#)|@import|https?://", text)
 
 
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
 def test_a_missing_or_damaged_part_is_left_out_and_named(tmp_path: Path) -> None:
     workspace = make(tmp_path)
     workspace.metrics("quality").unlink()
-    (tmp_path / "plots/classify/arms.png").unlink()
+    (tmp_path / "plots/evaluate/grid.png").unlink()
     workspace.metrics("train").write_text("{half")
     write_figures(workspace.metrics("ingest"), {"images": {}})
     (workspace.synthetic / "manifest.parquet").write_bytes(b"no parquet")
@@ -178,11 +180,11 @@ def test_a_missing_or_damaged_part_is_left_out_and_named(tmp_path: Path) -> None
     assert "How good the synthetic images are" not in said
     assert "HELPS" in said
     assert "metrics/quality.json: not there" in said
-    assert "plots/classify/arms.png: not there" in said
+    assert "plots/evaluate/grid.png: not there" in said
     assert "metrics/train.json: not what train writes" in said
     assert "metrics/ingest.json: lacks 'bad'" in said
     assert "synthetic/manifest.parquet: no manifest that can be read" in said
-    assert len(page.addresses) == len(PICTURES)
+    assert len(page.addresses) == len(PICTURES) - 1
 
 
 def test_an_empty_workspace_still_gives_a_page(tmp_path: Path) -> None:

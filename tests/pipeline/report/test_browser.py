@@ -1,0 +1,59 @@
+"""The pages as a real browser shows them, at a desk and on a telephone, in light and in dark."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page as BrowserPage
+
+from pipeline.comparison.command import compare
+from tests.browser import SCHEMES, WIDTHS, needs_browser, opened
+from tests.pipeline.report import made_project
+
+CHECKS = (Path(__file__).parents[2] / "page_checks.js").read_text(encoding="utf-8")
+LONG = "a class of a very long name, without_any_place_to_break_it_in_two_" + "x" * 80
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a report with everything in it, a class of a long name too."""
+    root = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(made_project, "HOSTILE", LONG)
+        made_project.written(made_project.make(root))
+    return (root / "report" / "index.html").as_uri()
+
+
+def faults(page: BrowserPage, address: str, width: int, scheme: str) -> list[str]:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(address)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
+    return [f"{width} {scheme}: {fault}" for fault in page.evaluate(CHECKS)]
+
+
+def check(address: str) -> None:
+    with opened() as seen:
+        found = [one for width in WIDTHS for scheme in SCHEMES for one in faults(seen.page, address, width, scheme)]
+        assert not found, "\n".join(found)
+        assert seen.leaving() == []
+        assert seen.errors == []
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a comparison of two projects with all that they can have, and long names."""
+    root = tmp_path_factory.mktemp("comparison")
+    names = [str(root / name) for name in ("one", LONG.replace(" ", "_"))]
+    for name in names:
+        made_project.make(Path(name)).params.write_text("seed: 1\n" if name.endswith("one") else "{}\n")
+    compare(names[0], names[1], root / "page.html", as_json=True)
+    return (root / "page.html").as_uri()
+
+
+def test_a_comparison_can_be_read_everywhere_and_asks_for_nothing(comparison: str) -> None:
+    check(comparison)
+
+
+def test_the_report_can_be_read_everywhere_and_asks_for_nothing(report: str) -> None:
+    check(report)
