@@ -1,4 +1,4 @@
-"""``augmint doctor``: whether this machine, this environment and this project are fit for a run, and what to do if not."""
+"""``augmint doctor``: whether machine, environment and project are fit for a run, and what to do if they are not."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -52,18 +53,18 @@ class Result:
 
 def examine(workspace: Workspace) -> Iterator[Result]:
     """Looks at everything; a check that fails by itself is a finding too."""
-    for check in CHECKS:
+    of_the_project = {check.__name__: partial(check, workspace) for check in OF_THE_PROJECT}
+    for name, check in ({check.__name__: check for check in OF_THE_MACHINE} | of_the_project).items():
         try:
-            yield from check(workspace)
+            yield from check()
         except Exception as error:  # whatever is broken here is what the user asked about
-            name = check.__name__.strip("_").replace("_", " ")
             yield Result(name, "wrong", f"{type(error).__name__}: {error}", "mend that, or install augmint anew")
 
 
-# The environment -------------------------------------------------------------------------------------------------------
+# The environment -----------------------------------------------------------------------------------------------------
 
 
-def python(workspace: Workspace) -> Iterator[Result]:
+def python() -> Iterator[Result]:
     """The interpreter."""
     found = f"{sys.version.split()[0]} at {sys.executable}"
     if PYTHONS[0] <= sys.version_info[:2] < PYTHONS[1]:
@@ -72,7 +73,7 @@ def python(workspace: Workspace) -> Iterator[Result]:
         yield Result("python", "wrong", found, "augmint needs 3.11 to 3.13: install it with one of these")
 
 
-def packages(workspace: Workspace) -> Iterator[Result]:
+def packages() -> Iterator[Result]:
     """Whether every package that augmint needs is there, in a version that fits it and the others."""
     from packaging.requirements import Requirement
 
@@ -95,7 +96,7 @@ def packages(workspace: Workspace) -> Iterator[Result]:
         yield Result("packages", "ok", f"augmint {metadata.version('augmint')}, and all that it needs")
 
 
-def device(workspace: Workspace) -> Iterator[Result]:
+def device() -> Iterator[Result]:
     """What torch computes on."""
     import torch
 
@@ -113,7 +114,7 @@ def device(workspace: Workspace) -> Iterator[Result]:
         yield Result("device", "ok", f"{version} on the processor ({kind}), which is slow above 64 pixels")
 
 
-def commands(workspace: Workspace) -> Iterator[Result]:
+def commands() -> Iterator[Result]:
     """The programs that stages are started by."""
     own = Path(sys.executable).parent
     for name in ("augmint", "dvc"):
@@ -127,20 +128,20 @@ def commands(workspace: Workspace) -> Iterator[Result]:
             yield Result(name, "ok", f"{metadata.version(name)} at {found}")
 
 
-def git(workspace: Workspace) -> Iterator[Result]:
+def git() -> Iterator[Result]:
     """Git, which is not needed but for versions."""
     found = shutil.which("git")
     if found is None:
-        yield Result("git", "warning", "not on the PATH", "without it no versions, experiments or `refresh` with commit")
+        yield Result("git", "warning", "not on the PATH", "without it no versions and no experiments")
         return
-    done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run([found, "--version"], capture_output=True, encoding="utf-8", errors="replace", check=False)
     yield Result("git", "ok", done.stdout.strip() or found)
 
 
-# The machine -----------------------------------------------------------------------------------------------------------
+# The machine ---------------------------------------------------------------------------------------------------------
 
 
-def cores(workspace: Workspace) -> Iterator[Result]:
+def cores() -> Iterator[Result]:
     """Cores, and whether as many threads are asked for as there are."""
     usable, quota = usable_cores(), core_quota()
     granted = usable if quota is None else min(float(usable), quota)
@@ -158,7 +159,7 @@ def cores(workspace: Workspace) -> Iterator[Result]:
         yield Result("cores", "ok", told)
 
 
-def memory(workspace: Workspace) -> Iterator[Result]:
+def memory() -> Iterator[Result]:
     """Memory that a run can have."""
     free, limit = memory_free(), memory_limit()
     known = [value for value in (free, limit) if value is not None]
@@ -181,7 +182,7 @@ def disk(workspace: Workspace) -> Iterator[Result]:
         yield Result(name, state, f"{free / GIB:.1f} GiB free at {place}", "" if state == "ok" else remedy)
 
 
-# The project -----------------------------------------------------------------------------------------------------------
+# The project ---------------------------------------------------------------------------------------------------------
 
 
 def permissions(workspace: Workspace) -> Iterator[Result]:
@@ -230,8 +231,5 @@ def _images(workspace: Workspace, path: str) -> Iterator[Result]:
         yield Result("images", "ok", path)
 
 
-CHECKS: tuple[Callable[[Workspace], Iterator[Result]], ...] = (
-    *(python, packages, device, commands, git),
-    *(cores, memory, disk),
-    *(permissions, project),
-)
+OF_THE_MACHINE: tuple[Callable[[], Iterator[Result]], ...] = (python, packages, device, commands, git, cores, memory)
+OF_THE_PROJECT: tuple[Callable[[Workspace], Iterator[Result]], ...] = (disk, permissions, project)

@@ -6,7 +6,10 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.binding import as_now, changed, read_figures
+from pipeline.errors import UserError
 from pipeline.escaping import terminal
+from pipeline.params import load_params
+from pipeline.report.advice import Step, advise
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
 from pipeline.report.terminal.tables import utility_table
@@ -16,7 +19,7 @@ Tree = dict[str, Any]
 
 
 def print_results(workspace: Workspace) -> None:
-    """Prints what is known of gates, copies and filters, the table of arms, the verdict, and the report's path.
+    """Prints gates, copies and filters as far as they are known, the arms, the verdict, what to do, and the report.
 
     Raises:
         UserError: nothing has been judged yet, or figures were edited since.
@@ -27,7 +30,35 @@ def print_results(workspace: Workspace) -> None:
     print_utility(utility)
     if found := changed(utility, as_now(workspace, utility)):
         _say(f"note: these are the last run's; since then {', '.join(found)} changed: run `dvc repro`")
+    for step in _steps(workspace, utility):
+        _say(f"next: {step.what} {step.why}")
     Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def as_tree(workspace: Workspace) -> Tree:
+    """The same for programs: the figures of the verdict, of the set's quality and of its export, and what to do.
+
+    Raises:
+        UserError: as :func:`print_results`.
+    """
+    utility = read_figures(workspace, "utility")
+    return {
+        "verdict": utility["verdict"],
+        "sentence": utility["sentence"],
+        "changed_since": changed(utility, as_now(workspace, utility)),
+        "next": [step.what for step in _steps(workspace, utility)],
+        "report": str(workspace.report / "index.html"),
+        "figures": {"utility": utility, **{name: _read(workspace, name) for name in ("quality", "export")}},
+    }
+
+
+def _steps(workspace: Workspace, utility: Tree) -> list[Step]:
+    """What to do now; nothing where the choices cannot be read any more."""
+    try:
+        params = load_params(workspace.params)
+    except UserError:
+        return []
+    return advise(params, utility, _read(workspace, "quality"), _read(workspace, "train")).now
 
 
 def print_utility(utility: Tree) -> None:

@@ -84,7 +84,12 @@ def test_every_key_stands_there_once_with_a_comment_and_choices_with_a_reason(tm
 def test_a_dry_run_shows_all_and_writes_nothing(tmp_path: Path, images: Path) -> None:
     shown = init(tmp_path / "study", "--images", images, "--dry-run").output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fruit"]
-    for told in ("# params.yaml (would be written)", "image_size: 12", "cmd: augmint ingest", "name: study"):
+    for told in (
+        "# params.yaml (would be written)",
+        "image_size: 12",
+        "cmd: augmint ingest",
+        "entrypoint: pipeline.flows",
+    ):
         assert told in shown
 
 
