@@ -8,6 +8,7 @@ and the generator would draw mirrored ones: hence there is no mirror.
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,35 +51,63 @@ def adapted(strength: float, overfitting: float, images: int) -> float:
     return min(1.0, max(0.0, strength + (step if overfitting > OVERFITTING_TARGET else -step)))
 
 
-def augment(images: Tensor, operations: Sequence[str], rng: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Applies each of ``operations`` to an image with the chance ``strength``, with amounts of its own.
+class Changes(NamedTuple):
+    """How a batch is augmented; what is None is left as it is.
+
+    Attributes:
+        matrices: (N, 2, 3), all geometric operations of an image as one map, see :func:`warp`.
+        brightness: (N, 1), added to the image.
+        contrast: (N, 1), the binary logarithm of a factor.
+        hole: (N, 3), the centre of a square, from the top and from the left in [0, 1], and 1 where there is one.
+    """
+
+    matrices: Tensor | None = None
+    brightness: Tensor | None = None
+    contrast: Tensor | None = None
+    hole: Tensor | None = None
+
+
+def draw_changes(count: int, operations: Sequence[str], rng: torch.Generator, strength: float = 1.0) -> Changes:
+    """Amounts for ``count`` images: each operation touches an image with the chance ``strength``.
+
+    Args:
+        operations: names out of :data:`OPERATIONS`.
+        rng: on the CPU, so that the changes are the same on every device.
+        strength: in [0, 1].
+    """
+    if strength == 0 or not operations:
+        return Changes()
+    amounts = _Amounts(count, operations, strength, rng)
+    matrices = _matrices(amounts) if any(name in GEOMETRIC for name in operations) else None
+    brightness = amounts.symmetric("brightness", MAX_BRIGHTNESS) if "brightness" in operations else None
+    contrast = amounts.symmetric("contrast", MAX_LOG2_CONTRAST) if "contrast" in operations else None
+    hole = torch.cat([amounts.uniform(2), amounts.touched()[:, None]], dim=1) if "cutout" in operations else None
+    return Changes(matrices, brightness, contrast, hole)
+
+
+def augment(images: Tensor, changes: Changes) -> Tensor:
+    """Images as ``changes`` have them.
 
     >>> images, rng = torch.zeros(2, 1, 8, 8), torch.Generator().manual_seed(0)
-    >>> augment(images, ["translate", "brightness"], rng).shape
+    >>> augment(images, draw_changes(2, ["translate", "brightness"], rng)).shape
     torch.Size([2, 1, 8, 8])
 
     Args:
         images: float (N, C, H, W) in [-1, 1]; gradients flow through.
-        operations: names out of :data:`OPERATIONS`; none returns ``images`` as they are.
-        rng: on the CPU, so that the changes are the same on every device.
-        strength: in [0, 1].
 
     Returns:
         (N, C, H, W). What a geometric operation brings in from outside mirrors the image.
     """
-    if strength == 0 or not operations:
-        return images
-    amounts = _Amounts(len(images), operations, strength, rng)
-    if any(name in GEOMETRIC for name in operations):
-        images = _warp(images, amounts)
-    if "brightness" in operations:
-        images = images + amounts.symmetric("brightness", MAX_BRIGHTNESS).view(-1, 1, 1, 1).to(images)
-    if "contrast" in operations:
+    if changes.matrices is not None:
+        images = warp(images, changes.matrices)
+    if changes.brightness is not None:
+        images = images + changes.brightness.view(-1, 1, 1, 1).to(images)
+    if changes.contrast is not None:
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        factor = 2 ** amounts.symmetric("contrast", MAX_LOG2_CONTRAST).view(-1, 1, 1, 1).to(images)
+        factor = 2 ** changes.contrast.view(-1, 1, 1, 1).to(images)
         images = (images - mean) * factor + mean
-    if "cutout" in operations:
-        images = images * _cutout(images, amounts)
+    if changes.hole is not None:
+        images = images * _cutout(images, changes.hole)
     return images
 
 
@@ -119,8 +148,8 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _warp(images: Tensor, amounts: _Amounts) -> Tensor:
-    """All geometric operations of an image as one map."""
+def _matrices(amounts: _Amounts) -> Tensor:
+    """All geometric operations of an image as one map: (count, 2, 3)."""
     scale = 2 ** amounts.symmetric("scale", MAX_LOG2_SCALE)
     angle = amounts.symmetric("rotate", MAX_ROTATION)[:, 0]
     shear = amounts.symmetric("shear", MAX_SHEAR)[:, 0]
@@ -128,17 +157,15 @@ def _warp(images: Tensor, amounts: _Amounts) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     row_x = torch.stack([cos, shear * cos - sin], dim=1) * scale
     row_y = torch.stack([sin, shear * sin + cos], dim=1) * scale
-    matrix = torch.cat([torch.stack([row_x, row_y], dim=1), shift[:, :, None]], dim=2)
-    return warp(images, matrix)
+    return torch.cat([torch.stack([row_x, row_y], dim=1), shift[:, :, None]], dim=2)
 
 
-def _cutout(images: Tensor, amounts: _Amounts) -> Tensor:
+def _cutout(images: Tensor, hole: Tensor) -> Tensor:
     """A mask (N, 1, H, W) with one square of zeros, mid-grey in [-1, 1], somewhere on each image that is touched."""
     _, _, height, width = images.shape
-    centre = amounts.uniform(2)
-    rows = (torch.arange(height) + 0.5) / height
-    columns = (torch.arange(width) + 0.5) / width
-    off_y = (rows[None, :] - centre[:, :1]).abs() < CUTOUT_SIDE / 2
-    off_x = (columns[None, :] - centre[:, 1:]).abs() < CUTOUT_SIDE / 2
-    hole = off_y[:, :, None] & off_x[:, None, :] & (amounts.touched() > 0)[:, None, None]
-    return (~hole)[:, None].to(images)
+    rows = (torch.arange(height, device=hole.device) + 0.5) / height
+    columns = (torch.arange(width, device=hole.device) + 0.5) / width
+    off_y = (rows[None, :] - hole[:, :1]).abs() < CUTOUT_SIDE / 2
+    off_x = (columns[None, :] - hole[:, 1:2]).abs() < CUTOUT_SIDE / 2
+    inside = off_y[:, :, None] & off_x[:, None, :] & (hole[:, 2] > 0)[:, None, None]
+    return (~inside)[:, None].to(images)

@@ -38,7 +38,7 @@ def peak_bytes(config: Config, shape: Shape, device: torch.device) -> int:
 def _counted(config: Config, shape: Shape, device: torch.device) -> int:
     with _Living() as living:
         generator, critic = (fresh_network(config, part, shape, 0).to(device) for part in ("generator", "critic"))
-        trainer = Trainer(replace(config, compiled=False), generator, critic, _Blank(shape, device), 0)
+        trainer = Trainer(replace(config, compiled=False), generator, critic, _Blank(shape), 0)
         for _ in range(2):  # the second finds the optimisers' state in place
             trainer.iteration(1.0)  # the end of the budget, when a growing network has its full size
     return living.peak
@@ -47,15 +47,18 @@ def _counted(config: Config, shape: Shape, device: torch.device) -> int:
 class _Blank:
     """A source of grey images of class 0."""
 
-    def __init__(self, shape: Shape, device: torch.device) -> None:
-        self.shape, self.device = shape, device
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
 
     def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         return torch.zeros(count, dtype=torch.int64)
 
-    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
+        return labels
+
+    def images(self, drawn: Tensor) -> Tensor:
         side = self.shape.image_size
-        return torch.zeros(len(labels), self.shape.channels, side, side, device=self.device)
+        return torch.zeros(len(drawn), self.shape.channels, side, side, device=drawn.device)
 
 
 class _Living(TorchDispatchMode):

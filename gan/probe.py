@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan.draws import brought
 from gan.health import Classes, overfitting, separation, sign_overfitting
 from gan.real_images import RealImages
 from gan.seeds import stream
@@ -31,20 +32,23 @@ class Probe:
     def __init__(self, trainer: Trainer, train: Labelled, held_out: Labelled) -> None:
         self.trainer = trainer
         self.known = len(held_out.labels) >= LEAST_HELD_OUT
-        self.mean = torch.full((len(SCORES),), torch.nan)
+        self.mean = torch.full((len(SCORES),), torch.nan, device=trainer.device)
         labels = held_out.labels if self.known else train.labels
-        self._present = torch.from_numpy(np.unique(labels))  # a small held-out set may lack a class
+        present = np.unique(labels)  # a small held-out set may lack a class
         images = held_out.images if self.known else train.images
-        places = np.searchsorted(self._present.numpy(), labels)
-        self._held_out = RealImages(images, places, len(self._present), 0.0, trainer.device)
+        self._present = torch.from_numpy(present)
+        self._held_out = RealImages(images, np.searchsorted(present, labels), len(present), 0.0, trainer.device)
         self._labels, self._real = _some_of_each(train)
 
     def look(self) -> bool:
-        """Looks at the scores when their time has come, once in :data:`EVERY` iterations; returns whether it did."""
+        """Looks at the scores when their time has come, once in :data:`EVERY` iterations; returns whether it did.
+
+        It does not wait for the device; what reads the scores does.
+        """
         if self.trainer.done % EVERY:
             return False
         scores = self._scores()
-        self.mean = scores if self.mean.isnan().any() else torch.lerp(scores, self.mean, MEMORY)
+        self.mean = torch.where(self.mean.isnan(), scores, torch.lerp(scores, self.mean, MEMORY))
         return True
 
     @property
@@ -80,15 +84,15 @@ class Probe:
         places = self._held_out.sample_labels(config.batch_size // config.packing, rng)
         places = places.repeat_interleave(config.packing)
         labels = self._present[places]
-        held_out = self._held_out.sample(places, rng)
-        train = trainer.source.sample(labels, rng)
-        labels = labels.to(trainer.device)
-        fake = trainer.fakes(trainer.latents(rng), labels)
-        seen = [trainer.seen(images, rng) for images in (train, fake, held_out)]
-        with trainer.objective.autocast(train):
+        drawn = (labels, self._held_out.draw(places, rng), trainer.source.draw(labels, rng), trainer.latents(rng))
+        changes = tuple(trainer.changes(rng) for _ in range(3))
+        (labels, held_out, train, latents), changes = brought((drawn, changes), trainer.device)
+        kinds = (trainer.source.images(train), trainer.fakes(latents, labels), self._held_out.images(held_out))
+        seen = [trainer.seen(images, change) for images, change in zip(kinds, changes, strict=True)]
+        with trainer.objective.autocast(latents):
             of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
         means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
-        return torch.stack([*means, (of_train - of_fake).var()]).cpu()
+        return torch.stack([*means, (of_train - of_fake).var()])
 
     def _drawn(self) -> Classes:
         trainer = self.trainer

@@ -16,7 +16,7 @@ class RealImages:
 
     >>> pixels, labels = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 0, 1])
     >>> real, rng = RealImages(pixels, labels, 2, 1.0, torch.device("cpu")), torch.Generator().manual_seed(0)
-    >>> real.sample(real.sample_labels(16, rng), rng).shape
+    >>> real.images(real.draw(real.sample_labels(16, rng), rng)).shape
     torch.Size([16, 1, 8, 8])
 
     Args:
@@ -36,7 +36,6 @@ class RealImages:
         counts = np.bincount(labels, minlength=classes)
         if (counts == 0).any():
             raise ValueError(f"no image of class {int(np.argmin(counts))}")
-        self.device = device
         self.probabilities = torch.from_numpy(counts.astype(np.float64) ** (1 - balance))
         self._counts = torch.from_numpy(counts)
         self._starts = torch.from_numpy(np.cumsum(counts) - counts)
@@ -48,12 +47,12 @@ class RealImages:
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
         return torch.multinomial(self.probabilities, count, replacement=True, generator=rng)
 
-    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """An image of each label, int64 (N,) on the CPU: float32 (N, C, H, W) in [-1, 1], on the device."""
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """An image of each label, int64 (N,): its row in the set on the device, int64 (N,), else its uint8 pixels."""
         within = (torch.rand(len(labels), generator=rng, dtype=torch.float64) * self._counts[labels]).long()
         rows = self._order[self._starts[labels] + within]
-        if self._resident is not None:
-            pixels = self._resident[rows.to(self.device)]
-        else:
-            pixels = torch.from_numpy(self._file[rows.numpy()]).to(self.device)
-        return to_floats(pixels)
+        return rows if self._resident is not None else torch.from_numpy(self._file[rows.numpy()])
+
+    def images(self, drawn: Tensor) -> Tensor:
+        """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
+        return to_floats(drawn if self._resident is None else self._resident[drawn])

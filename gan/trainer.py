@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan.augment import adapted, augment
+from gan.augment import Changes, adapted, augment, draw_changes
 from gan.compiled import compiled_gradients
 from gan.config import Config
+from gan.draws import CriticDraws, GeneratorDraws, IterationDraws, brought
 from gan.layout import channels_last, unsafe_channels_last
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
@@ -46,8 +47,12 @@ class ImageSource(Protocol):
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
         ...
 
-    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """A real image of each label, float32 (N, C, H, W) in [-1, 1], on the device."""
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Names a real image of each label, (N, ...) on the CPU."""
+        ...
+
+    def images(self, drawn: Tensor) -> Tensor:
+        """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
         ...
 
 
@@ -112,26 +117,22 @@ class Trainer:
         self._set_learning_rates(share)
         self._set_label_strength(share)
         self._keep_to_schedule(share)
-        critic_figures = [self._critic_step(step) for step in range(self.config.n_critic)]
+        given = brought(self._draw(), self.device)
+        critic_figures = [self._critic_step(one) for one in given.critic]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
-        generator_loss, generator_gradient = self._generator_step()
+        generator_loss, generator_gradient = self._generator_step(given.generator)
         self._average()
         self.done += 1
         return torch.stack([critic_loss, generator_loss, gap, penalty, critic_gradient, generator_gradient])
 
-    def _critic_step(self, step: int) -> Tensor:
+    def _critic_step(self, given: CriticDraws) -> Tensor:
         config = self.config
-        rng = stream(self.seed, "train.critic", self.done, step)
-        labels, real = self._real(rng)
-        with torch.no_grad(), self.objective.autocast(real):
-            fake = self.generator(self.latents(rng), labels)
-        real, fake = (self.seen(images, rng) for images in (real, fake))
-        labels = labels[:: config.packing]
-        alpha = None
-        if self.objective.penalised(self.done * config.n_critic + step):
-            alpha = torch.rand(self._penalised_part(len(labels)), generator=rng).to(self.device)
+        with torch.no_grad(), self.objective.autocast(given.latents):
+            fake = self.generator(given.latents, given.labels)
+        real = self.seen(self.source.images(given.real), given.of_real)
+        fake = self.seen(fake, given.of_fake)
         self.critic_optimizer.zero_grad(set_to_none=True)
-        figures = self._gradients(real, fake, labels, alpha)
+        figures = self._gradients(real, fake, given.labels[:: config.packing], given.alpha)
         self.critic_optimizer.step()
         if config.weight_clip:
             _clip(self.critic, config.weight_clip)
@@ -142,19 +143,17 @@ class Trainer:
         total.backward()
         return figures
 
-    def _generator_step(self) -> Tensor:
-        config = self.config
-        rng = stream(self.seed, "train.generator", self.done)
-        labels = self._labels(rng).to(self.device)
+    def _generator_step(self, given: GeneratorDraws) -> Tensor:
+        config, labels = self.config, given.labels
         self.critic.requires_grad_(False)
-        latents = self.latents(rng)
-        with self.objective.autocast(labels):
-            images = self.generator(latents, labels)
-        fake = self.seen(images, rng)
-        real = self.seen(self.source.sample(labels.cpu(), rng), rng) if self.objective.loss.paired else None
+        with self.objective.autocast(given.latents):
+            images = self.generator(given.latents, labels)
+        fake, real = self.seen(images, given.of_fake), None
+        if given.real is not None and given.of_real is not None:
+            real = self.seen(self.source.images(given.real), given.of_real)
         loss = self.objective.generator(self.critic, fake, real, labels[:: config.packing])
         if terms := self.objective.family.generator_terms:
-            made = GeneratorStep(latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
+            made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
             for term in terms:
                 loss = loss + term(self.generator, made)
         self.generator_optimizer.zero_grad(set_to_none=True)
@@ -203,24 +202,47 @@ class Trainer:
         self.generator.train()
         return images.float()
 
-    # Parts ---------------------------------------------------------------------------------------------------------
+    # What is drawn -------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> IterationDraws:
+        return IterationDraws(tuple(map(self._draw_critic, range(self.config.n_critic))), self._draw_generator())
+
+    def _draw_critic(self, step: int) -> CriticDraws:
+        rng = stream(self.seed, "train.critic", self.done, step)
+        labels = self._labels(rng)
+        real, latents = self.source.draw(labels, rng), self.latents(rng)
+        of_real, of_fake = self.changes(rng), self.changes(rng)
+        alpha = None
+        if self.objective.penalised(self.done * self.config.n_critic + step):
+            alpha = torch.rand(self._penalised_part(len(labels) // self.config.packing), generator=rng)
+        return CriticDraws(labels, real, latents, of_real, of_fake, alpha)
+
+    def _draw_generator(self) -> GeneratorDraws:
+        rng = stream(self.seed, "train.generator", self.done)
+        labels = self._labels(rng)
+        latents, of_fake = self.latents(rng), self.changes(rng)
+        if not self.objective.loss.paired:
+            return GeneratorDraws(labels, latents, of_fake, None, None)
+        return GeneratorDraws(labels, latents, of_fake, self.source.draw(labels, rng), self.changes(rng))
 
     def _labels(self, rng: torch.Generator) -> Tensor:
-        """Labels of a batch, (batch_size,) on the CPU; each ``packing`` in a row are the same."""
+        """Labels of a batch, (batch_size,); each ``packing`` in a row are the same."""
         config = self.config
         return self.source.sample_labels(config.batch_size // config.packing, rng).repeat_interleave(config.packing)
 
-    def _real(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = self._labels(rng)
-        return labels.to(self.device), self.source.sample(labels, rng)
-
     def latents(self, rng: torch.Generator) -> Tensor:
-        """Random vectors for a batch, float32 (batch_size, latent_dim), on the device."""
-        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=rng).to(self.device)
+        """Random vectors for a batch, float32 (batch_size, latent_dim), on the CPU."""
+        return torch.randn(self.config.batch_size, self.config.latent_dim, generator=rng)
 
-    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
+    def changes(self, rng: torch.Generator) -> Changes:
+        """How a batch is augmented by now."""
+        return draw_changes(self.config.batch_size, self.config.augment, rng, self.strength)
+
+    # Parts ---------------------------------------------------------------------------------------------------------
+
+    def seen(self, images: Tensor, changes: Changes) -> Tensor:
         """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
-        images = augment(images.float(), self.config.augment, rng, self.strength)
+        images = augment(images.float(), changes)
         packed = images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
         return packed.contiguous(memory_format=torch.channels_last)
 

@@ -235,8 +235,14 @@ def train(dry_run: bool) -> None:
 @click.option("--train", type=FOLDER, help="What it was trained on, for the copy check.")
 @click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the figures.")
 @click.option("--by-class", type=click.Path(path_type=Path, file_okay=False), help="Where to write those by class.")
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Where to write an HTML page of them.")
 def evaluate(
-    real: Path | None, fake: Path | None, train: Path | None, target: Path | None, by_class: Path | None
+    real: Path | None,
+    fake: Path | None,
+    train: Path | None,
+    target: Path | None,
+    by_class: Path | None,
+    page: Path | None,
 ) -> None:
     """Measure synthetic against held-out real images.
 
@@ -244,14 +250,14 @@ def evaluate(
     without a project around them; the figures have the structure of metrics/quality.json, those by class are CSV files
     as in plots/evaluate.
     """
-    if not any((real, fake, train, target, by_class)):
+    if not any((real, fake, train, target, by_class, page)):
         _run_stage("evaluate")
         return
     if real is None or fake is None:
         raise click.UsageError("give both --real and --fake, or no option at all for the stage of dvc.yaml")
     from pipeline.evaluation.standalone import report_folders
 
-    report_folders(real, fake, train, target, by_class)
+    report_folders(real, fake, train, target, by_class, page)
 
 
 @main.command()

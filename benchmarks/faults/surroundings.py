@@ -254,7 +254,6 @@ def _limits() -> Iterator[Case]:
         yield started(f"{most} MiB of address space", within=_limit(resource.RLIMIT_AS, most << 20))
     yield started("files of 4 KiB", within=_limit(resource.RLIMIT_FSIZE, 4096))
     yield started("a stack of 256 KiB", within=_limit(resource.RLIMIT_STACK, 256 << 10))
-    yield started("no further process", within=_limit(resource.RLIMIT_NPROC, 1), nobody=True, lay=_open_to_all)
     yield started("a umask of 077", within=lambda: os.umask(0o077))
 
 
@@ -270,7 +269,8 @@ def _readable(project: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
-def _permissions() -> Iterator[Case]:
+def _as_nobody() -> Iterator[Case]:
+    yield started("no further process", within=_limit(resource.RLIMIT_NPROC, 1), nobody=True, lay=_open_to_all)
     yield started("no permission to write", lay=_readable, nobody=True)
 
     def store_of_others(project: Path) -> None:
@@ -296,7 +296,7 @@ def _nobody_can_run() -> bool:
 
 def _places() -> Iterator[Case]:
     if os.getuid() or _nobody_can_run():
-        yield from _permissions()
+        yield from _as_nobody()
     else:
         print("surroundings: permissions are left out: root runs this, and nobody else may read its Python")
     for name in (

@@ -38,9 +38,13 @@ class Stacked:
         """int64 (count,)."""
         return torch.zeros(count, dtype=torch.int64)
 
-    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Which three digits: int64 (N, 3)."""
+        return torch.randint(len(self.digits), (len(labels), 3), generator=rng)
+
+    def images(self, drawn: Tensor) -> Tensor:
         """float32 (N, 3, 8, 8) in [-1, 1]."""
-        return self.digits[torch.randint(len(self.digits), (len(labels), 3), generator=rng)]
+        return self.digits.to(drawn.device)[drawn]
 
 
 def trainer(config: Config, seed: int) -> Trainer:

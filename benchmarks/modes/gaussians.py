@@ -55,11 +55,15 @@ class Points:
         """int64 (count,)."""
         return torch.zeros(count, dtype=torch.int64)
 
-    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """float32 (N, 2, 1, 1)."""
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """float32 (N, 2, 1, 1): the points themselves."""
         which = torch.randint(25, labels.shape, generator=rng)
         noise = torch.randn(len(labels), 2, generator=rng)
         return (centres()[which] + DEVIATION * noise)[:, :, None, None]
+
+    def images(self, drawn: Tensor) -> Tensor:
+        """The points."""
+        return drawn
 
 
 class Generator(Network):

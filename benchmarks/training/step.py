@@ -22,6 +22,7 @@ from rich.table import Table
 from torch import nn
 
 from gan.config import Config
+from gan.draws import brought
 from gan.networks import Shape
 from gan.trainer import Labelled, Trainer, fresh_network
 from pipeline.runtime import prepare
@@ -50,7 +51,7 @@ class Ours:
 
     def critic_step(self) -> None:
         """One update of the critic."""
-        self.trainer._critic_step(0)
+        self.trainer._critic_step(brought(self.trainer._draw_critic(0), self.trainer.device))
 
     def iteration(self) -> None:
         """``n_critic`` critic steps and a generator step, the averaged generator and the figures too."""

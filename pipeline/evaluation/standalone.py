@@ -14,23 +14,27 @@ from pipeline.evaluation.tables import Row, parted, write_table
 from pipeline.metrics.embedded import Embedded, Images
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import EvaluateParams
+from pipeline.report import standalone
 from pipeline.report.terminal.quality import print_quality
 
 SEED = 0
 LEAST_SIDE, MOST_SIDE = 8, 256  # pixels, what the embedder takes
 
 
-def report_folders(real: Path, fake: Path, train: Path | None, target: Path | None, by_class: Path | None) -> None:
+def report_folders(
+    real: Path, fake: Path, train: Path | None, target: Path | None, by_class: Path | None, page: Path | None = None
+) -> None:
     """Scores the folders, and prints the figures.
 
     Args:
         real: see :func:`score_folders`, as ``fake`` and ``train``.
         target: a JSON file to write them to.
         by_class: a folder to write the figures by class to, as CSV files; it is made if need be.
+        page: an HTML file to show them in.
 
     Raises:
         UserError: see :func:`score_folders`.
-        OSError: ``target`` or ``by_class`` cannot be written.
+        OSError: ``target``, ``by_class`` or ``page`` cannot be written.
     """
     quality, tables = parted(score_folders(real, fake, train))
     print_quality(quality)
@@ -39,6 +43,8 @@ def report_folders(real: Path, fake: Path, train: Path | None, target: Path | No
             write_json(part, quality)
     if by_class is not None:
         _write_tables(by_class, tables)
+    if page is not None:
+        standalone.write(quality, tables, (str(real), str(fake)), page)
 
 
 def _write_tables(folder: Path, tables: dict[str, list[Row]]) -> None:

@@ -49,6 +49,12 @@ def advise(params: Params, utility: Tree | None, quality: Tree | None, training:
     return Advice(now, better)
 
 
+def of_quality(quality: Tree) -> list[Step]:
+    """What would make a set better that nothing but its figures is known of."""
+    better = list(_on_gates(quality))
+    return better + list(_on_weakness(quality, {step.what for step in better}))
+
+
 def _finish(quality: Tree | None) -> Step:
     if quality and any(not gate["passed"] for gate in quality["gates"]):
         return Step("Mend what the gates found; then run `dvc repro`.", "A set whose gates fail is not exported.")

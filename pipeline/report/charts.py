@@ -111,7 +111,7 @@ def confusions(rows: Sequence[Tree], classes: Sequence[str]) -> list[Chart]:
     for kind, caption in KINDS.items():
         counts = [[0] * len(classes) for _ in classes]
         for row in rows:
-            counts[place[row["asked"]]][place[row["seen"]]] += int(row[kind] or 0)
+            counts[place[spreadsheet(row["asked"])]][place[spreadsheet(row["seen"])]] += int(row[kind] or 0)
         label = f"{kind} images seen as their own class, in per cent: "
         figure = confusion_figure(counts, classes, kind)
         charts.append(_chart(figure, f"confusion-{kind}", caption, label + _diagonal(counts, classes)))

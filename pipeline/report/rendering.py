@@ -37,7 +37,7 @@ def _environment() -> Environment:
 
 def _coded(text: str) -> Markup:
     """Text in which commands between backticks are code; other backticks are some class's own."""
-    return Markup(_COMMAND.sub(r"<code>\1</code>", escape(terminal(text))))
+    return Markup(_COMMAND.sub(r"<code>\1</code>", str(escape(terminal(text)))))
 
 
 def _shown(value: object) -> object:

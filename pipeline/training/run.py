@@ -71,7 +71,7 @@ class Run:
 
         Args:
             progress: counts the budget's units.
-            stop: asked after each iteration.
+            stop: asked whenever all figures are read: on a processor after each iteration.
 
         Raises:
             UserError: diverged once more than ``train.rollbacks`` allow.
@@ -84,6 +84,8 @@ class Run:
             if diverged is not None:
                 self._roll_back(diverged)
             progress.advance(self.budget.units(self.share) - progress.done, self.watch.note())
+            if not self.watch.settled:
+                continue
             if reporter.due:
                 self._report(reporter)
             if stop():
@@ -94,23 +96,25 @@ class Run:
                 saved = time.monotonic()
 
     def _step(self) -> Tensor | None:
-        """One iteration, and what falls due by it; returns the figures of a run that has diverged."""
-        share, images = self.share, self.images
-        figures = self.trainer.iteration(share).cpu()
-        if not figures.isfinite().all():
-            self.watch.monitor.diverged(self.kimg)
-            return figures
+        """One iteration, and what falls due by it; returns the figures of a run that is seen to have diverged."""
+        share, images, params = self.share, self.images, self.setup.params
+        self.watch.take(self.trainer.iteration(share))
         self.share = self.budget.share(self.trainer.done)
-        self.watch.take(figures)
-        ended = self.share >= 1
-        if ended or int(self.share * POINTS) > int(share * POINTS):
-            diverged = self._read()
-            if diverged is not None:
-                return diverged
-        if ended or self._passed(self.setup.params.grid_kimg, images):
+        ended, labelled = self.share >= 1, self.trainer.label_strength == 1
+        stretch = ended or int(self.share * POINTS) > int(share * POINTS)
+        picture = ended or self._passed(params.grid_kimg, images)
+        snapshot = labelled and (ended or self._passed(params.snapshot_kimg, images))
+        if not (stretch or picture or snapshot or self.watch.full):
+            return None
+        diverged = self.watch.settle()
+        if diverged is not None:
+            self.watch.monitor.diverged(self.kimg)
+            return diverged
+        if stretch and (diverged := self._read()) is not None:
+            return diverged
+        if picture:
             self.pictures.take(self.trainer.ema, self.images)
-        labelled = self.trainer.label_strength == 1
-        if labelled and (ended or self._passed(self.setup.params.snapshot_kimg, images)):
+        if snapshot:
             self.album.take(self.trainer.ema, self.images)
         return None
 

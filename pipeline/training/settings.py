@@ -20,10 +20,16 @@ def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int])
     """
     precision, compiled, config = params.precision, params.compiled, params.config
     if precision == "auto":
-        fast = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-        precision = "bfloat16" if fast else "float32"
+        precision = "bfloat16" if _has_bfloat16(device) else "float32"
     if compiled == "auto":
         compiled = device.type == "cuda"
     if params.augment == "auto":
         config = replace(config, augment=choose(counts), adaptive=True)
     return replace(config, precision=precision, compiled=compiled)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16; older GPUs (V100, T4) have none, and emulate it at a loss."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

@@ -11,6 +11,7 @@ from gan.probe import EVERY, Probe
 from gan.trainer import FIGURES, Labelled, Trainer
 
 COLUMNS = ("kimg", *FIGURES, "overfitting", "augment_strength")
+AT_ONCE = 64  # iterations
 SIZES = ("penalty", "critic_gradient", "generator_gradient")  # what explodes when a run diverges
 
 
@@ -35,7 +36,10 @@ class Reading:
 
 
 class Watch:
-    """Gathers an iteration's figures, and reads the run's health at the end of each stretch.
+    """Gathers the iterations' figures, and reads the run's health at the end of each stretch.
+
+    Reading figures waits for the device. A processor has them at once; a GPU would idle, so there they are read
+    :data:`AT_ONCE` iterations at a time.
 
     Args:
         trainer: of the run.
@@ -53,13 +57,36 @@ class Watch:
         self.monitor = Monitor()
         self.curve: list[Tensor] = []
         self._sum, self._count = torch.zeros(len(FIGURES)), 0
+        self._unread, self._looks = list[Tensor](), 0
+        self._at_once = 1 if trainer.device.type == "cpu" else AT_ONCE
+
+    @property
+    def settled(self) -> bool:
+        """Whether all figures are read."""
+        return not self._unread
+
+    @property
+    def full(self) -> bool:
+        """Whether so many figures are unread that it is time for :meth:`settle`."""
+        return len(self._unread) >= self._at_once
 
     def take(self, figures: Tensor) -> None:
-        """Adds the figures of an iteration that has just ended."""
-        self._sum += figures
-        self._count += 1
-        if self.probe.look():
-            self.trainer.adapt(self.probe.overfitting, EVERY * self.trainer.config.images_per_iteration)
+        """Adds the figures of an iteration that has just begun or ended."""
+        self._unread.append(figures)
+        self._looks += self.probe.look()
+
+    def settle(self) -> Tensor | None:
+        """Reads the figures and adapts the augmentation; returns those of the first iteration that diverged."""
+        rows, looks = torch.stack(self._unread).cpu(), self._looks
+        self._unread, self._looks = [], 0
+        for figures in rows:
+            if not figures.isfinite().all():
+                return figures
+            self._sum += figures
+            self._count += 1
+        if looks:
+            self.trainer.adapt(self.probe.overfitting, looks * EVERY * self.trainer.config.images_per_iteration)
+        return None
 
     def read(self, kimg: float, share: float) -> Reading:
         """Ends a stretch of the curves after ``kimg`` and ``share`` of the budget."""
@@ -78,7 +105,7 @@ class Watch:
         return described(self.curve[-1][1 : 1 + len(FIGURES)]) if self.curve else ""
 
     def state(self) -> dict[str, Tensor]:
-        """All that a resumed run needs of it, as named tensors."""
+        """All that a resumed run needs of it, as named tensors; figures have to be settled."""
         return {
             "sum": self._sum.clone(),
             "count": torch.tensor(self._count),
@@ -90,7 +117,8 @@ class Watch:
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Takes up what :meth:`state` gave."""
         self._sum, self._count, self.curve = tensors["sum"], int(tensors["count"]), list(tensors["curve"])
-        self.probe.mean = tensors["probe"]
+        self._unread, self._looks = [], 0
+        self.probe.mean = tensors["probe"].to(self.trainer.device)
         self.monitor = Monitor()
         self.monitor.load_rows(tensors["monitor"].tolist())
 

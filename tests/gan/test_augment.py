@@ -1,10 +1,22 @@
 """Differentiable augmentation: what it leaves alone, that gradients pass, and when it grows stronger."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 
-from gan.augment import ADAPTIVE_BELOW, GEOMETRIC, OPERATIONS, OVERFITTING_TARGET, RAMP_KIMG, adapted, augment, choose
+from gan.augment import (
+    ADAPTIVE_BELOW,
+    GEOMETRIC,
+    OPERATIONS,
+    OVERFITTING_TARGET,
+    RAMP_KIMG,
+    adapted,
+    augment,
+    choose,
+    draw_changes,
+)
 from gan.config import Config
 from gan.networks import Network, Shape
 from gan.probe import EVERY, Probe
@@ -16,15 +28,21 @@ def fresh_rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def augmented(
+    images: torch.Tensor, operations: Sequence[str], rng: torch.Generator, strength: float = 1.0
+) -> torch.Tensor:
+    return augment(images, draw_changes(len(images), operations, rng, strength))
+
+
 def test_no_operation_is_the_identity() -> None:
     images = torch.randn(3, 1, 8, 8)
-    assert augment(images, (), fresh_rng()) is images
+    assert augmented(images, (), fresh_rng()) is images
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_each_operation_changes_images_differentiably_and_repeatably(operation: str) -> None:
     images = torch.rand(16, 3, 12, 12, generator=fresh_rng(1)).requires_grad_()
-    once, again = augment(images, (operation,), fresh_rng()), augment(images, (operation,), fresh_rng())
+    once, again = augmented(images, (operation,), fresh_rng()), augmented(images, (operation,), fresh_rng())
     assert torch.equal(once, again)
     assert once.shape == images.shape
     assert not torch.allclose(once, images)
@@ -36,19 +54,19 @@ def test_each_operation_changes_images_differentiably_and_repeatably(operation: 
 @pytest.mark.parametrize("operation", ["translate", "scale", "rotate", "shear"])
 def test_geometry_keeps_a_flat_image_flat(operation: str) -> None:
     flat = torch.full((8, 1, 16, 16), 0.3)
-    torch.testing.assert_close(augment(flat, (operation,), fresh_rng()), flat)
+    torch.testing.assert_close(augmented(flat, (operation,), fresh_rng()), flat)
 
 
 def test_every_image_gets_amounts_of_its_own() -> None:
     image = torch.randn(1, 1, 16, 16, generator=fresh_rng(2)).expand(8, -1, -1, -1)
-    warped = augment(image, ("translate", "rotate"), fresh_rng())
+    warped = augmented(image, ("translate", "rotate"), fresh_rng())
     assert len({tuple(one.flatten().tolist()) for one in warped}) == 8
 
 
 def test_a_shift_moves_by_at_most_an_eighth_of_the_side() -> None:
     dot = torch.zeros(64, 1, 32, 32)
     dot[:, :, 16, 16] = 1
-    moved = augment(dot, ("translate",), fresh_rng())
+    moved = augmented(dot, ("translate",), fresh_rng())
     centre = torch.arange(32.0)
     rows = (moved.sum(3) * centre).sum(2) / moved.sum((2, 3))
     off = (rows - 16).abs()
@@ -57,21 +75,21 @@ def test_a_shift_moves_by_at_most_an_eighth_of_the_side() -> None:
 
 
 def test_cutout_blanks_about_its_share() -> None:
-    holes = (augment(torch.ones(256, 1, 20, 20), ("cutout",), fresh_rng()) == 0).float().mean()
+    holes = (augmented(torch.ones(256, 1, 20, 20), ("cutout",), fresh_rng()) == 0).float().mean()
     # a square of 0.4 x 0.4 whose centre may lie at the border: 0.16 at most, a part of it outside
     assert 0.08 < holes < 0.16
 
 
 def test_strength_is_the_chance_that_an_operation_touches_an_image() -> None:
     images = torch.rand(2000, 1, 8, 8, generator=fresh_rng(3))
-    untouched = (augment(images, ("brightness",), fresh_rng(), 0.3) == images).flatten(1).all(1).float().mean()
+    untouched = (augmented(images, ("brightness",), fresh_rng(), 0.3) == images).flatten(1).all(1).float().mean()
     assert untouched == pytest.approx(0.7, abs=0.05)
-    assert augment(images, OPERATIONS, fresh_rng(), 0.0) is images
+    assert augmented(images, OPERATIONS, fresh_rng(), 0.0) is images
 
 
 def test_operations_touch_independently_of_each_other() -> None:
     flat = torch.full((4000, 1, 8, 8), 0.5)
-    seen = augment(flat, ("brightness", "cutout"), fresh_rng(), 0.5).flatten(1)
+    seen = augmented(flat, ("brightness", "cutout"), fresh_rng(), 0.5).flatten(1)
     brightened, cut = seen.max(1).values != 0.5, seen.min(1).values == 0
     assert (brightened & cut).float().mean() == pytest.approx(0.25, abs=0.04)
 

@@ -13,7 +13,7 @@ from gan.config import Config
 def real_points(count: int) -> torch.Tensor:
     draws = torch.Generator().manual_seed(0)
     source = gaussians.Points()
-    return source.sample(source.sample_labels(count, draws), draws).flatten(1)
+    return source.images(source.draw(source.sample_labels(count, draws), draws)).flatten(1)
 
 
 def test_r3_finds_all_25_gaussians_and_stays_on_them() -> None:
@@ -49,7 +49,7 @@ def test_reverse_kl_by_hand() -> None:
 
 def test_stacked_digits_are_named_channel_by_channel() -> None:
     source, draws = digits.Stacked(), torch.Generator().manual_seed(0)
-    images = source.sample(source.sample_labels(2000, draws), draws)
+    images = source.images(source.draw(source.sample_labels(2000, draws), draws))
     assert images.shape == (2000, 3, 8, 8)
     found = digits.coverage(images)
     # 2,000 draws leave 1000 e^-2 = 135 of 1,000 modes out

@@ -39,8 +39,11 @@ class Cloud:
     def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         return torch.zeros(count, dtype=torch.int64)
 
-    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         return (CENTRE + 0.1 * torch.randn(len(labels), 2, generator=rng))[:, :, None, None]
+
+    def images(self, drawn: Tensor) -> Tensor:
+        return drawn
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))

@@ -19,7 +19,7 @@ Tree = dict[str, Any]
 
 
 def print_results(workspace: Workspace) -> None:
-    """Prints gates, copies and filters as far as they are known, the arms, the verdict, what to do, and the report.
+    """Prints what is known of gates, copies and filters, the table of arms, the verdict, and the report's path.
 
     Raises:
         UserError: nothing has been judged yet, or figures were edited since.
@@ -30,13 +30,13 @@ def print_results(workspace: Workspace) -> None:
     print_utility(utility)
     if found := changed(utility, as_now(workspace, utility)):
         _say(f"note: these are the last run's; since then {', '.join(found)} changed: run `dvc repro`")
-    for step in _steps(workspace, utility):
-        _say(f"next: {step.what} {step.why}")
+    for line in _advice_lines(workspace, utility):
+        _say(line)
     Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def as_tree(workspace: Workspace) -> Tree:
-    """The same for programs: the figures of the verdict, of the set's quality and of its export, and what to do.
+    """The same for programs: verdict, what to do, and the figures that the tables are made of.
 
     Raises:
         UserError: as :func:`print_results`.
@@ -46,19 +46,10 @@ def as_tree(workspace: Workspace) -> Tree:
         "verdict": utility["verdict"],
         "sentence": utility["sentence"],
         "changed_since": changed(utility, as_now(workspace, utility)),
-        "next": [step.what for step in _steps(workspace, utility)],
+        "now": [step.what for step in _steps(workspace, utility)],
         "report": str(workspace.report / "index.html"),
         "figures": {"utility": utility, **{name: _read(workspace, name) for name in ("quality", "export")}},
     }
-
-
-def _steps(workspace: Workspace, utility: Tree) -> list[Step]:
-    """What to do now; nothing where the choices cannot be read any more."""
-    try:
-        params = load_params(workspace.params)
-    except UserError:
-        return []
-    return advise(params, utility, _read(workspace, "quality"), _read(workspace, "train")).now
 
 
 def print_utility(utility: Tree) -> None:
@@ -74,6 +65,20 @@ def _set_lines(workspace: Workspace) -> list[str]:
     quality, export = (_read(workspace, name) for name in ("quality", "export"))
     lines = [*gate_lines(quality), copy_line(quality)] if quality else []
     return [line for line in (*lines, export and acceptance_line(export)) if line]
+
+
+def _advice_lines(workspace: Workspace, utility: Tree) -> list[str]:
+    steps = _steps(workspace, utility)
+    return ["What to do now:", *(f"  {step.what} {step.why}" for step in steps)] if steps else []
+
+
+def _steps(workspace: Workspace, utility: Tree) -> list[Step]:
+    """What to do now; nothing where params.yaml or the figures are not what they were when that was found."""
+    try:
+        params = load_params(workspace.params)
+        return advise(params, utility, *(_read(workspace, name) for name in ("quality", "train"))).now
+    except (UserError, KeyError, TypeError, ValueError):  # `augmint check` says what is wrong with params.yaml
+        return []
 
 
 def _read(workspace: Workspace, name: str) -> Tree | None:

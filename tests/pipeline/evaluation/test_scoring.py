@@ -58,7 +58,7 @@ def scored(laid: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> C
         train = ["--train", laid["train"]] if with_train else []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(standalone, "EvaluateParams", lambda: EvaluateParams(embedder_steps=120, repeats=4))
-            targets = ("--json", target, "--by-class", target.parent / "tables")
+            targets = ("--json", target, "--by-class", target.parent / "tables", "--page", target.parent / "page.html")
             result = run("--real", laid["real"], "--fake", laid["fake"], *train, *targets)
         assert result.exit_code == 0, result.output
         assert "coverage" in result.stdout

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page as BrowserPage
 
 from pipeline.comparison.command import compare
+from pipeline.report import standalone
 from tests.browser import SCHEMES, WIDTHS, needs_browser, opened
 from tests.pipeline.report import made_project
 
@@ -53,6 +54,16 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_comparison_can_be_read_everywhere_and_asks_for_nothing(comparison: str) -> None:
     check(comparison)
+
+
+def test_scored_folders_can_be_read_everywhere_and_ask_for_nothing(tmp_path: Path) -> None:
+    rows = [
+        {"asked": LONG, "seen": LONG, "synthetic": 9, "real": 8},
+        {"asked": "=b", "seen": "=b", "synthetic": 3, "real": 4},
+    ]
+    tables = {"confusions": rows, "per_class": [{"class": LONG}, {"class": "=b"}]}
+    standalone.write(made_project.quality(), tables, (f"/a/{LONG}", "b"), tmp_path / "page.html")
+    check((tmp_path / "page.html").as_uri())
 
 
 def test_the_report_can_be_read_everywhere_and_asks_for_nothing(report: str) -> None:

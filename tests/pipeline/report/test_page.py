@@ -149,6 +149,14 @@ def test_the_arms_stand_in_the_order_of_the_experiment(page: Page) -> None:
     assert [row[0].split()[0] for row in page.rows[first : first + 3]] == ["real", "control", "+"]
 
 
+def test_what_to_do_comes_first_with_its_commands(page: Page, tmp_path: Path) -> None:
+    said = " ".join(page.text.split())
+    first, second, third = (said.index(words) for words in ("HELPS It helps", "What to do now", "What was compared"))
+    assert first < second < third
+    assert "Train with the synthetic images: 2,212 of them, recipe oversampling + affine." in said[second:third]
+    assert "run <code>dvc repro</code>." in written(make(tmp_path))
+
+
 def test_the_page_needs_nothing_outside_itself_and_escapes_names(tmp_path: Path) -> None:
     text = written(make(tmp_path))
     page = Page(text)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -121,6 +122,16 @@ def test_a_state_of_other_parameters_is_not_taken_up(
         train.run(Params(train=tiny()), digits_workspace)
     train.run(Params(seed=1, train=tiny()), digits_workspace)
     assert "goes on" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, "float32"), (8, "bfloat16")])  # a T4 or V100, and an A100
+def test_bfloat16_is_chosen_only_on_gpus_that_have_it(
+    major: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(major=major))
+    assert gan_config(tiny(), torch.device("cuda"), [9]).precision == expected
 
 
 def test_bfloat16_is_chosen_only_where_the_processor_has_it() -> None:

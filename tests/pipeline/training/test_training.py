@@ -28,6 +28,7 @@ from pipeline.training.budget import Budget
 from pipeline.training.interrupt import deferred
 from pipeline.training.run import Run
 from pipeline.training.snapshots import LEAST, Album, Judge, Snapshot, best
+from pipeline.training.watch import Watch
 from pipeline.workspace import Workspace
 from tests.pipeline.stages.test_train import shipped, tiny
 
@@ -97,6 +98,38 @@ def test_a_diverged_run_goes_back_with_lower_rates_and_says_so(
     assert [one["signal"] for one in found["health"] if one["signal"] == "divergence"] == ["divergence"] * 2
     assert "learning rates times 0.0625 (rollback 2 of 3)" in capsys.readouterr().err
     assert load_generator(digits_workspace.models)[0](torch.zeros(1, 8), torch.tensor([0])).isfinite().all()
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are read some iterations late."""
+    monkeypatch.setattr(Watch, "full", property(lambda watch: len(watch._unread) >= 7))
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_a_divergence_that_is_seen_late_leads_back_to_the_same_state(
+    digits_workspace: Workspace, diverge_at: Callable[[int, float], None]
+) -> None:
+    diverge_at(12, 0.1)
+    train.run(Params(train=tiny()), digits_workspace)
+    found = figures(digits_workspace)
+    assert found["rollbacks"] == 2
+    assert load_generator(digits_workspace.models)[0](torch.zeros(1, 8), torch.tensor([0])).isfinite().all()
+
+
+def test_when_figures_are_read_changes_none_of_them(
+    digits_workspace: Workspace, request: pytest.FixtureRequest, stop_after: Callable[[int], None]
+) -> None:
+    """Nor does a run that is stopped between: it stops where they have been read, and goes on from there."""
+    params = Params(train=tiny(augment=("translate",)))  # of full strength: an adaptive one would be adapted later
+    train.run(params, digits_workspace)
+    whole = content(digits_workspace)
+    request.getfixturevalue("as_on_a_gpu")
+    stop_after(9)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(params, digits_workspace)
+    train.run(params, digits_workspace)
+    assert content(digits_workspace) == whole
 
 
 def test_sizes_that_stay_a_hundredfold_lead_back_too(

@@ -1,0 +1,27 @@
+"""On a GPU that is not there: nothing is left on the wrong device, and an iteration neither waits nor copies much."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from gan.recipes import RECIPES
+
+
+def test_an_iteration_copies_once_to_the_device_and_waits_for_nothing() -> None:
+    """What waits for a value, such as ``item()`` or a mask that chooses, is an error on tensors without values."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.standin"],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    iterations = {name: copies for name, copies in found.items() if " " in name}
+    assert len(iterations) == len(RECIPES)
+    assert all(copies == {"there": 1, "back": 0} for copies in iterations.values()), iterations
+    assert found["look"] == {"there": 1, "back": 0}
