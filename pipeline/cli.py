@@ -144,7 +144,10 @@ def init(folder: Path, images: str, size: int | None, label_column: str, minutes
     The images are named, not copied. Nothing is overwritten: files that are there stay, and what differs is said; then
     the exit code is 1.
     """
-    from pipeline.projects.starting import start
+    from pipeline.projects.recognising import check_there
+
+    check_there(images)
+    from pipeline.projects.starting import start  # torch takes its seconds
 
     if start(folder, images, size, label_column, minutes, dry_run):
         click.get_current_context().exit(UNMET)

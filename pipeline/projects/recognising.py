@@ -40,6 +40,16 @@ def recognise(images: str, root: Path, label_column: str = "") -> tuple[DataPara
     return _first_that_opens(images, candidates, root, label_column)
 
 
+def check_there(images: str) -> None:
+    """Checks at once that a path is one, before what takes seconds to load.
+
+    Raises:
+        UserError: there is nothing.
+    """
+    if not HUB.fullmatch(images) and not is_url(images):
+        next(_kinds(Path(images).expanduser().absolute()))
+
+
 def _first_that_opens(
     images: str, candidates: list[dict[str, object]], root: Path, label_column: str
 ) -> tuple[DataParams, Source]:
@@ -52,6 +62,7 @@ def _first_that_opens(
             problems.append(f"as source: {candidate['source']}: it takes no --label-column, as its folders are classes")
         except UserError as error:
             problems.append(f"as source: {candidate['source']}: {str(error).removeprefix('data.path: ')}")
+    problems = [problem.replace("data.label_column", "--label-column") for problem in problems]
     if len(problems) == 1:
         raise UserError(f"--images: {problems[0].partition(': ')[2].partition(': ')[2]}")
     raise UserError("\n".join([f"--images: {images}: it can be read in no way:", *problems]))

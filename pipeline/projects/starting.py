@@ -166,7 +166,7 @@ def _texts(proposal: Proposal) -> dict[str, str]:
         ),
         "dvc.yaml": rendering.dvc_yaml(writing.dvc_watches(data.path), data.path),
         "prefect.yaml": rendering.prefect_yaml(name),
-        ".gitignore": rendering.template("gitignore"),
+        ".gitignore": rendering.template("gitignore") + (f"/{data.path}\n" if data.dataset else ""),
         "README.md": rendering.readme(
             name=name,
             classes=len(look_.classes),

@@ -50,10 +50,11 @@ def find_columns(header: Sequence[str], path: Path, label: str = "") -> dict[str
         if not positions["label"]:
             raise UserError(f"data.label_column: {label}: no such column in {path} ({found(header)})")
     if missing := next((role for role in ("path", "label") if not positions[role]), None):
+        named = "" if positions["label"] else ", or name the column of the labels by data.label_column"
         raise UserError(
-            f"data.path: {path}: no column {missing!r} ({found(header)}){_renaming(missing, header)}; the first line "
-            "of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a column of "
-            "images with their bytes"
+            f"data.path: {path}: no column {missing!r} ({found(header)}){_renaming(missing, header)}{named}; the "
+            "first line of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a "
+            "column of images with their bytes"
         )
     if not positions["split"] and (others := [name for name in names if name in OTHER_NAMES["split"]]):
         say(path, f"the column {others[0]!r} is not read; call it 'split' if it says train, val and test")
@@ -91,5 +92,4 @@ def _renaming(missing: str, header: Sequence[str]) -> str:
     others = [name for name, plain in zip(header, plain_names(header), strict=True) if plain in OTHER_NAMES[missing]]
     if not others:
         return ""
-    remedy = " (or name it by data.label_column)" if missing == "label" else ""
-    return f"; rename {' or '.join(map(repr, others[:3]))} to {missing!r} if that is what it holds{remedy}"
+    return f"; rename {' or '.join(map(repr, others[:3]))} to {missing!r} if that is what it holds"
