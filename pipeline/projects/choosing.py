@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.experiment.search import trials
 from pipeline.export.plan import settled, wanted
-from pipeline.params import ClassifyParams, Params
+from pipeline.params import ClassifyParams
 from pipeline.projects.looking import Look, Sides
 from pipeline.projects.measuring import Machine, Speed
 from pipeline.wording import listed
@@ -26,6 +26,12 @@ DRAWN = 20_000
 
 FEW = 20
 """Train images of a class below which `classify.force: false` gives it no synthetic images."""
+
+LEAST_STEPS = 100
+"""Of a classifier: one of fewer says nothing of the images."""
+
+FORWARD, ASKED = 6, 1000
+"""Batches that are asked about in the time of a training step with its second pass; synthetic images among those."""
 
 WITH_IT = "goes with the recipe and the network"
 """The reason of what follows from another choice."""
@@ -145,7 +151,15 @@ def exporting(look: Look) -> list[Choice]:
 
 
 def experiment(look: Look, speed: Speed, machine: Machine, minutes: float, keep: int | None = None) -> Iterator[Choice]:
-    """Seeds that the test split can carry, and steps that fit the time."""
+    """Seeds that the test split can carry, and steps that fit the time.
+
+    Args:
+        look: at the set.
+        speed: of this machine.
+        machine: the same.
+        minutes: aimed at.
+        keep: the steps of a project that is there already, which stay if they are within a factor of two.
+    """
     train, test = look.train, look.counts["test"].tolist()
     noise = _noise(test)
     seeds = 10 if noise < 0.005 else 6 if noise < 0.015 else 5
@@ -153,31 +167,39 @@ def experiment(look: Look, speed: Speed, machine: Machine, minutes: float, keep:
     yield Choice(("classify", "seeds"), seeds, why)
     rich = ClassifyParams(seeds=seeds)
     lean = rich.model_copy(update={"doses": (0.5, 1.0, 2.0), "tuning": rich.tuning[:1], "tuning_seeds": 1})
-    epochs = max(160, min(1000, _steps(25 * sum(train) / rich.batch_size)))
-    workers = 1 if machine.device == "cuda" else machine.cores
-    fitting = {id(p): minutes * 60 * workers / (trials(p, len(p.doses)) * speed.step_seconds) for p in (rich, lean)}
-    plan = rich if fitting[id(rich)] >= epochs / 2 else lean
-    steps = int(_steps(max(100, min(epochs, fitting[id(plan)]))))
+    enough = rounded(max(160.0, min(1000.0, 25 * sum(train) / rich.batch_size)))
+    plan = rich if _fitting(rich, look, speed, machine, minutes) >= enough / 2 else lean
+    fitting = _fitting(plan, look, speed, machine, minutes)
+    steps = int(rounded(max(LEAST_STEPS, min(enough, fitting))))
     if keep is not None and steps / 2 <= keep <= steps * 2:
         steps = keep
     if plan is lean:
-        less = "fewer than the default, to fit the time aimed at"
+        less = "fewer than usual, to fit the time aimed at"
         yield Choice(("classify", "doses"), list(lean.doses), less)
         yield Choice(("classify", "tuning"), [list(pair) for pair in lean.tuning], less)
         yield Choice(("classify", "tuning_seeds"), lean.tuning_seeds, less)
-    passes = steps * rich.batch_size / sum(train)
-    yield Choice(("classify", "steps"), steps, f"{passes:.0f} passes over {sum(train):,} train images")
+    why = f"{steps * rich.batch_size / sum(train):.2g} passes over {sum(train):,} train images"
+    why += f"; the least that teaches anything: {minutes:g} minutes are too few" if fitting < LEAST_STEPS else ""
+    yield Choice(("classify", "steps"), steps, why)
     filled = [n for n, made in zip(train, wanted(train, [settled("auto", train)] * len(train)), strict=True) if made]
     if filled and max(filled) < FEW:
         why = f"every class that gets synthetic images has fewer than {FEW} train images; what they are worth is tested"
         yield Choice(("classify", "force"), True, why)
 
 
-def classify_minutes(params: Params, speed: Speed, machine: Machine) -> float:
-    """What the experiment takes at most."""
+def classify_minutes(params: ClassifyParams, look: Look, speed: Speed, machine: Machine) -> float:
+    """What the experiment takes, about: training, and asking every classifier about val, test and synthetic images."""
+    asked = int(look.counts["val"].sum() + look.counts["test"].sum()) + ASKED
+    steps = params.steps + asked / params.batch_size / FORWARD
     workers = 1 if machine.device == "cuda" else machine.cores
-    count = trials(params.classify, len(params.classify.doses))
-    return count * params.classify.steps * speed.step_seconds / workers / 60
+    return trials(params, len(params.doses)) * steps * speed.step_seconds / workers / 60
+
+
+def _fitting(params: ClassifyParams, look: Look, speed: Speed, machine: Machine, minutes: float) -> float:
+    """The steps that fit so many minutes; below zero where not even the asking does."""
+    none, one = (params.model_copy(update={"steps": steps}) for steps in (0, 1))
+    before, after = (classify_minutes(each, look, speed, machine) for each in (none, one))
+    return (minutes - before) / (after - before)
 
 
 def advice(look: Look) -> list[str]:

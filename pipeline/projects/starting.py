@@ -50,7 +50,7 @@ class Proposal:
             "ingest": seconds / 60,
             "train": (self.params.train.kimg or 0) * self.speed.kimg_seconds / 60,
             "evaluate and export": EXPORT_MINUTES,
-            "classify": choosing.classify_minutes(self.params, self.speed, self.machine),
+            "classify": choosing.classify_minutes(self.params.classify, self.look, self.speed, self.machine),
         }
 
 
