@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.params import DataParams
 from pipeline.sources import Source, open_source
+from pipeline.sources.base import printable
 from pipeline.sources.remote import is_url, local_path
 
 TABLES = (".csv", ".tsv")
@@ -46,6 +47,8 @@ def check_there(images: str) -> None:
     Raises:
         UserError: there is nothing.
     """
+    if printable(images) != images:
+        raise UserError(f"--images: {printable(images)}: its name is not UTF-8, which params.yaml is; rename it")
     if not HUB.fullmatch(images) and not is_url(images):
         next(_kinds(Path(images).expanduser().absolute()))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.escaping import code, markdown, terminal
 from pipeline.params import Params
 from pipeline.projects.choosing import Choice, Key
 
@@ -29,7 +30,10 @@ def params_yaml(params: Params, choices: Sequence[Choice], title: str) -> str:
     """``params.yaml``: every key of ``params`` with its comment, and below it the reason of a choice."""
     values = params.model_dump(mode="json")
     why = {choice.key: choice.why for choice in choices}
-    lines = [f"# {title}", "# Every choice that augmint makes; after an arrow stands why it was made so here."]
+    lines = [
+        f"# {terminal(title)}",
+        "# Every choice that augmint makes; after an arrow stands why it was made so here.",
+    ]
     lines += _lines(template("params.yaml").splitlines()[1:], values, why)
     return "\n".join(lines) + "\n"
 
@@ -70,7 +74,7 @@ def _line(indent: str, key: str, value: str, comment: str) -> list[str]:
 
 def _comment(text: str) -> list[str]:
     margin = " " * COMMENT_AT + "# "
-    wrapped = textwrap.wrap(text, WIDTH - len(margin), break_long_words=False, break_on_hyphens=False)
+    wrapped = textwrap.wrap(terminal(text), WIDTH - len(margin), break_long_words=False, break_on_hyphens=False)
     return [margin + line for line in wrapped]
 
 
@@ -86,7 +90,11 @@ def scalar(value: Any) -> str:
         return "[" + ", ".join(map(scalar, value)) + "]"
     if isinstance(value, str):
         plain = re.fullmatch(r"[\w./-]+", value) is not None and YAML(typ="safe", pure=True).load(value) == value
-        return value if plain and value not in ("yes", "no", "on", "off") else json.dumps(value, ensure_ascii=False)
+        return (
+            value
+            if plain and value not in ("yes", "no", "on", "off")
+            else json.dumps(value, ensure_ascii=not value.isprintable())
+        )
     return json.dumps(value)
 
 
@@ -101,7 +109,7 @@ def dvc_yaml(tracked: bool, address: str) -> str:
     if tracked:
         return text
     note = (
-        f"    # DVC cannot tell whether {address} has changed, so it is no dependency:\n"
+        f"    # DVC cannot tell whether {terminal(address)} has changed, so it is no dependency:\n"
         "    # `dvc repro --force --single-item ingest` takes what is there now\n"
     )
     return text.replace(IMAGES, note)
@@ -118,4 +126,5 @@ def readme(**facts: Any) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters |= {"markdown": markdown, "code": code}
     return environment.from_string(template("README.md.j2")).render(facts)

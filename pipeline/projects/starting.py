@@ -14,6 +14,7 @@ from pipeline.projects.choosing import Choice
 from pipeline.projects.looking import Look, look, sides_of
 from pipeline.projects.measuring import Machine, Speed, measure
 from pipeline.projects.recognising import as_written, recognise
+from pipeline.sources.remote import is_url, shown
 from pipeline.stages import check
 from pipeline.store import SPLITS
 from pipeline.workspace import Workspace
@@ -170,7 +171,8 @@ def _texts(proposal: Proposal) -> dict[str, str]:
         "README.md": rendering.readme(
             name=name,
             classes=len(look_.classes),
-            source=f"`{data.path}`, {len(look_.listing):,} in {len(look_.classes)} classes",
+            path=shown(data.path) if is_url(data.path) else data.path,
+            images=len(look_.listing),
             splits=[(split, int(counts.sum())) for split, counts in look_.counts.items()],
             said=choosing.advice(look_),
         ),

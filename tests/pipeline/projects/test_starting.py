@@ -176,3 +176,28 @@ def test_the_defaults_are_the_models(tmp_path: Path, images: Path) -> None:
     assert params.evaluate == default.evaluate
     assert params.export.filters == default.export.filters
     assert params.classify.bootstrap == default.classify.bootstrap
+
+
+def test_names_of_all_kinds_change_nothing_but_themselves(tmp_path: Path) -> None:
+    """Folders, files and classes that are called as YAML, Markdown or a terminal would act on."""
+    images = make_folder(
+        tmp_path / "pho: #to`s|\x1b[31m\x85",
+        {"- <b>a</b>": 40, "*b|": 40},
+        lambda number: f"p\x9b{number // 4}_{number % 4}.png",
+    )
+    study = tmp_path / "st\nu #dy: 'x'"
+    said = init(study, "--images", images).output
+    assert "\x1b" not in said and "\x9b" not in said
+    data = load_params(study / "params.yaml").data
+    assert (study / data.path).resolve() == images.resolve()
+    assert data.group_pattern  # its reason names two of the files
+    YAML(typ="safe").load((study / "prefect.yaml").read_text(encoding="utf-8"))
+    with Repo(str(study)) as repo:
+        assert len(repo.index.stages) == 5
+    readme = (study / "README.md").read_text(encoding="utf-8")
+    assert "<b>" not in readme and "\x1b" not in readme
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    images = make_folder(tmp_path / "fr\udcffuit")
+    assert "not UTF-8" in init(tmp_path / "study", "--images", images, code=2).stderr
