@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.params import Params, load_params
-from pipeline.sources.remote import is_url
+from pipeline.sources.remote import has_etag, is_url
 
 PARAMS = "params.yaml"
 DVC_SCHEMES = {"http": "dvc_http", "https": "dvc_http", "s3": "dvc_s3", "gs": "dvc_gs", "ssh": "dvc_ssh"}
@@ -146,8 +146,11 @@ def dvc_watches(path: str) -> bool:
     """Whether DVC can tell that what lies at ``path`` has changed."""
     if not is_url(path):
         return True
-    package = DVC_SCHEMES.get(path.partition("://")[0].lower())
-    return package is not None and importlib.util.find_spec(package) is not None
+    scheme = path.partition("://")[0].lower()
+    package = DVC_SCHEMES.get(scheme)
+    if package is None or importlib.util.find_spec(package) is None:
+        return False
+    return has_etag(path) if scheme.startswith("http") else True  # DVC refuses a server that tells no versions
 
 
 def writable(folder: Path) -> Path:

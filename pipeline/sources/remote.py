@@ -72,6 +72,17 @@ def fetch(url: str, scratch: Path) -> Path:
     return target
 
 
+def has_etag(url: str) -> bool:
+    """Whether a server says which version of the file at ``url`` it gives.
+
+    Raises:
+        UserError, BusyError: as :func:`fetch`.
+    """
+    with _explained(url):
+        files, path = _file_system(url)
+        return any(value for key, value in files.info(path).items() if key.lower() in ("etag", "content-md5"))
+
+
 def shown(url: str) -> str:
     """``url`` for a message: without a password in it, and without a query, which may hold a key."""
     return re.sub(r"//[^/@]*@", "//", url).partition("?")[0]
