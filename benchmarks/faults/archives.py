@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.faults import sets
 from benchmarks.faults.sets import Sample, packed, picture
@@ -119,9 +120,31 @@ def _random(seed: int, number: int) -> Iterator[Case]:
     whole = PACKINGS[name](GOOD)
     place = int(random.integers(1, len(whole)))
     if number // len(PACKINGS) % 2:
-        yield case(f"random {number}, changed at {place}.{name}", _changed(whole, place, int(random.integers(1, 256))))
+        data = _changed(whole, place, int(random.integers(1, 256)))
+        readable, unread = _as_tarfile_reads(data) if name == "tar" else (None, 0)
+        yield case(f"random {number}, changed at {place}.{name}", data, readable, unread=unread)
     else:
         yield case(f"random {number}, cut at {place}.{name}", whole[:place])
+
+
+def _as_tarfile_reads(data: bytes) -> tuple[dict[str, bytes] | None, int]:
+    """The images that can be read, and how many cannot: a tar alone has no checksum of its members' content."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            files = {info.name: archive.extractfile(info).read() for info in archive if info.isfile()}  # type: ignore[union-attr]
+    except tarfile.TarError:
+        return None, 0
+    readable = {path: content for path, content in files.items() if _is_picture(content)}
+    return readable, len(files) - len(readable)
+
+
+def _is_picture(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _header(name: str, size: bytes = b"00000000000\0", kind: bytes = b"0") -> bytes:
