@@ -142,7 +142,7 @@ def _written(node: ET.Element, key: str, value: str) -> str:
         return ";".join(f"{name}:{_coloured(rule)}" for name, rule in rules if name not in _DROPPED)
     if key == "transform" and value.startswith("rotate(-0 "):
         return ""
-    if key in ("d", "x", "y", "width", "height", "transform") and node.tag != "svg":
+    if key in ("d", "x", "y", "width", "height", "transform") and node.tag not in ("svg", "image"):
         return _LONG.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), " ".join(value.split()))
     return value
 

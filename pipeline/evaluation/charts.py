@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
@@ -15,6 +16,7 @@ from pipeline.drawing import INK, REAL, SQUARE, SYNTHETIC, WIDTH, look, panels, 
 from pipeline.sheets import shortened
 
 NUMBERED = 12  # classes whose shares still fit into their squares
+DRAWN = 40  # classes whose squares are shapes of their own; beyond, pixels are smaller
 TICKS = 30  # class names that still fit beside one another
 SHADES = 10
 DARKEST = 0.55  # opacity of a whole row in one square: ink on it can be read, in light and in dark
@@ -34,6 +36,7 @@ def spectrum_figure(spectrum: Mapping[str, Any]) -> Figure:
     return figure
 
 
+@look()
 def plot_spectrum(path: Path, spectrum: Mapping[str, Any]) -> None:
     """The same as a PNG."""
     figure = spectrum_figure(spectrum)
@@ -74,16 +77,24 @@ def plot_confusion(path: Path, confusion: Mapping[str, Any], classes: Sequence[s
 def _draw_confusion(axes: Axes, counts: Sequence[Sequence[int]], classes: Sequence[str], kind: str) -> None:
     found = np.array(counts, dtype=np.float64)
     shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
-    shades = np.ceil(shares * SHADES).astype(int)
-    for shade in range(1, SHADES + 1):
-        if (shades == shade).any():  # one path a shade: small, however many squares
-            squares = Outline.make_compound_path(*(_square(*place) for place in np.argwhere(shades == shade).tolist()))
-            axes.add_patch(PathPatch(squares, facecolor=SQUARE, alpha=DARKEST * shade / SHADES, linewidth=0))
+    if len(classes) <= DRAWN:
+        _draw_squares(axes, shares)
+    else:
+        pixels = np.concatenate([np.broadcast_to(to_rgb(SQUARE), (*shares.shape, 3)), DARKEST * shares[..., None]], 2)
+        axes.imshow(pixels, interpolation="none")
     axes.set(aspect="equal", ylabel=ROWS[kind], xlabel="class that the classifier sees")
     axes.set(xlim=(-0.5, len(classes) - 0.5), ylim=(len(classes) - 0.5, -0.5))
     _name_ticks(axes, classes)
     if len(classes) <= NUMBERED:
         _write_shares(axes, shares)
+
+
+def _draw_squares(axes: Axes, shares: np.ndarray) -> None:
+    """One path a shade: small, however many squares."""
+    shades = np.ceil(shares * SHADES).astype(int)
+    for shade in np.unique(shades[shades > 0]).tolist():
+        squares = Outline.make_compound_path(*(_square(*place) for place in np.argwhere(shades == shade).tolist()))
+        axes.add_patch(PathPatch(squares, facecolor=SQUARE, alpha=DARKEST * shade / SHADES, linewidth=0))
 
 
 def _square(row: int, column: int) -> Outline:

@@ -57,14 +57,14 @@ def arms_figure(metrics: Mapping[str, Any]) -> Figure:
     return figure
 
 
+@look()
 def plot_arms(path: Path, metrics: Mapping[str, Any]) -> None:
     """The same as a PNG, which says what it shows."""
     figure = arms_figure(metrics)
     axes = figure.axes[0]
     axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds and draws; diamond: mean; line: 95 %")
-    axes.set_title(
-        f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points; recipe: {metrics['recipe']}", loc="left"
-    )
+    title = f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points\nrecipe: {metrics['recipe']}"
+    axes.set_title(title, loc="left")
     figure.set_size_inches(WIDTH * 1.3, figure.get_figheight() + 0.5)
     save_png(figure, path)
 
@@ -112,10 +112,11 @@ def dose_figure(metrics: Mapping[str, Any]) -> Figure:
     return figure
 
 
+@look()
 def plot_doses(path: Path, metrics: Mapping[str, Any]) -> None:
     """The same as a PNG."""
     figure = dose_figure(metrics)
-    figure.axes[0].set_title("Dose of synthetic images, chosen on the validation split", loc="left")
+    figure.axes[0].set_title("Doses of synthetic images on the validation split", loc="left")
     save_png(figure, path)
 
 

@@ -23,6 +23,8 @@ KINDS = {
     "real": "The same of unseen real images.",
 }
 
+SPOKEN = 20  # classes that one listens to
+
 
 class Chart(NamedTuple):
     """An inline SVG and what stands below it."""
@@ -119,8 +121,12 @@ def confusions(rows: Sequence[Tree], classes: Sequence[str]) -> list[Chart]:
 
 
 def _diagonal(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """The share of each class that is seen as itself; of many classes, those that are lowest."""
     shares = [row[i] / sum(row) if sum(row) else None for i, row in enumerate(counts)]
-    return ", ".join(f"{name} {percent(share, 0)}" for name, share in zip(classes, shares, strict=True)) + "."
+    named = list(zip(classes, shares, strict=True))
+    if len(named) > SPOKEN:
+        named = sorted(named, key=lambda one: 2.0 if one[1] is None else one[1])[:SPOKEN]
+    return ", ".join(f"{name} {percent(share, 0)}" for name, share in named) + "."
 
 
 def curves(path: Path) -> list[Chart]:

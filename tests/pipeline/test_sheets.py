@@ -1,12 +1,14 @@
 """Sheets of images and charts of figures."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.evaluation.charts import plot_confusion, plot_spectrum
+from pipeline.drawing import inline_svg
+from pipeline.evaluation.charts import confusion_figure, plot_confusion, plot_spectrum
 from pipeline.sheets import ALARM, GAP, PAPER, Pair, grid, pairs, shortened, stacked
 
 
@@ -56,6 +58,13 @@ def test_sheets_are_stacked_whole_on_white() -> None:
 def test_a_long_name_is_cut_and_a_short_one_is_not() -> None:
     assert shortened("abcdef", 6) == "abcdef"
     assert shortened("abcdefg", 6) == "abcde…"
+
+
+def test_a_chart_of_many_classes_stays_small() -> None:
+    counts = np.random.default_rng(0).poisson(0.3, (300, 300)) + np.eye(300, dtype=int) * 20
+    svg = inline_svg(confusion_figure(counts.tolist(), [f"class {i}" for i in range(300)], "real"), "many", "many")
+    assert len(svg) < 100_000
+    assert re.findall(r'<image [^>]*href="(data:image/png;base64,)', svg)
 
 
 @pytest.mark.parametrize("classes", [2, 40, 300])
