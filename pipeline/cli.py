@@ -1,7 +1,9 @@
 """The command line. Thin: each command reads the parameters and calls one function, imported when it is needed."""
 
+import dataclasses
 import importlib
 import io
+import json
 import os
 import select
 import signal
@@ -24,6 +26,8 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 UNMET = 1  # what was required is not so
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 UNREAD = 141  # and by SIGPIPE
+NO_PROJECT = ("init", "doctor", "completion")  # commands that touch no outputs of the folder that they are called in
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of lines.")
 
 
 class Commands(click.Group):
@@ -87,13 +91,25 @@ def _is_broken(stream: TextIO) -> bool:
 def main(debug: bool) -> None:  # noqa: ARG001  (read by Commands.invoke)
     """Mint labelled synthetic images from a small or unbalanced image set, and test whether they help.
 
-    `dvc repro` runs the five stages in order, only those that are not up to date. Every choice is in params.yaml.
+    `augmint init` makes a project of your own images, and `dvc repro` runs its five stages in order, only those that
+    are not up to date. Every choice is in params.yaml.
+
+    \b
+    Exit codes: 0 done; 1 what you asked for is not so; 2 what you can mend;
+    75 what may pass by itself; 70 a fault of augmint; 130 Ctrl-C.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     prepare()
-    click.get_current_context().with_resource(ending_with(stage_ancestors()))
+    context = click.get_current_context()
+    if context.invoked_subcommand in NO_PROJECT:
+        return
+    context.with_resource(ending_with(stage_ancestors()))
     for path in recover(Workspace().places):
         click.echo(f"augmint: {os.path.relpath(path)}: finished what a killed run had begun", err=True)
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, indent=2))
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
@@ -110,15 +126,90 @@ def _run_stage(name: str, dry_run: bool = False) -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.option("--images", required=True, help="Folder, archive, table, .npz, address, or hf:owner/name.")
+@click.option("--size", type=click.IntRange(8, 256), help="Side of the images in pixels.  [default: fits]")
+@click.option("--label-column", default="", help="Column or array of the labels.  [default: found out]")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.1, 10_000),
+    default=30.0,
+    show_default=True,
+    help="To aim at for the generator, and once more for the classifiers.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+def init(folder: Path, images: str, size: int | None, label_column: str, minutes: float, dry_run: bool) -> None:
+    """Make a project of your own in DIR: look at the images, and write choices that fit them.
+
+    The images are named, not copied. Nothing is overwritten: files that are there stay, and what differs is said; then
+    the exit code is 1.
+    """
+    from pipeline.projects.recognising import check_there
+
+    check_there(images)
+    from pipeline.projects.starting import start  # torch takes its seconds
+
+    if start(folder, images, size, label_column, minutes, dry_run):
+        click.get_current_context().exit(UNMET)
+
+
+@main.command()
 def ingest() -> None:
     """Decode, de-duplicate and split the source into data/store. A stage of dvc.yaml."""
     _run_stage("ingest")
 
 
 @main.command()
-def check() -> None:
+@AS_JSON
+def check(as_json: bool) -> None:
     """Say what will end a later stage or weaken what it finds, all at once, before anything is trained."""
-    _run_stage("check")
+    from pipeline.params import load_params
+    from pipeline.stages import check as stage
+
+    workspace = Workspace()
+    params = load_params(workspace.params)
+    if as_json:
+        found = list(stage.findings(params, workspace))
+        _print_json([finding.as_dict() for finding in found])
+        click.get_current_context().exit(2 if any(finding.fatal for finding in found) else 0)
+    stage.run(params, workspace)
+
+
+@main.command()
+@AS_JSON
+def doctor(as_json: bool) -> None:
+    """Say whether this machine, this environment and this project are fit for a run, and what to do if not.
+
+    Ends with 1 if something is wrong, with 0 if not, warnings or none.
+    """
+    from pipeline.doctor import examine
+
+    results = []
+    for result in examine(Workspace()):
+        results.append(result)
+        if not as_json:
+            click.echo(terminal(str(result)))
+    if as_json:
+        _print_json([result.as_dict() for result in results])
+    if any(result.state == "wrong" for result in results):
+        click.get_current_context().exit(UNMET)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what completes augmint's commands and options in SHELL.
+
+    \b
+    bash: echo 'eval "$(augmint completion bash)"' >> ~/.bashrc
+    zsh:  echo 'eval "$(augmint completion zsh)"' >> ~/.zshrc
+    fish: augmint completion fish > ~/.config/fish/completions/augmint.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(main, {}, "augmint", "_AUGMINT_COMPLETE").source())
 
 
 @main.command()
@@ -204,7 +295,8 @@ def export_set(request: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="Make every synthetic image again, not a sample of them.")
 @click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="How many to make again.")
 @click.option("--model", type=click.Path(path_type=Path), help="Where the generator is.  [default: models, if there]")
-def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> None:
+@AS_JSON
+def verify(folder: Path, everything: bool, sample: int, model: Path | None, as_json: bool) -> None:
     """Check an exported set: every path, digest, count and mark, and images made again from the generator.
 
     Ends with 0 and one line if the set in FOLDER is what `augmint export` wrote, with 1 and a line for each file that
@@ -213,6 +305,9 @@ def verify(folder: Path, everything: bool, sample: int, model: Path | None) -> N
     from pipeline.export.verify import verify as check
 
     found = check(folder, None if everything else sample, model)
+    if as_json:
+        _print_json({"folder": str(folder), **dataclasses.asdict(found)})
+        sys.exit(1 if found.problems else 0)
     for problem in found.problems:
         click.echo(terminal(problem))
     click.echo(f"{terminal(str(folder))}: {found}")
@@ -269,11 +364,15 @@ def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> No
 
 
 @main.command()
-def results() -> None:
-    """Print what the last run found: the table of arms, the verdict and the report's path."""
-    from pipeline.report.terminal.results import print_results
+@AS_JSON
+def results(as_json: bool) -> None:
+    """Print what the last run found: the table of arms, the verdict, what to do now, and the report's path."""
+    from pipeline.report.terminal.results import as_tree, print_results
 
-    print_results(Workspace())
+    if as_json:
+        _print_json(as_tree(Workspace()))
+    else:
+        print_results(Workspace())
 
 
 @main.command()

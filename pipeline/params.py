@@ -36,6 +36,8 @@ Interval = Annotated[float, Field(ge=0.001, le=1e6)]  # kimg; the least is an im
 Grey = Annotated[float, Field(ge=-1e12, le=1e12)]
 GreyRange = Literal["auto", "type"] | tuple[Grey, Grey]
 MOST_PROBLEMS = 20  # of one file that are told at once
+NAMED_SETS = ("torchvision", "huggingface")  # sources that can fetch a set by its name
+LABELLED_BY_COLUMN = ("table", "huggingface", "npz")  # sources whose labels stand in a column or an array
 
 
 def _one_of(registry: str, *further: str) -> BeforeValidator:
@@ -97,10 +99,11 @@ def _grey_range(value: Any) -> Any:
 class DataParams(Section):
     """What ``ingest`` reads, and what it makes of it."""
 
-    source: Literal["digits", "folder", "archive", "table", "torchvision"] = "digits"
+    source: Literal["digits", "folder", "archive", "table", "npz", "huggingface", "torchvision"] = "digits"
     path: Annotated[str, Field(min_length=1)] = "data/digits.zip"
     dataset: str = ""
     download: bool = False
+    label_column: str = ""
     image_size: Annotated[int, Field(ge=8, le=256)] = 8
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
@@ -128,10 +131,17 @@ class DataParams(Section):
                 f"val_fraction ({self.val_fraction}) and test_fraction ({self.test_fraction}) leave nothing to "
                 "train on; their sum must be below 1"
             )
-        if (self.source == "torchvision") != bool(self.dataset):
-            raise ValueError("dataset names a torchvision class: give it with source: torchvision, and only there")
-        if self.download and self.source != "torchvision":
-            raise ValueError(f"download works with source: torchvision alone, not with {self.source}")
+        if self.source == "torchvision" and not self.dataset:
+            raise ValueError("dataset names a torchvision class: give it with source: torchvision")
+        if self.dataset and self.source not in NAMED_SETS:
+            raise ValueError(f"dataset goes with source: {' or '.join(NAMED_SETS)}, not with {self.source}")
+        if self.download and not self.dataset:
+            raise ValueError(f"download fetches the set that dataset names, with source: {' or '.join(NAMED_SETS)}")
+        if self.label_column and self.source not in LABELLED_BY_COLUMN:
+            raise ValueError(
+                f"label_column goes with source: {', '.join(LABELLED_BY_COLUMN)}, not with {self.source}, whose "
+                "folders are the classes"
+            )
         return self
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import augmint
 import gan
 import pipeline
 
@@ -26,7 +27,7 @@ WITH_EXAMPLES = {
 
 
 def modules() -> Iterator[str]:
-    for package in (gan, pipeline):
+    for package in (augmint, gan, pipeline):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.startswith(("pipeline.flows", "pipeline.cli")):  # these start Prefect
                 yield found.name

@@ -8,14 +8,28 @@ from pipeline.params import DataParams
 from pipeline.sources.archives import open_archive
 from pipeline.sources.base import BadImageError, Listing, Payload, Source
 from pipeline.sources.files import FolderSource
+from pipeline.sources.remote import fetch, is_url
+from pipeline.workspace import Workspace
 
 __all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "open_source"]
 
 
-def _table(data: DataParams, path: Path) -> Source:  # noqa: ARG001
+def _table(data: DataParams, path: Path) -> Source:
     from pipeline.sources.tables import open_table  # pyarrow takes its time
 
-    return open_table(path)
+    return open_table(path, data.label_column)
+
+
+def _npz(data: DataParams, path: Path) -> Source:
+    from pipeline.sources.npz import NpzSource
+
+    return NpzSource(path, data.label_column)
+
+
+def _huggingface(data: DataParams, path: Path) -> Source:
+    from pipeline.sources.huggingface import open_set  # likewise pyarrow, and `datasets`
+
+    return open_set(path, data.dataset, data.download, data.label_column)
 
 
 def _torchvision(data: DataParams, path: Path) -> Source:
@@ -29,6 +43,8 @@ SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
     "archive": lambda _, path: open_archive(path),
     "folder": lambda _, path: FolderSource(path),
     "table": _table,
+    "npz": _npz,
+    "huggingface": _huggingface,
     "torchvision": _torchvision,
 }
 """What opens each ``data.source``, from the choices and the place that ``data.path`` names."""
@@ -37,11 +53,15 @@ SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
 def open_source(data: DataParams, root: Path) -> Source:
     """The images that ``data`` names; ``data.path`` is relative to ``root``, the project's folder.
 
+    What lies behind an address is fetched first; see :mod:`pipeline.sources.remote`.
+
     Raises:
         UserError: nothing there, not readable, or nothing of use in it.
+        BusyError: an address that cannot be reached now.
     """
-    source = SOURCES[data.source](data, root / data.path)
+    path = fetch(data.path, Workspace(root).scratch / "remote") if is_url(data.path) else root / data.path
+    source = SOURCES[data.source](data, path)
     if len(source.listing.classes) < 2:
         only = ", ".join(source.listing.classes) or "none"
-        raise UserError(f"data.path: {root / data.path}: one class at most ({only}); a classifier needs two or more")
+        raise UserError(f"data.path: {path}: one class at most ({only}); a classifier needs two or more")
     return source

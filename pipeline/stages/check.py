@@ -7,7 +7,7 @@ before its first step, so that nobody waits for minutes for an end that was know
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.text}"
+
+    def as_dict(self) -> dict[str, str | bool]:
+        """For JSON."""
+        return asdict(self)
 
 
 def run(params: Params, workspace: Workspace) -> None:

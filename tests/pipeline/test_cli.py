@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pipeline import cli
 from pipeline.cli import main
 from pipeline.errors import BusyError, UserError
 from pipeline.runtime import SPINS
+from pipeline.workspace import Workspace
 
 STAGES = ("ingest", "train", "evaluate", "export", "classify")
 
@@ -186,3 +188,42 @@ def test_a_closed_output_is_no_fault(tmp_path: Path) -> None:
     program.write_text("\n".join(lines), encoding="utf-8")
     command = f"exec {sys.executable} {program} >&- 2>&-"
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == 0
+
+
+# What scripts and shells read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(shell: str) -> None:
+    printed = CliRunner().invoke(main, ["completion", shell])
+    assert printed.exit_code == 0
+    assert f"_AUGMINT_COMPLETE={shell}_complete" in printed.stdout
+
+
+def test_completion_knows_commands_and_options() -> None:
+    words = {"COMP_WORDS": "augmint do", "COMP_CWORD": "1", "_AUGMINT_COMPLETE": "bash_complete"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from pipeline.cli import main; main(prog_name='augmint')"],
+        env=os.environ | words,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["plain,doctor"]
+
+
+def test_help_names_the_exit_codes() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).output
+    for code in ("0 done", "1 what you asked for is not so", "2 what you can mend", "75 ", "70 ", "130 "):
+        assert code in shown
+
+
+def test_check_gives_json(digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(digits_workspace.root)
+    (digits_workspace.root / "params.yaml").write_text("export: {balance: 0}\ntrain: {device: cuda}\n")
+    result = CliRunner().invoke(main, ["check", "--json"])
+    found = json.loads(result.stdout)
+    assert {one["stage"] for one in found if one["fatal"]} >= {"export"}
+    assert result.exit_code == 2
+    (digits_workspace.root / "params.yaml").write_text("export: {balance: 2.0}\n")
+    assert CliRunner().invoke(main, ["check", "--json"]).exit_code == 0

@@ -66,7 +66,7 @@ def test_every_example_is_valid(file: Path) -> None:
         ("data:\n  long_tail: {head: 3, tail: 4}\n", "tail (4) must not be above head (3)"),
         ("data:\n  val_fraction: 0.5\n  test_fraction: 0.5\n", "leave nothing to train on"),
         ("data:\n  source: torchvision\n", "dataset names a torchvision class"),
-        ("data:\n  download: true\n", "download works with source: torchvision alone"),
+        ("data:\n  download: true\n", "download fetches the set that dataset names"),
         (
             "evaluate:\n  gates:\n    kid: '<= 1'\n    coverge: '>= 1'\n",
             "params.yaml:4: evaluate.gates.coverge: unknown figure; did you mean `coverage`?",

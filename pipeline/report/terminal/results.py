@@ -9,7 +9,7 @@ from pipeline.binding import as_now, changed, read_figures
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
 from pipeline.params import load_params
-from pipeline.report.advice import advise
+from pipeline.report.advice import Step, advise
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
 from pipeline.report.terminal.tables import utility_table
@@ -35,6 +35,23 @@ def print_results(workspace: Workspace) -> None:
     Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
+def as_tree(workspace: Workspace) -> Tree:
+    """The same for programs: verdict, what to do, and the figures that the tables are made of.
+
+    Raises:
+        UserError: as :func:`print_results`.
+    """
+    utility = read_figures(workspace, "utility")
+    return {
+        "verdict": utility["verdict"],
+        "sentence": utility["sentence"],
+        "changed_since": changed(utility, as_now(workspace, utility)),
+        "now": [step.what for step in _steps(workspace, utility)],
+        "report": str(workspace.report / "index.html"),
+        "figures": {"utility": utility, **{name: _read(workspace, name) for name in ("quality", "export")}},
+    }
+
+
 def print_utility(utility: Tree) -> None:
     """Prints the content of ``metrics/utility.json``: the table, the warnings, the verdict in a sentence."""
     Console().print(utility_table(utility))
@@ -51,14 +68,17 @@ def _set_lines(workspace: Workspace) -> list[str]:
 
 
 def _advice_lines(workspace: Workspace, utility: Tree) -> list[str]:
+    steps = _steps(workspace, utility)
+    return ["What to do now:", *(f"  {step.what} {step.why}" for step in steps)] if steps else []
+
+
+def _steps(workspace: Workspace, utility: Tree) -> list[Step]:
     """What to do now; nothing where params.yaml or the figures are not what they were when that was found."""
     try:
-        advice = advise(
-            load_params(workspace.params), utility, *(_read(workspace, name) for name in ("quality", "train"))
-        )
+        params = load_params(workspace.params)
+        return advise(params, utility, *(_read(workspace, name) for name in ("quality", "train"))).now
     except (UserError, KeyError, TypeError, ValueError):  # `augmint check` says what is wrong with params.yaml
         return []
-    return ["What to do now:", *(f"  {step.what} {step.why}" for step in advice.now)]
 
 
 def _read(workspace: Workspace, name: str) -> Tree | None:

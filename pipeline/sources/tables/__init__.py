@@ -18,41 +18,47 @@ from pipeline.sources.tables.splits import Shards, find_shards, split_by_name, w
 TEXT_SUFFIXES = (".csv", ".tsv")
 
 
-def open_table(path: Path) -> Source:
+def open_table(path: Path, label: str = "") -> Source:
     """The table at ``path``: a set in the form of Hugging Face, or one of its files; or a folder with a table of paths.
 
     A table of paths is named by the folder that it shares with its images: DVC watches ``data.path``, and would not see
     a changed image beside a table.
+
+    Args:
+        path: the table, or its folder.
+        label: the column of the labels, where it is not called so.
 
     Raises:
         UserError: nothing there, more than one table, columns that are missing or of another kind, or a table of paths
             named by itself.
     """
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, label)
     if not path.exists():
         raise UserError(f"data.path: {path}: no such file or folder; source: table needs a CSV or Parquet table")
     if not path.is_file():
         raise UserError(f"data.path: {path}: neither a file nor a folder; source: table needs a CSV or Parquet table")
     if is_shard(path.name) and holds_images(read_schema(path)):
-        return HuggingFaceSource(path.parent, Shards({split_by_name(path): [path]}))
+        return HuggingFaceSource(path.parent, Shards({split_by_name(path): [path]}), label)
     raise UserError(
         f"data.path: {path}: name the folder that holds this table and its images ({path.parent}); DVC watches "
         "data.path, and would not see a changed image beside it"
     )
 
 
-def _open_folder(folder: Path) -> Source:
+def _open_folder(folder: Path, label: str) -> Source:
     shards, ignored = walk(folder)
     texts, others = _texts(folder, TEXT_SUFFIXES)
     ignored += others
     with_images = any(holds_images(read_schema(shard)) for shard in shards)
     candidates = texts + ([] if with_images else shards)
-    complete = [table for table in candidates if _is_table_of_paths(table, alone=len(candidates) == 1)]
+    complete = [table for table in candidates if _is_table_of_paths(table, label, alone=len(candidates) == 1)]
     if with_images:
-        return _open_set(folder, complete, len(texts))
+        return _open_set(folder, complete, len(texts), label)
     if not candidates:
-        complete = candidates = [path for path in _texts(folder, (".txt",))[0] if _is_table_of_paths(path, alone=False)]
+        complete = candidates = [
+            path for path in _texts(folder, (".txt",))[0] if _is_table_of_paths(path, label, alone=False)
+        ]
     if not candidates:
         raise UserError(_nothing(folder))
     if len(complete) > 1:
@@ -63,10 +69,10 @@ def _open_folder(folder: Path) -> Source:
         )
     if other := len(candidates) - len(complete):
         ignored["tables without path and label"] += other
-    return FileTableSource(_table((complete or candidates)[0]), ignored)
+    return FileTableSource(_table((complete or candidates)[0], label), ignored, label)
 
 
-def _open_set(folder: Path, tables: list[Path], texts: int) -> Source:
+def _open_set(folder: Path, tables: list[Path], texts: int, label: str) -> Source:
     if tables:
         raise UserError(
             f"data.path: {folder}: holds images in Parquet or Arrow, and a table of paths ({tables[0].name}); which of "
@@ -75,7 +81,7 @@ def _open_set(folder: Path, tables: list[Path], texts: int) -> Source:
     shards = find_shards(folder)
     if texts:
         shards.ignored["tables without path and label"] += texts
-    return HuggingFaceSource(folder, shards)
+    return HuggingFaceSource(folder, shards, label)
 
 
 def _texts(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[Path], Counter[str]]:
@@ -97,14 +103,16 @@ def _texts(folder: Path, suffixes: tuple[str, ...]) -> tuple[list[Path], Counter
     return found, ignored
 
 
-def _table(path: Path) -> DelimitedTable | ParquetTable:
-    return ParquetTable(path) if is_shard(path.name) else DelimitedTable(path)
+def _table(path: Path, label: str) -> DelimitedTable | ParquetTable:
+    return ParquetTable(path, label) if is_shard(path.name) else DelimitedTable(path, label)
 
 
-def _is_table_of_paths(path: Path, *, alone: bool) -> bool:
+def _is_table_of_paths(path: Path, label: str, *, alone: bool) -> bool:
     """Whether a table names paths and labels; one that cannot be read is none, unless it is the only one."""
     try:
-        return is_complete(read_schema(path).names if is_shard(path.name) else DelimitedTable(path).header)
+        return is_complete(
+            read_schema(path).names if is_shard(path.name) else DelimitedTable(path, label).header, label
+        )
     except UserError:
         if alone:
             raise

@@ -20,9 +20,9 @@ class ParquetTable:
 
     unit = "row"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, label: str = "") -> None:
         schema = read_schema(path)
-        columns = find_columns(schema.names, path)
+        columns = find_columns(schema.names, path, label)
         self.path = path
         self.header = sorted(schema.names[position] for positions in columns.values() for position in positions)
         kinds = {name: check_words(schema, name, path) for name in self.header}

@@ -26,10 +26,11 @@ FILE_NAME = "file_name"
 SHOWN = 12
 
 
-def find_columns(header: Sequence[str], path: Path) -> dict[str, list[int]]:
+def find_columns(header: Sequence[str], path: Path, label: str = "") -> dict[str, list[int]]:
     """The positions of the columns that a table of paths has: of some role more than one if a name comes twice.
 
-    Names are compared without case, and without spaces and quotation marks around them.
+    Names are compared without case, and without spaces and quotation marks around them. With ``label`` given, that
+    column holds the labels, and the only column that is called as others call paths holds the paths.
 
     Raises:
         UserError: ``path`` or ``label`` is missing.
@@ -41,21 +42,34 @@ def find_columns(header: Sequence[str], path: Path) -> dict[str, list[int]]:
     if not positions["path"] and FILE_NAME in names:
         positions["path"] = [i for i, name in enumerate(names) if name == FILE_NAME]
         say(path, f"the column {FILE_NAME!r} is read as 'path'")
+    if label:
+        if not positions["path"] and len(others := _other_paths(names)) == 1:
+            positions["path"] = [names.index(others[0])]
+            say(path, f"the column {others[0]!r} is read as 'path'")
+        positions["label"] = [i for i, name in enumerate(names) if name in plain_names([label])]
+        if not positions["label"]:
+            raise UserError(f"data.label_column: {label}: no such column in {path} ({found(header)})")
     if missing := next((role for role in ("path", "label") if not positions[role]), None):
+        named = "" if positions["label"] else ", or name the column of the labels by data.label_column"
         raise UserError(
-            f"data.path: {path}: no column {missing!r} ({found(header)}){_renaming(missing, header)}; the first line "
-            "of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a column of "
-            "images with their bytes"
+            f"data.path: {path}: no column {missing!r} ({found(header)}){_renaming(missing, header)}{named}; the "
+            "first line of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a "
+            "column of images with their bytes"
         )
     if not positions["split"] and (others := [name for name in names if name in OTHER_NAMES["split"]]):
         say(path, f"the column {others[0]!r} is not read; call it 'split' if it says train, val and test")
     return {role: places for role, places in positions.items() if places}
 
 
-def is_complete(header: Sequence[str]) -> bool:
+def is_complete(header: Sequence[str], label: str = "") -> bool:
     """Whether a header names both the path and the label."""
     names = plain_names(header)
-    return "label" in names and ("path" in names or FILE_NAME in names)
+    paths = "path" in names or FILE_NAME in names or (label and len(_other_paths(names)) == 1)
+    return plain_names([label or "label"])[0] in names and bool(paths)
+
+
+def _other_paths(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in OTHER_NAMES["path"]]
 
 
 def plain_names(header: Sequence[str]) -> list[str]:

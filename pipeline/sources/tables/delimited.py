@@ -42,8 +42,8 @@ class DelimitedTable:
     unit = "line"
     numeric = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, label: str = "") -> None:
+        self.path, self._label = path, label
         self.header: list[str] = []
         self._delimiter, self._header_line = DELIMITERS[0], 0
         try:
@@ -72,9 +72,9 @@ class DelimitedTable:
             except _MalformedError as error:
                 malformed = malformed or error  # quotation marks that may make sense with another delimiter
                 continue
-            if is_complete(header) or len(header) > len(self.header):
+            if is_complete(header, self._label) or len(header) > len(self.header):
                 self._delimiter, self._header_line, self.header = delimiter, line, header
-            if is_complete(header):
+            if is_complete(header, self._label):
                 break
         if malformed and not self.header:
             raise malformed

@@ -39,13 +39,16 @@ def holds_images(schema: pa.Schema) -> bool:
     return bool(_image_fields(schema))
 
 
-def image_columns(schema: pa.Schema, path: Path, names: dict[str, tuple[str, ...]]) -> ImageColumns:
+def image_columns(
+    schema: pa.Schema, path: Path, names: dict[str, tuple[str, ...]], label_column: str = ""
+) -> ImageColumns:
     """The columns of images and labels.
 
     Args:
         schema: of the shard, with the metadata of `datasets` if there is any.
         path: of the shard, for messages.
         names: class names that the set's card gives to columns; they come before the shard's own.
+        label_column: the column of the labels, where it is not plain.
 
     Raises:
         UserError: a column is missing, comes twice, or is of another type.
@@ -61,7 +64,7 @@ def image_columns(schema: pa.Schema, path: Path, names: dict[str, tuple[str, ...
     image = fields[0]
     nested = _checked_image(image, path)
     classes = {**_class_labels(schema), **{name: names[name] for name in schema.names if name in names}}
-    label = _label(schema, classes, path)
+    label = _label(schema, classes, path, label_column)
     whole = is_whole(check_words(schema, label, path))
     extra = tuple(name for name in ("split", "group") if name in schema.names)
     for name in extra:
@@ -154,18 +157,22 @@ def _checked_image(field: pa.Field, path: Path) -> bool:
     return nested
 
 
-def _label(schema: pa.Schema, classes: dict[str, tuple[str, ...]], path: Path) -> str:
-    named = ["label"] if "label" in schema.names else list(classes)
+def _label(schema: pa.Schema, classes: dict[str, tuple[str, ...]], path: Path, wanted: str) -> str:
+    if wanted and wanted not in schema.names:
+        raise UserError(f"data.label_column: {wanted}: no such column in {path} ({found(schema.names)})")
+    named = [wanted] if wanted else ["label"] if "label" in schema.names else list(classes)
     if len(named) == 1 and schema.names.count(named[0]) == 1:
         return named[0]
     if len(named) == 1:
         raise UserError(f"data.path: {path}: {schema.names.count(named[0])} columns {named[0]!r}; keep one")
     if named:
         raise UserError(
-            f"data.path: {path}: {len(named)} columns of classes ({', '.join(named)}); rename the one to use to 'label'"
+            f"data.path: {path}: {len(named)} columns of classes ({', '.join(named)}); name the one to use by "
+            "data.label_column"
         )
     others = [name for name in schema.names if name.lower() in OTHER_NAMES["label"] or name.lower() == "label"]
     rename = f"rename {' or '.join(map(repr, others))} to 'label'" if others else "rename the column of the classes"
+    rename += ", or name it by data.label_column"
     raise UserError(f"data.path: {path}: no column 'label' ({found(schema.names)}); {rename}")
 
 

@@ -32,15 +32,16 @@ class HuggingFaceSource:
     Args:
         folder: of the set; images are named by their shard's path below it and their row, counted from 0.
         shards: the files by split.
+        label: the column of the labels, where it is not plain.
 
     Raises:
         UserError: a shard cannot be read, lacks a column, or disagrees with another.
     """
 
-    def __init__(self, folder: Path, shards: Shards) -> None:
+    def __init__(self, folder: Path, shards: Shards, label: str = "") -> None:
         given = {file: SPLITS.index(split) if split else -1 for split, files in shards.splits.items() for file in files}
         self._shards = sorted(given)
-        self._columns = [image_columns(read_schema(shard), shard, shards.names) for shard in self._shards]
+        self._columns = [image_columns(read_schema(shard), shard, shards.names, label) for shard in self._shards]
         _check_agreement(self._shards, self._columns)
         facts = Facts(folder)
         for shard, columns in zip(self._shards, self._columns, strict=True):

@@ -27,13 +27,14 @@ class FileTableSource:
     Args:
         table: of paths and labels.
         ignored: what was passed over on the way to it, counted by reason.
+        label: the column of the labels, where it is not called so.
 
     Raises:
         UserError: the table cannot be read, a path leads out of its folder, or a file has two labels, splits or groups.
     """
 
-    def __init__(self, table: PathTable, ignored: Counter[str]) -> None:
-        rows = collect(table)
+    def __init__(self, table: PathTable, ignored: Counter[str], label: str = "") -> None:
+        rows = collect(table, label)
         self._folder, self._table = table.path.parent, table.path
         self._disk = Disk(self._folder)
         names, states = self._found(rows)

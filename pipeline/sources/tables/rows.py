@@ -64,13 +64,13 @@ class Rows:
         return f"data.path: {self.table}: {self.unit} {self.places[row]}"
 
 
-def collect(table: PathTable) -> Rows:
+def collect(table: PathTable, label: str = "") -> Rows:
     """Reads the whole table; about 200 bytes a row stay in memory.
 
     Raises:
         UserError: a column or a cell is missing, a row is too long, or a cell cannot be what its column says.
     """
-    reader = _Reader(table)
+    reader = _Reader(table, label)
     for place, cells in table.rows():
         reader.add(place, cells)
     return reader.finish()
@@ -79,12 +79,13 @@ def collect(table: PathTable) -> Rows:
 @dataclass
 class _Reader:
     table: PathTable
+    label: str = ""
     paths: list[str] = field(default_factory=list)
     places: "array[int]" = field(default_factory=lambda: array("q"))
     ignored: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        positions = find_columns(self.table.header, self.table.path)
+        positions = find_columns(self.table.header, self.table.path, self.label)
         self._first = {role: found[0] for role, found in positions.items()}
         self._again = {role: found[1:] for role, found in positions.items() if len(found) > 1}
         self._width = len(self.table.header)

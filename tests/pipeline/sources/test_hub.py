@@ -327,7 +327,7 @@ UNUSABLE: dict[str, tuple[dict[str, pa.Array], dict[bytes, bytes] | None, str]] 
     "two columns of classes": (
         {"image": STRUCTS, "fine": pa.array([0] * 4), "coarse": pa.array([0] * 4)},
         TWO,
-        r"2 columns of classes \(fine, coarse\); rename the one to use to 'label'",
+        r"2 columns of classes \(fine, coarse\); name the one to use by data.label_column",
     ),
     "no label": ({"image": STRUCTS, "target": WORDS}, None, r"no column 'label' .*rename 'target' to 'label'"),
     "a name with a line break": ({"image": STRUCTS, "lab\nel": WORDS}, None, "found: image, lab el"),

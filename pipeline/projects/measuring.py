@@ -1,0 +1,112 @@
+"""How fast this machine takes the steps of a training, and how much memory it needs: measured, in seconds."""
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gan.memory import peak_bytes
+from gan.networks import Shape
+from gan.trainer import Labelled, Trainer
+from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.training import ExtraPass, Recipe, fit
+from pipeline.params import ClassifyParams, TrainParams
+from pipeline.runtime import choose_device, one_thread, usable_cores
+from pipeline.training.estimate import CPU_OVERHEAD, seconds_per_iteration
+from pipeline.training.settings import gan_config
+
+STEPS = 4  # of a classifier that are timed, after as many that warm up
+PROGRAM = 600 * 2**20  # bytes of the program itself, with torch loaded
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs the stages.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        cores: that this process may use.
+        free: bytes on the project's disk.
+    """
+
+    device: str
+    cores: int
+    free: int
+
+    @classmethod
+    def here(cls, folder: Path) -> "Machine":
+        """This machine; ``folder`` need not exist yet."""
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        return cls(choose_device("auto", "train.device").type, usable_cores(), shutil.disk_usage(there).free)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured for one choice of networks.
+
+    Attributes:
+        kimg_seconds: of training the GAN with a thousand images.
+        memory: bytes at the peak of that.
+        step_seconds: of one optimiser step of a classifier with a second pass, on one core.
+    """
+
+    kimg_seconds: float
+    memory: int
+    step_seconds: float
+
+
+def measure(train: TrainParams, classify: ClassifyParams, image_size: int, channels: int, counts: list[int]) -> Speed:
+    """Times some steps on made-up images; takes a few seconds on two cores.
+
+    Args:
+        train: the GAN.
+        classify: the classifiers.
+        image_size: of the store.
+        channels: the same.
+        counts: train images a class.
+    """
+    device = choose_device(train.device, "train.device")
+    # to compile takes longer than the steps; a GPU is then faster than what is measured here
+    config = replace(gan_config(train, device, counts), compiled=False)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (max(64, 2 * len(counts)), channels, image_size, image_size), dtype=np.uint8)
+    labels = np.arange(len(images)) % len(counts)
+    trainer = Trainer.on_images(config, Labelled(images, labels, len(counts)), 0, device)
+    seconds = seconds_per_iteration(trainer)
+    shape = Shape(image_size, channels, len(counts), config.latent_dim, config.width)
+    memory = peak_bytes(config, shape, device) * (1.0 if device.type == "cuda" else CPU_OVERHEAD)
+    return Speed(
+        kimg_seconds=1000 * seconds / config.images_per_iteration,
+        memory=int(memory) + (PROGRAM if device.type == "cpu" else 0),
+        step_seconds=_classifier_step(classify, images, labels, len(counts)),
+    )
+
+
+def _classifier_step(params: ClassifyParams, images: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    device = choose_device(params.device, "classify.device")
+    network = SmallResNet(classes, images.shape[1], images.shape[2], width=params.width).to(device)
+    rows = np.arange(len(images))
+    second = ExtraPass(images, rows, labels, params.synthetic_weight, params.second_batch)
+
+    def train() -> None:
+        fit(
+            network,
+            images,
+            labels,
+            seed=0,
+            steps=STEPS,
+            batch_size=params.batch_size,
+            recipe=Recipe(augment="trivial"),
+            extra=second,
+        )
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    with one_thread():
+        train()
+        began = time.perf_counter()
+        train()
+        return (time.perf_counter() - began) / STEPS
