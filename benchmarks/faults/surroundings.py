@@ -298,9 +298,7 @@ def _places() -> Iterator[Case]:
     if os.getuid() or _nobody_can_run():
         yield from _as_nobody()
     else:
-        print(
-            "surroundings: permissions are left out: root runs this, and nobody else may read its Python"
-        )
+        print("surroundings: permissions are left out: root runs this, and nobody else may read its Python")
     for name in (
         "with spaces",
         "line\nbreak",
