@@ -39,13 +39,14 @@ clean:  ## remove outputs and caches, keep .venv
 	rm -rf .augmint data/store models synthetic metrics plots report dvc.lock .dvc/cache .dvc/tmp
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
-# uv comes from the lock too, by its hash; it installs in seconds what pip needs minutes for
+# uv comes from the lock too, by its hash; it installs in seconds what pip needs minutes for. Compiling takes it half a
+# minute, once; where Python may not write what it compiles, every program would take seconds to compile all anew
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "augmint needs Python 3.11 to 3.13; say which with make PYTHON=python3.x" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --require-hashes -r requirements.lock
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python --require-hashes -r requirements.lock
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@

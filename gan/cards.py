@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from gan.files import regular
 from gan.networks import FAMILIES, Network, Shape, build
 
 MOST_BYTES = 2**24  # of a card
@@ -35,19 +36,6 @@ KINDS = {
 FILLERS = (Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.exponential_, Tensor.random_)
 Header = dict[str, tuple[str, tuple[int, ...]]]
 """Type and shape of each tensor by its name."""
-
-
-def regular(path: Path) -> Path:
-    """``path``, if there is a file: opening a pipe would wait for ever.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: something else is.
-    """
-    path.stat()
-    if not path.is_file():
-        raise ValueError(f"{path}: no file")
-    return path
 
 
 def read_card(path: Path) -> dict[str, Any]:

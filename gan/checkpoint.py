@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gan.cards import check_weights, read_card, regular, shape_of
+from gan.cards import check_weights, read_card, shape_of
 from gan.ensemble import Ensemble
+from gan.files import regular, sha256
 from gan.networks import Network, build
 
 
@@ -209,9 +210,3 @@ def joined(digests: list[str]) -> str:
 def load_critic(folder: Path) -> tuple[Network, dict[str, Any]]:
     """The critic in ``folder`` and its card; see :func:`load_network`."""
     return load_network(folder, "critic")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

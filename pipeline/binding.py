@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.atomic import write_json
 from pipeline.errors import UserError
 from pipeline.figures import FIGURES

@@ -13,6 +13,7 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 10.0
 CHANNEL = "AUGMINT_PROGRESS"  # an environment variable: "json" asks for Report as lines of JSON, more of them
 SECONDS_BETWEEN_REPORTS = 2.0
+FAST = 10.0  # units a second, from which on fractions of one say nothing
 MOST = 2**53  # of what is counted
 
 
@@ -93,8 +94,9 @@ class Progress:
         seconds = self._last_line - self._began
         rate = (self.done - self.start) / max(seconds, 1e-9)
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
+        speed = f", {rate:,.0f}/s" if rate >= FAST else f", {rate:.2g}/s" if rate > 0 else ""
         tail = f", {note}" if note else ""
-        line = f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, {seconds:.0f} s{left}{tail}"
+        line = f"{self.what}: {self.done:,}/{self.total:,} {self.unit}{speed}, {seconds:.0f} s{left}{tail}"
         report = Report(self.what, self.done, self.total, self.unit, line)
         print(report.dumps() if self._json else line, file=sys.stderr, flush=True)
 

@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,11 +108,13 @@ def stage_ancestors() -> list[int]:
 
 
 @contextmanager
-def ending_with(ancestors: Sequence[int]) -> Iterator[None]:
+def ending_with(ancestors: Sequence[int], patience: float | None = None) -> Iterator[None]:
     """Ends this process with SIGTERM when one of its ancestors is gone while the body runs.
 
     Args:
         ancestors: its parent, that one's parent, and so on; none watches nothing.
+        patience: seconds after which it is killed if it has not ended, whether in the body or after it; ``None`` for
+            never.
     """
     over = threading.Event()
 
@@ -120,6 +123,9 @@ def ending_with(ancestors: Sequence[int]) -> Iterator[None]:
             # a process whose parent is gone gets another one
             if os.getppid() != ancestors[0] or any(_parent(one) != above for one, above in pairwise(ancestors)):
                 os.kill(os.getpid(), signal.SIGTERM)
+                if patience is not None:
+                    time.sleep(patience)
+                    os.kill(os.getpid(), signal.SIGKILL)
                 return
 
     if ancestors:
@@ -128,6 +134,22 @@ def ending_with(ancestors: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def adopted(evidence: bytes) -> bool:
+    """Whether the Python program that started this process is gone, and another, such as the system's, its parent.
+
+    Args:
+        evidence: what that program wrote into this process's environment; without it there was none.
+    """
+    with suppress(OSError):  # elsewhere than on Linux nobody can tell
+        if evidence not in Path("/proc/self/environ").read_bytes():
+            return False
+        try:
+            return not Path(f"/proc/{os.getppid()}/exe").readlink().name.startswith("python")
+        except PermissionError:  # another user's
+            return True
+    return False
 
 
 def _in_stage(process: int) -> bool:

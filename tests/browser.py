@@ -1,6 +1,7 @@
 """A real browser for the tests of pages: Debian's Chromium, headless, seen at a width and in a colour scheme."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,11 +31,13 @@ class Seen:
 
     page: Page
     requests: list[str] = field(default_factory=list)  # every address asked for, the page's own too
+    held: list[str] = field(default_factory=list)  # those that the page's own policy kept from leaving
     errors: list[str] = field(default_factory=list)  # what the console and scripts complained of
 
     def leaving(self, *homes: str) -> list[str]:
-        """The addresses asked for that start with none of ``homes``, files and data aside."""
-        return [url for url in self.requests if not url.startswith((*homes, "file:", "data:", "blob:"))]
+        """The addresses that were asked, not held, and start with none of ``homes``; files and data aside."""
+        asked = Counter(self.requests) - Counter(self.held)
+        return [url for url in asked.elements() if not url.startswith((*homes, "file:", "data:", "blob:"))]
 
     def sideways(self) -> int:
         """By how many pixels the page is wider than its window."""
@@ -53,6 +56,7 @@ def opened(width: int = 1280, scheme: str = "light", height: int = 900) -> Itera
             seen.requests.append(request.url)
 
         page.on("request", asked)
+        page.on("requestfailed", lambda request: request.failure == "csp" and seen.held.append(request.url))
         page.on("console", lambda message: message.type == "error" and seen.errors.append(message.text))
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         yield seen

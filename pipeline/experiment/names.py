@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:  # what prints names does not wait for torchvision
+if TYPE_CHECKING:  # a page of results needs no torch
     from pipeline.classifier.training import Recipe
 
 ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import cached_property, partial
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, forkserver, get_all_start_methods, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,11 @@ from pipeline.progress import Progress
 from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
 
+# one process imports what a trial needs and is forked for each worker: torch and its compiler, which every optimiser
+# asks for, take some seconds of a core, which three processes on two cores would spend three times
+CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+PRELOADED = ["pipeline.experiment.trial", "torch._dynamo"]
+
 
 class Trial(NamedTuple):
     """One classifier to train: seed number and draw count from 0."""
@@ -30,6 +35,13 @@ class Trial(NamedTuple):
     arm: Arm
     number: int
     draw: int
+
+
+def import_ahead(device: torch.device) -> None:
+    """Begins the imports of the trials' processes, while this one still does other things; needs not be called."""
+    if usable_cores() > 1 and device.type != "cuda" and CONTEXT.get_start_method() == "forkserver":
+        forkserver.set_forkserver_preload(PRELOADED)
+        forkserver.ensure_running()
 
 
 class Runner:
@@ -54,7 +66,8 @@ class Runner:
 
     def __enter__(self) -> Self:
         if self._workers > 1:
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_start_worker)
+            forkserver.set_forkserver_preload(PRELOADED)
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=CONTEXT, initializer=_start_worker)
             self._exits.callback(self._pool.shutdown, wait=True, cancel_futures=True)
         else:
             self._exits.callback(torch.set_num_threads, torch.get_num_threads())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gan.cards import regular
+from gan.files import regular
 from gan.seeds import derive, stream
 from pipeline.classifier.architectures import build
 from pipeline.classifier.batches import Joined, copies

@@ -5,13 +5,14 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from pipeline.flows.runs import Limits, bring_up_to_date, unattended
+from pipeline.flows.runs import Limits, bring_up_to_date, run_name, unattended
+from pipeline.flows.targets import Target
 
 
-@flow
+@flow(flow_run_name=run_name)
 def augment(
     project: Path = Path(),
-    targets: list[str] = [],  # noqa: B006  (Prefect shows it in its form, and hands over a copy)
+    targets: list[Target] = [],  # noqa: B006  (Prefect shows it in its form, and hands over a copy)
     force: bool = False,
     base_url: str = "",
     limits: Limits = Limits(),  # noqa: B008
@@ -25,4 +26,5 @@ def augment(
         base_url: Where the project's folder is served, for links to the report and the set.
         limits: How often and how long to try.
     """
+    project = project.resolve()
     return unattended(project, lambda: bring_up_to_date(project, targets, force, limits, base_url))

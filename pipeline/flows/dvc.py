@@ -1,5 +1,6 @@
 """DVC, as the flows use it: the order of its stages, which of them are out of date, and why one failed."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,15 +23,19 @@ KILLED = (-9, 137)  # SIGKILL, as DVC and as a shell report it: most often the s
 
 
 def stages(project: Path, targets: Sequence[str] = ()) -> list[str]:
-    """The stages of ``project`` in the order in which DVC runs them: all, or ``targets`` and what they depend on.
+    """The stages of ``project`` in the order in which DVC runs them: all, or ``targets``, and what they depend on.
+
+    The folder may lie within a larger DVC project, or hold others: its own are the stages of its ``dvc.yaml``, as for
+    `dvc repro`. What they depend on elsewhere is named from the folder on (``../prepare/dvc.yaml:clean``).
 
     Raises:
         UserError: no DVC project, a ``dvc.yaml`` that cannot be read, or no such stage.
     """
     with _repo(project) as repo:
         graph = repo.index.graph  # an edge leads from a stage to one that it depends on
-        wanted = [stage for target in targets for stage in repo.stage.collect(_located(project, target))]
-        nodes = {node for stage in wanted for node in (stage, *networkx.descendants(graph, stage))} or set(graph)
+        places = [_located(project, target) for target in targets] or [str(project.resolve() / DVC_FILE)]
+        wanted = [stage for place in places for stage in repo.stage.collect(place)]
+        nodes = {node for stage in wanted for node in (stage, *networkx.descendants(graph, stage))}
         ordered = networkx.dfs_postorder_nodes(graph)
         return [_name(project, stage) for stage in ordered if stage in nodes and stage.cmd]
 
@@ -49,10 +54,13 @@ def out_of_date(project: Path, targets: Sequence[str]) -> list[str]:
 
 
 def tracked_by_git(project: Path) -> list[Path]:
-    """``dvc.lock`` and the outputs that are in Git and not in DVC's cache, such as figures; those that exist."""
+    """``dvc.lock`` and the outputs of the project's stages that are in Git, such as figures; those that exist."""
+    names = stages(project)
     with _repo(project) as repo:
-        outputs = [Path(out.fs_path) for stage in repo.index.stages for out in stage.outs if not out.use_cache]
-    return [path for path in (project.resolve() / "dvc.lock", *outputs) if path.exists()]
+        own = [stage for name in names for stage in repo.stage.collect(_located(project, name))]
+        locks = [Path(stage.path).with_name("dvc.lock") for stage in own]
+        outputs = [Path(out.fs_path) for stage in own for out in stage.outs if not out.use_cache]
+    return [path for path in dict.fromkeys((*locks, *outputs)) if path.exists()]
 
 
 def has_remote(project: Path) -> bool:
@@ -69,7 +77,7 @@ def _located(project: Path, target: str) -> str:
 
 def _name(project: Path, stage: Any) -> str:
     """What :func:`_located` locates: a stage's name, with its file before it if that is not the project's own."""
-    file = Path(stage.path).relative_to(project.resolve()).as_posix()
+    file = Path(os.path.relpath(stage.path, project.resolve())).as_posix()
     return stage.name if file == DVC_FILE else f"{file}:{stage.name}"
 
 

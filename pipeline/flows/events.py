@@ -12,10 +12,19 @@ GATE_FAILED = "augmint.gate.failed"
 VERDICT_CHANGED = "augmint.verdict.changed"
 
 
+def resource_id(project: Path) -> str:
+    """What the events call ``project``.
+
+    Raises:
+        UserError: its prefect.yaml cannot be read.
+    """
+    return f"augmint.project.{slug(project)}"
+
+
 def emit(event: str, project: Path, payload: dict[str, Any]) -> None:
     """Emits one of the events above about ``project``; Prefect adds the flow run to it."""
     resource = {
-        "prefect.resource.id": f"augmint.project.{slug(project)}",
+        "prefect.resource.id": resource_id(project),
         "prefect.resource.name": project.resolve().name,
         "augmint.folder": str(project.resolve()),
     }

@@ -1,5 +1,7 @@
 """What a program says, in Prefect: its lines in the log, its progress as an artifact that moves."""
 
+import logging
+import re
 import time
 from collections import deque
 from pathlib import Path
@@ -13,6 +15,14 @@ from pipeline.progress import Report
 
 SECONDS_BETWEEN_LOG_LINES = 10.0
 LINES_KEPT = 500  # enough to find why it failed
+# What Prefect shows by itself (which stage runs, why it failed), DVC's advice to somebody at a terminal, and tables,
+# whose figures the report holds; indented are their titles.
+BESIDE = re.compile(
+    r"Running stage '|> |Updating lock file |Generating lock file |To track the changes with git|\tgit add"
+    r"|To enable auto staging|\tdvc config|Use `dvc push`|Stage '.*' (didn't change|is cached)|ERROR: "
+    r"|[┏┃┡│├└╇┠┗╭╰]| {4}"
+)
+FAILED = "augmint: "  # from here on a stage says why it failed, which becomes the task's message
 
 
 class Output:
@@ -29,14 +39,16 @@ class Output:
         self._key = artifact_key(project, f"{name}-progress")
         self._artifact: UUID | None = None
         self._logged = 0.0
+        self._failed = False
 
     def take(self, line: str) -> None:
-        """Logs the line, or moves the progress that it reports."""
+        """Logs the line, or moves the progress that it reports; what says nothing new goes to DEBUG."""
         report = Report.loads(line)
         if report is None:
             self.lines.append(line)
             if line.strip():
-                self._log.info(line)
+                self._failed |= line.startswith(FAILED)
+                self._log.log(logging.DEBUG if self._failed or BESIDE.match(line) else logging.INFO, line)
             return
         self._show(report)
         if time.monotonic() - self._logged >= SECONDS_BETWEEN_LOG_LINES or report.done >= report.total:

@@ -47,4 +47,6 @@ def _environment() -> dict[str, str]:
     """This one with the programs of this Python's folder, unbuffered output, and progress as JSON."""
     folder = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
-    return os.environ | {"PATH": f"{folder}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1", CHANNEL: "json"}
+    # a log's lines are broken by who shows them, not at a terminal's width
+    wide = {"COLUMNS": os.environ.get("COLUMNS", "200")}
+    return os.environ | wide | {"PATH": f"{folder}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1", CHANNEL: "json"}

@@ -11,10 +11,11 @@ from pipeline.errors import BusyError, UserError
 from pipeline.flows import dvc
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, may_pass, unattended
+from pipeline.flows.runs import Limits, Outcome, bring_up_to_date, run_name, unattended
+from pipeline.flows.tasks import done, may_pass, plain
 
 
-@flow
+@flow(flow_run_name=run_name)
 def refresh(
     project: Path = Path(),
     pull: bool = True,
@@ -36,15 +37,17 @@ def refresh(
         limits: How often and how long to try.
     """
 
+    project = project.resolve()
+
     def work() -> Outcome:
         remote = dvc.has_remote(project)
         if pull and remote:
             # a project's first run has pushed nothing yet
-            transfer.with_options(**limits.options("pull"))("pull", ["--allow-missing"], project)
+            done(transfer.with_options(**limits.options("pull"))("pull", ["--allow-missing"], project))
         outcome = bring_up_to_date(project, [], False, limits, base_url)
         if push and remote:
-            transfer.with_options(**limits.options("push"))("push", [], project)
-        if commit and commit_lock(project, outcome.sentence):
+            done(transfer.with_options(**limits.options("push"))("push", [], project))
+        if commit and done(commit_lock(project, outcome.sentence)):
             outcome.sentence += "; committed dvc.lock"
         return outcome
 
@@ -52,6 +55,7 @@ def refresh(
 
 
 @task(task_run_name="{command}", cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+@plain
 def transfer(command: str, options: list[str], project: Path) -> None:
     """Runs `dvc pull` or `dvc push`.
 
@@ -65,6 +69,7 @@ def transfer(command: str, options: list[str], project: Path) -> None:
 
 
 @task(task_run_name="commit", cache_policy=NO_CACHE)
+@plain
 def commit_lock(project: Path, message: str) -> bool:
     """Commits ``dvc.lock`` and the outputs that Git holds, and nothing else; False if none has changed.
 

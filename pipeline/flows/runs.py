@@ -8,27 +8,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
-from prefect.states import Completed, Failed
-from prefect.tasks import Task
+from prefect.states import Completed, Crashed, Failed
 from pydantic import BaseModel, Field
 
 from pipeline.binding import read_figures
 from pipeline.errors import BusyError, UserError
 from pipeline.flows import artifacts, dvc
 from pipeline.flows.events import GATE_FAILED, RUN_FINISHED, VERDICT_CHANGED, emit
+from pipeline.flows.figures import read
+from pipeline.flows.names import TRAINER_TAG, slug
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
+from pipeline.flows.tasks import done, hush, may_pass, plain
 from pipeline.locks import alone
-from pipeline.runtime import ending_with
+from pipeline.runtime import adopted, ending_with
 from pipeline.workspace import Workspace
 
-TRAINER_TAG = "augmint-trainer"  # has a concurrency limit on the server: so many stages train at a time
 TRAINING = ("train", "evaluate", "classify")  # the stages that train a network
 SECONDS_BETWEEN_TRIES = 1.0
+SECONDS_TO_END = 20.0  # of a flow whose worker is gone: it may try in vain to tell the server
+STARTED_BY_WORKER = b"PREFECT__CONTROL_PORT="  # Prefect takes it out of os.environ
+GONE = 0  # no process has this number
 
 
 class Limits(BaseModel):
@@ -61,18 +67,30 @@ class Outcome:
     ran: list[str] = field(default_factory=list)
 
 
+def run_name() -> str:
+    """What Prefect calls a run: ``refresh digits 2026-11-25 03:00``, in local time."""
+    run = runtime.flow_run
+    project = Path(run.parameters.get("project") or "")
+    try:
+        name = slug(project)
+    except UserError:  # the flow itself will say so
+        name = project.resolve().name
+    return f"{run.flow_name} {name} {run.scheduled_start_time.astimezone():%Y-%m-%d %H:%M}"
+
+
 def unattended(project: Path, work: Callable[[], Outcome]) -> State:
     """Does a flow's work: after other flows in this folder, and to an end that says why.
 
     What a user can mend ends as Failed with the message as it is; anything else is raised for Prefect to show.
     """
+    hush()
     if not (project / "dvc.yaml").is_file():
         return Failed(message=f"{project.resolve()}: no dvc.yaml here; name the folder that holds it")
-    # a worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; one that was
-    # started by hand may outlive its shell
-    with ending_with([os.getppid()] if runtime.deployment.id else []), in_turn(project):
+    with ending_with(_worker(), SECONDS_TO_END), in_turn(project):
         try:
             outcome, verdict = work(), _figures(project, "utility").get("verdict")
+        except httpx.TransportError as error:
+            return Crashed(message=f"Prefect's server does not answer ({error}); run it again")
         except (UserError, TimeoutError) as error:
             emit(RUN_FINISHED, project, {"outcome": "failed", "reason": str(error)})
             return Failed(message=str(error))
@@ -82,6 +100,18 @@ def unattended(project: Path, work: Callable[[], Outcome]) -> State:
             {"outcome": "completed" if outcome.ran else "nothing to do", "stages": outcome.ran} | {"verdict": verdict},
         )
         return Completed(message=outcome.sentence)
+
+
+def _worker() -> list[int]:
+    """The process that started this flow, to end with it; none if that was by hand, as a flow may outlive a shell.
+
+    A worker that is stopped or killed leaves its flows to themselves, where nobody can cancel them; it may have been
+    while this one was starting.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        return []
+    return [GONE if adopted(STARTED_BY_WORKER) else os.getppid()]
 
 
 @contextmanager
@@ -116,7 +146,7 @@ def bring_up_to_date(project: Path, targets: list[str], force: bool, limits: Lim
         if force or dvc.out_of_date(project, [stage]):
             _run(stage, project, force, limits)
             ran.append(stage)
-    figures = artifacts.read(Workspace(project))
+    figures = read(Workspace(project))
     artifacts.publish(project, figures, last, base_url)
     before, verdict = last.get("utility.verdict"), figures.get("utility.verdict")
     if before and verdict != before:
@@ -126,9 +156,9 @@ def bring_up_to_date(project: Path, targets: list[str], force: bool, limits: Lim
 
 def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
     options = limits.options(stage)
-    tags = {TRAINER_TAG} if stage in TRAINING else set()
+    tags = {TRAINER_TAG} if stage.rpartition(":")[2].partition("@")[0] in TRAINING else set()
     try:
-        run_stage.with_options(tags=tags, **options)(stage, project, force)
+        done(run_stage.with_options(tags=tags, **options)(stage, project, force))
     except TimeoutError:
         hours = options["timeout_seconds"] / 3600
         raise UserError(f"{stage}: stopped after {hours:g} hours; the next run goes on with it") from None
@@ -138,12 +168,8 @@ def _run(stage: str, project: Path, force: bool, limits: Limits) -> None:
         raise
 
 
-def may_pass(_: "Task[..., Any]", run: TaskRun, state: State) -> bool:  # noqa: ARG001
-    """Prefect's question whether a failed task is tried again."""
-    return isinstance(state.data, BusyError) or isinstance(getattr(state.data, "exception", None), BusyError)
-
-
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+@plain
 def run_stage(stage: str, project: Path, force: bool) -> None:
     """Runs one stage by `dvc repro`.
 

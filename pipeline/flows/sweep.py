@@ -12,19 +12,21 @@ from pydantic import Field
 
 from pipeline.errors import UserError
 from pipeline.flows import dvc
-from pipeline.flows.names import artifact_key
+from pipeline.flows.names import TRAINER_TAG, artifact_key
 from pipeline.flows.output import Output
 from pipeline.flows.processes import run_guarded
-from pipeline.flows.runs import TRAINER_TAG, Limits, Outcome, may_pass, unattended
+from pipeline.flows.runs import Limits, Outcome, run_name, unattended
+from pipeline.flows.targets import Target
+from pipeline.flows.tasks import done, may_pass, plain
 
 FIGURES = ("verdict", "delta", "kid", "frechet_distance", "coverage", "label_agreement", "critic_loss", "wasserstein")
 
 
-@flow
+@flow(flow_run_name=run_name)
 def sweep(
     sets: Annotated[list[dict[str, Any]], Field(min_length=1)],
     project: Path = Path(),
-    targets: list[str] = [],  # noqa: B006
+    targets: list[Target] = [],  # noqa: B006
     limits: Limits = Limits(),  # noqa: B008
 ) -> State:
     """Runs every set as a DVC experiment beside the project, whose outputs stay as they are: see `dvc exp show`.
@@ -38,12 +40,14 @@ def sweep(
         limits: How often and how long to try.
     """
 
+    project = project.resolve()
+
     def work() -> Outcome:
         ran, failed = [], []
         for number, values in enumerate(sets, start=1):
-            name = f"{runtime.flow_run.name}-{number}"
+            name = f"sweep-{str(runtime.flow_run.id)[:8]}-{number}"
             try:
-                experiment.with_options(**limits.options("sweep"))(name, values, targets, project)
+                done(experiment.with_options(**limits.options("sweep"))(name, values, targets, project))
                 ran.append(name)
             except UserError as error:
                 failed.append(f"{name} ({values}): {error}")
@@ -58,6 +62,7 @@ def sweep(
 
 
 @task(task_run_name="{name}", tags=[TRAINER_TAG], cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+@plain
 def experiment(name: str, values: dict[str, Any], targets: list[str], project: Path) -> None:
     """Runs one experiment in a folder of its own.
 

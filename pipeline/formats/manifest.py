@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gan.cards import regular
+from gan.files import regular
 from pipeline.errors import UserError
 from pipeline.formats.encoding import Encoding
 from pipeline.reading.documents import again, fault

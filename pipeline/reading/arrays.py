@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from gan.cards import regular
+from gan.files import regular
 
 Expected = tuple[int | None, ...]
 """A shape; None where any length will do."""

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gan.cards import regular
+from gan.files import regular
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
 

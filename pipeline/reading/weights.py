@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from gan.cards import regular
+from gan.files import regular
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

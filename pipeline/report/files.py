@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from gan.cards import regular
+from gan.files import regular
 from pipeline.binding import Card, as_now, read_figures, require_current
 from pipeline.errors import UserError
 from pipeline.formats.manifest import read_columns

@@ -15,7 +15,7 @@ from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
-from pipeline.experiment.runner import Runner
+from pipeline.experiment.runner import Runner, import_ahead
 from pipeline.experiment.search import available_doses, experiment, trials
 from pipeline.experiment.summary import summarise
 from pipeline.experiment.trial import TrialSetup
@@ -46,7 +46,7 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     store = Store.open(workspace.store)
     _check(store)
-    choose_device(params.classify.device, "classify.device")  # fails early
+    import_ahead(choose_device(params.classify.device, "classify.device"))
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)

@@ -28,7 +28,9 @@ from pipeline.evaluation.charts import plot_confusion
 from pipeline.evaluation.tables import write_tables
 from pipeline.experiment.plots import write_classes
 from pipeline.export.plan import Plan
-from pipeline.flows import artifacts
+from pipeline.flows.figures import read
+from pipeline.flows.figures import rows as table
+from pipeline.flows.summary import Link, report
 from pipeline.formats.card import publish
 from pipeline.provenance import Mark, read_mark
 from pipeline.report.terminal.acceptance import acceptance_line, acceptance_table
@@ -183,20 +185,20 @@ def test_the_terminal(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 @pytest.mark.parametrize("name", [*NAMES, *UNSEEN])
 def test_prefects_artifacts(tmp_path: Path, name: str) -> None:
-    utility = made_project.utility() | {"sentence": f"It {name}.", "warnings": [f"few: {name}"]}
-    page = rendered(artifacts.verdict(utility, None, Workspace(tmp_path / "pro`ject [x](y)"), "http://host/"))
-    assert page.tags == {"h1", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "a", "code"}
-    shown, said = " ".join(terminal(name).split()), " ".join(page.text.split())
-    assert f"It {shown}." in said and f"few: {shown}" in said
+    utility = made_project.utility() | {"sentence": f"It {name}.", "warnings": [f"few: {name}"], "baseline": "real"}
+    utility |= {"delta": 0.01, "ci95": [-0.01, 0.03]}
     workspace = Workspace(tmp_path)
     workspace.metrics("utility").parent.mkdir()
-    content = {"recall": {name: 0.5}, "worst_class": name, "verdict": "HELPS", "sentence": "So."}
-    write_figures(workspace.metrics("utility"), content)
-    figures = artifacts.read(workspace)
-    assert figures["utility.verdict"] == "HELPS"
-    del figures["utility.sentence"]
-    for figure, value in figures.items():
-        row = artifacts._row(figure, value, figures)
-        assert row["change"] == ""
-        assert rendered(figure).tags == {"p"} and rendered(str(value)).tags <= {"p"}
-        assert shown in " ".join(rendered(f"{figure} {value}").text.split()) or figure == "utility.verdict"
+    write_figures(workspace.metrics("utility"), utility | {"recipe": name})
+    figures = read(workspace)
+    links = [Link("Report", "http://host/a(b) c/", str(tmp_path / "pro`ject [x](y)"))]
+    page = rendered(report(utility, figures, figures, {"Samples": "data:image/png;base64,AA=="}, links))
+    tables = {"table", "thead", "tbody", "tr", "th", "td"}
+    assert page.tags == tables | {"h1", "p", "ul", "li", "a", "code", "strong", "img"}
+    shown, said = " ".join(terminal(name).split()), " ".join(page.text.split())
+    assert f"It {shown}." in said and f"few: {shown}" in said
+    rows = table(figures, figures)
+    assert rows[0]["figure"] == "utility.verdict" and {row["change"] for row in rows} == {""}
+    recipe = rendered(next(row["value"] for row in rows if row["figure"] == "utility.recipe"))
+    assert recipe.tags == {"p"}
+    assert shown[:30] in " ".join(recipe.text.split()) or len(name) > 40

@@ -51,6 +51,36 @@ def test_a_stage_ends_when_what_started_its_shell_is_gone(number: signal.Signals
         assert said.read() == "ended\n"  # to its end: nobody holds the pipe any more
 
 
+# a flow whose worker is gone, and which waits for a server that is gone too
+DEAF = """
+import signal, time
+from pipeline.runtime import ending_with
+signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
+with ending_with([0], patience=0.1):
+    time.sleep(1)
+time.sleep(60)
+"""
+ADOPTED = "from pipeline.runtime import adopted; print(adopted(b'STARTED_BY='))"
+
+
+def _run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, env=os.environ | path | environment, capture_output=True, text=True, check=False)
+
+
+def test_what_does_not_end_when_it_is_asked_to_is_killed() -> None:
+    done = _run(sys.executable, "-c", DEAF)
+    assert (done.stdout, done.returncode) == ("asked\n", -signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell")
+def test_a_program_whose_starter_is_gone_can_tell() -> None:
+    assert _run(sys.executable, "-c", ADOPTED, STARTED_BY="1").stdout == "False\n"  # this program is its parent
+    shell = ("sh", "-c", f'{sys.executable} -c "{ADOPTED}"; true')  # stands for the system's first process
+    assert _run(*shell, STARTED_BY="1").stdout == "True\n"
+    assert _run(*shell).stdout == "False\n"  # was never started by a Python program
+
+
 def test_what_was_started_by_hand_watches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(OF_A_STAGE, raising=False)
     assert stage_ancestors() == []

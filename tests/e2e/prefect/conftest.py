@@ -1,5 +1,6 @@
 """A real Prefect server with a home of its own, on a free loopback port, and real workers."""
 
+import logging
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,10 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
+from dvc.repo import Repo
 
-from pipeline.flows import guard
+from pipeline.flows import guard, serving, ui
+from pipeline.flows.names import slug
 from tests.e2e.conftest import REPOSITORY, Project
 
 PATIENCE = 400.0  # seconds; nothing here takes a tenth of it on an idle machine, and a run that ended ends a wait
@@ -68,26 +71,32 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-            # what finds no free slot asks again after a second, not after half a minute
-            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-            "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-            "DVC_NO_ANALYTICS": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+        at = ui.address("127.0.0.1", self.port)
+        self.url, self.ui = at.api, at.pages
+        self.environment = (
+            os.environ
+            | ui.environment(at)
+            | {
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PREFECT_HOME": str(home),
+                "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui"),
+                **serving.PRIVATE,
+                "PREFECT_API_URL": self.url,
+                "PREFECT_WORKER_QUERY_SECONDS": "1",
+                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+                # what finds no free slot asks again after a second, not after half a minute
+                "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+                "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+                "OMP_NUM_THREADS": "1",
+            }
+        )
         self.home = home
         # a connection a request: a busy server closes those that are kept, just as the next request goes out on one
         self.api = httpx.Client(base_url=self.url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
         self.started: list[Program] = []
         self.start(home, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         wait_for("the server", self.answers)
+        ui.keep_private(home / "ui")
 
     def answers(self) -> bool:
         """Whether the server is up."""
@@ -103,10 +112,15 @@ class Server:
         self.started.append(program)
         return program
 
+    def attempt(self, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a program to its end, however that is; its error output is in ``stdout`` too."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.run(command, cwd=folder, env=self.environment, text=True, check=False, **streams)
+
     def run(self, folder: Path, *command: str) -> str:
         """Runs a program to its end."""
-        done = subprocess.run(command, cwd=folder, env=self.environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        done = self.attempt(folder, *command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
         return done.stdout
 
     def stop(self) -> None:
@@ -151,10 +165,10 @@ class Server:
         answer = self.ask("GET", f"/deployments/name/{name}")
         return answer.json() if answer.is_success else {}
 
-    def begin(self, deployment: str, **parameters: Any) -> str:
+    def begin(self, deployment: str, tags: Sequence[str] = (), **parameters: Any) -> str:
         """Starts a run of a deployment; returns its id. A request that arrives twice starts one."""
         found = self.deployment(deployment)
-        content = {"parameters": parameters, "idempotency_key": str(uuid4())}
+        content = {"parameters": parameters, "idempotency_key": str(uuid4()), "tags": [*found["tags"], *tags]}
         return self.post(f"/deployments/{found['id']}/create_flow_run", **content)["id"]
 
     def state(self, run: str) -> dict[str, Any]:
@@ -199,6 +213,11 @@ class Server:
         found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}}, sort="TIMESTAMP_ASC")
         return "\n".join(entry["message"] for entry in found)
 
+    def errors(self, run: str) -> list[str]:
+        """What a run logged so far as an error."""
+        found = self.pages("/logs/filter", logs={"flow_run_id": {"any_": [run]}, "level": {"ge_": logging.ERROR}})
+        return [entry["message"] for entry in found]
+
     def idle(self) -> bool:
         """Whether no run is in work or due."""
         due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}}
@@ -214,6 +233,12 @@ class Server:
         """A run's artifacts by key."""
         found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
         return {artifact["key"]: artifact for artifact in found}
+
+    def slots(self, deployment: str) -> int:
+        """How many slots of a deployment's limit are taken."""
+        name = f"deployment:{self.deployment(deployment)['id']}"
+        found = self.post("/v2/concurrency_limits/filter")
+        return sum(limit["active_slots"] for limit in found if limit["name"] == name)
 
     def event(self, name: str, run: str) -> dict[str, Any]:
         """The event of that name that a run emitted; it may arrive after the run's end."""
@@ -246,11 +271,23 @@ def endless(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     return project
 
 
+def made(folder: Path, name: str = "", command: str = "pwd > out") -> Path:
+    """A project whose one stage, ``train``, writes which folder it is at work in."""
+    folder.mkdir(parents=True)
+    Repo.init(str(folder), no_scm=True).close()
+    (folder / "dvc.yaml").write_text(f"stages:\n  train: {{cmd: {command}, outs: [out]}}\n")
+    (folder / "params.yaml").write_text("seed: 1\n")
+    deployments = (REPOSITORY / "prefect.yaml").read_text()
+    (folder / "prefect.yaml").write_text(f"name: {name}\n{deployments}" if name else deployments)
+    return folder
+
+
 def deploy(server: Server, folder: Path) -> None:
     """Deploys prefect.yaml as a user would, unless that has been done."""
-    if server.deployment("augment/manual"):
+    if server.deployment(f"augment/{slug(folder)}").get("work_pool_name"):
         return
-    server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
+    if server.ask("GET", "/work_pools/augmint").status_code == httpx.codes.NOT_FOUND:
+        server.run(folder, "prefect", "work-pool", "create", "augmint", "--type", "process")
     server.run(folder, "prefect", "--no-prompt", "deploy", "--all")
 
 

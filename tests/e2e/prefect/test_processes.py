@@ -28,7 +28,7 @@ def start(server: Server, project: Project, kind: str) -> Program:
     if kind == "worker":
         return start_worker(server, project.root)
     process = server.start(project.root, "augmint", "serve")
-    wait_for("augmint serve", lambda: server.deployment("augment/served"))
+    wait_for("augmint serve", lambda: server.deployment("augment/endless"))
     return process
 
 
@@ -41,10 +41,10 @@ def runner(server: Server, endless: Project, request: pytest.FixtureRequest) -> 
     wait_for("the end of what it ran", lambda: not working_in(endless.root), PATIENCE)
 
 
-def train(server: Server, project: Project, deployment: str = "augment/manual") -> str:
+def train(server: Server, project: Project) -> str:
     """A run of which the training is in work and has taken up the state of the one before."""
     before = state_of(project).exists()
-    run = server.begin(deployment, project=str(project.root), targets=["train"])
+    run = server.begin("augment/endless", targets=["train"])
     server.see(run, "the training", lambda: trainers_in(project.root) and state_of(project).exists())
     if before:
         server.see(run, "the old state", lambda: "train: goes on from" in server.logs(run))
@@ -57,13 +57,11 @@ def ends_within_two_minutes(server: Server, run: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["cancel", "SIGKILL", "SIGTERM"])
-@pytest.mark.parametrize(
-    ("runner", "deployment"), [("worker", "augment/manual"), ("serve", "augment/served")], indirect=["runner"]
-)
+@pytest.mark.parametrize("runner", ["worker", "serve"], indirect=True)
 def test_the_end_of_a_run_is_the_end_of_its_processes(
-    server: Server, endless: Project, runner: Program, deployment: str, how: str
+    server: Server, endless: Project, runner: Program, how: str
 ) -> None:
-    run = train(server, endless, deployment)
+    run = train(server, endless)
     if how == "cancel":
         server.cancel(run)
     else:
@@ -71,13 +69,17 @@ def test_the_end_of_a_run_is_the_end_of_its_processes(
     wait_for("the end of all processes", lambda: not working_in(endless.root), SECONDS_TO_STOP)
     assert state_of(endless).exists()
     assert ends_within_two_minutes(server, run) == ("CANCELLED" if how == "cancel" else "CRASHED")
+    if how == "cancel":
+        assert server.task_runs(run)["train"]["state"]["type"] == "CANCELLED"
+        wait_for("its last words", lambda: "Finished in state Cancelled" in server.logs(run), SECONDS_TO_STOP)
+        assert server.errors(run) == []
 
 
 @pytest.mark.parametrize("runner", ["worker"], indirect=True)
 def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner: Program) -> None:
     first = train(server, endless)
-    same = server.begin("augment/manual", project=str(endless.root), targets=["train"])
-    other = server.begin("refresh/nightly", project=str(endless.root))
+    same = server.begin("augment/endless", targets=["train"])
+    other = server.begin("refresh/endless")
     server.see(same, "no slot of the deployment", lambda: server.state(same)["name"] == "AwaitingConcurrencySlot")
     server.see(other, "no turn in the folder", lambda: "a flow is in work in this folder (PID" in server.logs(other))
     assert trainers_in(endless.root) == 1
@@ -91,7 +93,7 @@ def test_of_two_runs_at_once_one_waits(server: Server, endless: Project, runner:
 @pytest.mark.parametrize("runner", ["worker"], indirect=True)
 def test_a_stage_that_takes_too_long_is_stopped(server: Server, endless: Project, runner: Program) -> None:
     limits = {"stage_hours": {"train": 8 / 3600}}
-    run = server.begin("augment/manual", project=str(endless.root), targets=["train"], limits=limits)
+    run = server.begin("augment/endless", targets=["train"], limits=limits)
     state = server.end(run)
     assert state["type"] == "FAILED"
     assert state["message"].startswith("train: stopped after 0.0022")

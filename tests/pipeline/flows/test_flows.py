@@ -14,7 +14,6 @@ import pytest
 from pipeline.errors import BusyError, UserError
 from pipeline.flows import guard
 from pipeline.flows.dvc import failure
-from pipeline.flows.names import artifact_key
 from pipeline.flows.processes import run_guarded
 
 GUARD = [sys.executable, "-P", guard.__file__]
@@ -108,6 +107,16 @@ def test_the_guard_insists(script: str, ended_by: signal.Signals) -> None:
     assert guard.ESCALATION[-1] == (20.0, signal.SIGKILL)  # before Prefect does, after 30
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
+def test_the_guard_ends_the_flow_of_a_worker_that_was_killed() -> None:
+    flow = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {STUBBORN!r}], start_new_session=True)"
+    process = held(flow, [sys.executable, "-c", HURRIED])
+    worker, orphan = psutil.Process(process.pid).children(recursive=True)
+    worker.kill()
+    assert process.wait() == 128 + signal.SIGKILL
+    assert not orphan.is_running()
+
+
 def test_the_guard_ends_what_its_command_leaves_behind() -> None:
     process = held(LEAVING)
     assert process.stdout is not None
@@ -166,10 +175,14 @@ def test_a_failure_says_why_and_whether_it_may_pass(lines: list[str], kind: type
     assert reason in str(error)
 
 
-def test_keys_hold_what_prefect_allows(tmp_path: Path) -> None:
-    folder = tmp_path / "Tiles, 64x64 (new)"
-    folder.mkdir()
-    assert artifact_key(folder, "nearest") == "tiles-64x64-new-nearest"
+def test_flows_import_no_torch() -> None:
+    # whose import would cost every run, however little it has to do, more seconds than all the rest
+    flows = ", ".join(f"pipeline.flows.{name}" for name in ("augment", "refresh", "export_set", "sweep"))
+    script = (
+        f"import sys, {flows}; print([name for name in ('torch', 'torchvision', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=_importing(), capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def _importing() -> dict[str, str]:

@@ -12,7 +12,7 @@ from pipeline.binding import read_figures, read_quality, write_figures
 from pipeline.errors import UserError
 from pipeline.experiment.exported import list_exported
 from pipeline.experiment.pool import networks
-from pipeline.flows import artifacts
+from pipeline.flows import figures
 from pipeline.formats.card import publish
 from pipeline.generator import open_generator
 from pipeline.report.charts import curves
@@ -57,11 +57,11 @@ READERS: dict[str, tuple[Reader, ...]] = {
     "data/store/labels.npy": (read_store, lambda w: list(check.findings(PARAMS, w))),
     "models/generator.json": (read_generator,),
     "models/generator.safetensors": (read_generator,),
-    "metrics/ingest.json": (artifacts.read,),
-    "metrics/train.json": (artifacts.read,),
+    "metrics/ingest.json": (figures.read,),
+    "metrics/train.json": (figures.read,),
     "metrics/export.json": (print_results,),
-    "metrics/quality.json": (lambda w: read_quality(PARAMS, w), print_results, publish, artifacts.read),
-    "metrics/utility.json": (lambda w: classify.current(PARAMS, w), print_results, publish, artifacts.read),
+    "metrics/quality.json": (lambda w: read_quality(PARAMS, w), print_results, publish, figures.read),
+    "metrics/utility.json": (lambda w: classify.current(PARAMS, w), print_results, publish, figures.read),
     "synthetic/manifest.parquet": (publish, lambda w: list_exported(w.synthetic, ("a/b", "cup", "tail"), [])),
 }
 JSON = [name for name in READERS if name.endswith(".json")]
