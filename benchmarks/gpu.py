@@ -138,7 +138,7 @@ def speed(options: argparse.Namespace, device: torch.device) -> Iterator[Row]:
         "float32",
         options.precision,
         "compiled",
-        "compiled, times the textbook loop",
+        "compiled over textbook",
     )
     for size, batch in itertools.product(options.sizes, options.batches):
         found = [2 * batch * rate(textbook(device, size, batch).iteration, device, options.seconds)]
