@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help repro serve test lint bench clean
+.PHONY: help repro serve test lint docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -30,6 +30,11 @@ lint: $(READY)  ## check style and types
 	ruff format --check .
 	mypy
 
+docs: $(READY)  ## write the pages that the code says, and build docs/ as a site into site/
+	python -m tools.pages
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 # those that need no files of yours and end within minutes; docs/benchmarks.md has the others
 BENCHMARKS := metrics.py export.py training/step.py "training/quality.py digits" flow.py
 bench: $(READY)  ## run the short benchmarks and print their tables
@@ -37,7 +42,7 @@ bench: $(READY)  ## run the short benchmarks and print their tables
 
 clean:  ## remove outputs and caches, keep .venv
 	rm -rf .augmint data/store models synthetic metrics plots report dvc.lock .dvc/cache .dvc/tmp
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build site *.egg-info
 
 # uv comes from the lock too, by its hash; it installs in seconds what pip needs minutes for. Compiling takes it half a
 # minute, once; where Python may not write what it compiles, every program would take seconds to compile all anew

@@ -5,6 +5,7 @@ import math
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -40,23 +41,38 @@ NAMED_SETS = ("torchvision", "huggingface")  # sources that can fetch a set by i
 LABELLED_BY_COLUMN = ("table", "huggingface", "npz")  # sources whose labels stand in a column or an array
 
 
-def _one_of(registry: str, *further: str) -> BeforeValidator:
+@dataclass(frozen=True)
+class OneOf:
     """A name out of a registry, such as ``gan.losses:LOSSES``, or one of ``further``.
 
-    The registry is looked up when a value is checked: what is registered later counts too, and this module does not
+    The registry is looked up when it is asked for: what is registered later counts too, and this module does not
     load torch.
     """
 
-    def check(name: Any) -> Any:
-        known = [*further, *pkgutil.resolve_name(registry)]
-        if name not in known:
+    registry: str
+    further: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All that are known by now."""
+        return [*self.further, *pkgutil.resolve_name(self.registry)]
+
+    def __call__(self, name: Any) -> Any:
+        """``name``, if it is known.
+
+        Raises:
+            ValueError: it is not; the nearest known name is told.
+        """
+        if name not in (known := self.names):
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
             raise ValueError(
                 f"unknown name {shortened(repr(name))}; did you mean `{near[0]}`? (known here: {', '.join(known)})"
             )
         return name
 
-    return BeforeValidator(check)
+
+def _one_of(registry: str, *further: str) -> BeforeValidator:
+    return BeforeValidator(OneOf(registry, further))
 
 
 Operation = Annotated[str, _one_of("gan.augment:OPERATIONS")]

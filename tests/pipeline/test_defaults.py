@@ -76,7 +76,9 @@ STATED: dict[str, dict[str, Callable[[Params], bool] | None]] = {
         "Each is off by default": lambda p: p.export.filters.model_dump(exclude={"steps"}) == OFF,
     },
     "docs/glossary.md": {"named defaults of a training": None},
-    "docs/prefect.md": {"by default the one that was deployed from": None, "get-default-base-job-template": None},
+    "docs/prefect.md": {"get-default-base-job-template": None, "default-src": None},
+    "docs/parameters.md": {"its default, and the comment": None, "has its default": None, "| takes | default |": None},
+    "docs/recipes.md": {"np.random.default_rng": None},
     "docs/tables.md": {"`default/partial-train": None, "marks one as the default": None},
     "docs/training.md": {
         "sets defaults that belong together": None,
