@@ -115,10 +115,9 @@ def dvc_yaml(tracked: bool, address: str) -> str:
     return text.replace(IMAGES, note)
 
 
-def prefect_yaml(name: str) -> str:
-    """``prefect.yaml`` of the project called ``name``."""
-    text = template("deployments.yaml").replace(MADE_HERE, MADE_ELSEWHERE)
-    return text.replace("name: augmint\nprefect-version", f"name: {scalar(name)}\nprefect-version", 1)
+def prefect_yaml() -> str:
+    """``prefect.yaml``; the project goes by its folder's name on a server."""
+    return template("deployments.yaml").replace(MADE_HERE, MADE_ELSEWHERE)
 
 
 def readme(**facts: Any) -> str:

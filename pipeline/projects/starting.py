@@ -166,7 +166,7 @@ def _texts(proposal: Proposal) -> dict[str, str]:
             proposal.params, proposal.choices, f"{name}: {len(look_.listing):,} images of {len(look_.classes)} classes"
         ),
         "dvc.yaml": rendering.dvc_yaml(writing.dvc_watches(data.path), data.path),
-        "prefect.yaml": rendering.prefect_yaml(name),
+        "prefect.yaml": rendering.prefect_yaml(),
         ".gitignore": rendering.template("gitignore") + (f"/{data.path}\n" if data.dataset else ""),
         "README.md": rendering.readme(
             name=name,

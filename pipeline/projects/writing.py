@@ -117,12 +117,16 @@ def init_dvc(folder: Path) -> bool:
     """
     if (folder / ".dvc").exists():
         return False
-    from dvc.repo import Repo  # takes its second
+    from dvc.exceptions import InitError  # takes its second
+    from dvc.repo import Repo
     from dvc.repo.scm_context import SCMContext
 
     root = git_root(folder)
     with _changed(SCMContext, "track_file", _leave), _changed(logging.getLogger("dvc.repo.init"), "disabled", True):
-        repo = Repo.init(str(folder), no_scm=root is None, subdir=root not in (None, folder.absolute()))
+        try:
+            repo = Repo.init(str(folder), no_scm=root is None, subdir=root not in (None, folder.absolute()))
+        except InitError:  # Git is told to ignore the folder
+            repo = Repo.init(str(folder), no_scm=True)
         with repo, repo.config.edit("repo") as config:
             config["core"] |= {"analytics": False, "check_update": False}
     return True

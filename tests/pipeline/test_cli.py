@@ -227,3 +227,14 @@ def test_check_gives_json(digits_workspace: Workspace, monkeypatch: pytest.Monke
     assert result.exit_code == 2
     (digits_workspace.root / "params.yaml").write_text("export: {balance: 2.0}\n")
     assert CliRunner().invoke(main, ["check", "--json"]).exit_code == 0
+
+
+@pytest.mark.parametrize(("problems", "code"), [([], 0), (["images/a.png: missing"], 1)])
+def test_verify_gives_json(problems: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.export import verify
+
+    monkeypatch.setattr(verify, "verify", lambda *_: verify.Found("0" * 64, problems, 7, 3))
+    result = CliRunner().invoke(main, ["verify", "synthetic", "--json"])
+    assert result.exit_code == code
+    assert json.loads(result.stdout)["problems"] == problems
+    assert json.loads(result.stdout)["images"] == 7

@@ -137,6 +137,14 @@ def test_without_git_dvc_runs_without_it(tmp_path: Path, images: Path) -> None:
         assert repo.config["core"]["no_scm"]
 
 
+def test_a_folder_that_git_ignores_runs_without_it(tmp_path: Path, images: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text("study/\n")
+    init(tmp_path / "study", "--images", images)
+    with Repo(str(tmp_path / "study")) as repo:
+        assert repo.config["core"]["no_scm"]
+
+
 def test_size_and_minutes_are_as_asked_and_said_so(tmp_path: Path, images: Path) -> None:
     said = init(tmp_path / "study", "--images", images, "--size", "32", "--minutes", "5").output
     params = load_params(tmp_path / "study" / "params.yaml")
