@@ -15,6 +15,7 @@ RUN python -m venv /opt/augmint \
 COPY pyproject.toml README.md ./
 COPY gan gan
 COPY pipeline pipeline
+COPY augmint augmint
 RUN /opt/augmint/bin/uv pip install --no-cache --compile-bytecode --python /opt/augmint/bin/python \
         --no-deps --no-build-isolation .
 

@@ -19,7 +19,7 @@ import click
 from pipeline.atomic import recover
 from pipeline.errors import explained
 from pipeline.escaping import terminal
-from pipeline.runtime import ending_with, prepare, stage_ancestors, use_utf8
+from pipeline.runtime import ending_with, open_standard_streams, prepare, stage_ancestors, use_utf8
 from pipeline.workspace import Workspace
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -40,6 +40,7 @@ class Commands(click.Group):
         """Runs as a program, on ``sys.argv``, in UTF-8; with ``args`` given, within another."""
         if args is None:
             use_utf8()
+            open_standard_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a character that a terminal cannot show ends nothing
                 stream.reconfigure(errors="backslashreplace")

@@ -50,6 +50,21 @@ def use_utf8() -> None:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def open_standard_streams() -> None:
+    """Gives what is closed of standard input, output and error to ``/dev/null``.
+
+    Else the next file that is opened takes the number, and whatever a library prints goes into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
 def release_freed() -> None:
     """Gives memory that was freed back to the system, where the C library (glibc) would keep it for the thread."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):

@@ -16,8 +16,8 @@ BOUNDS: dict[type, tuple[str, str]] = {
     Ge: ("ge", "of at least"),
     Le: ("le", "up to"),
     Lt: ("lt", "below"),
-    MinLen: ("min_length", "with a length of at least"),
-    MaxLen: ("max_length", "with a length of at most"),
+    MinLen: ("min_length", "of a length of at least"),
+    MaxLen: ("max_length", "of a length of at most"),
 }
 
 
@@ -80,6 +80,8 @@ def _flat(metadata: Iterable[Any]) -> Iterable[Any]:
 def _bounds(marks: Iterable[Any]) -> str:
     """What limits a value, in words and with a space before them; nothing where nothing does."""
     found = {type(mark): getattr(mark, BOUNDS[type(mark)][0]) for mark in marks if type(mark) in BOUNDS}
+    if found == {MinLen: 1}:
+        return ", not empty"
     if {Ge, Le} <= set(found):
         return f" from {_number(found[Ge])} to {_number(found[Le])}"
     return ",".join(f" {BOUNDS[kind][1]} {_number(bound)}" for kind, bound in found.items())

@@ -177,20 +177,25 @@ def test_a_character_that_the_terminal_lacks_ends_nothing(tmp_path: Path, monkey
 
 
 def test_a_closed_output_is_no_fault(tmp_path: Path) -> None:
+    """Nor does the next file that is opened take its number, into which libraries print."""
     program = tmp_path / "program.py"
     lines = (
-        "import click",
+        "import os, sys",
         "from pipeline.cli import main",
         "@main.command()",
-        "def nothing(): pass",
-        "main(['nothing'])",
+        "def nothing():",
+        "    file = open('file', 'wb')",
+        "    assert file.fileno() > 2 and not sys.stderr.isatty()",
+        "    os.write(1, b'one'), os.write(2, b'two'), print('three')",
+        "sys.argv = ['augmint', 'nothing']",
+        "main()",
     )
     program.write_text("\n".join(lines), encoding="utf-8")
-    command = f"exec {sys.executable} {program} >&- 2>&-"
-    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False).returncode == 0
-
-
-# What scripts and shells read ----------------------------------------------------------------------------------------
+    for closed in ("<&- >&- 2>&-", ">&-", "2>&-"):
+        command = f"exec {sys.executable} program.py {closed}"
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, (closed, done.stderr)
+        assert (tmp_path / "file").read_bytes() == b""
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

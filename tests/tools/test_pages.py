@@ -1,5 +1,7 @@
 """The documents: what they say of the code is what it does, and the site builds without a broken link or a stranger."""
 
+import contextlib
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +132,15 @@ def test_parts_of_params_yaml_in_the_documents_are_valid(page: str, tmp_path: Pa
         if block.split(":")[0] in Params.model_fields:
             file.write_text(block, encoding="utf-8")
             load_params(file)
+
+
+def test_what_a_snippet_prints_is_what_stands_below_it() -> None:
+    (code, printed), *_ = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", text("concepts.md"), re.DOTALL | re.MULTILINE
+    )
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(code, {})
+    assert out.getvalue() == printed
 
 
 # The site -------------------------------------------------------------------------------------------------------------
