@@ -85,7 +85,7 @@ def test_learning_rates_fall_over_the_last_part_of_the_budget() -> None:
 def test_only_the_steps_of_the_critic_move_the_critic() -> None:
     trainer = Trainer.on_images(SMALL, bars(), 0, CPU)
     before = [p.clone() for p in trainer.critic.parameters()]
-    trainer._generator_step()
+    trainer._generator_step(trainer._draw_generator())
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.critic.parameters(), strict=True))
     assert all(p.requires_grad for p in trainer.critic.parameters())
 
