@@ -28,7 +28,7 @@ def project(root: Path, params: str = PARAMS, **figures: Any) -> Workspace:
 
 
 def compare(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["compare", *arguments])
+    return CliRunner(env={"COLUMNS": "200"}).invoke(main, ["compare", *arguments])
 
 
 def as_json(*arguments: str) -> dict[str, Any]:
