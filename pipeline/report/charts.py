@@ -45,8 +45,8 @@ def effect(utility: Tree, margin: float) -> Chart:
 def effects(found: Sequence[Effect], margin: float) -> Chart:
     """The differences of some verdicts; ``margin`` is ``classify.equivalence_margin``."""
     caption = (
-        f"What the synthetic images add, with its 95 % interval. Within the band, {margin * 100:g} points either way, "
-        "a difference does not matter."
+        f"What the synthetic images add, with its 95 % interval. Within the band, of {margin * 100:.1f} points either "
+        "way, a difference does not matter."
     )
     said = (
         f"{one.name + ': ' if one.name else ''}difference {points(one.delta)} points, 95 % interval "
