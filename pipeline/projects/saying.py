@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,17 +10,15 @@ from rich.text import Text
 
 from pipeline.escaping import terminal
 from pipeline.projects import choosing
+from pipeline.projects.proposal import Proposal
 from pipeline.projects.rendering import scalar
 from pipeline.projects.writing import State
-
-if TYPE_CHECKING:
-    from pipeline.projects.starting import Proposal
 
 MOST_CLASSES = 20
 MIB = 2**20
 
 
-def tell(proposal: "Proposal") -> None:
+def tell(proposal: Proposal) -> None:
     """What was found, what was chosen and why, and what it will take."""
     look = proposal.look
     colour = "grey" if look.channels == 1 else "colour"
@@ -43,7 +40,7 @@ def tell(proposal: "Proposal") -> None:
     _estimate(proposal)
 
 
-def _table(proposal: "Proposal") -> None:
+def _table(proposal: Proposal) -> None:
     look = proposal.look
     table = Table("class", *look.counts)
     for label, name in list(enumerate(look.classes))[:MOST_CLASSES]:
@@ -54,7 +51,7 @@ def _table(proposal: "Proposal") -> None:
     Console().print(table)
 
 
-def _estimate(proposal: "Proposal") -> None:
+def _estimate(proposal: Proposal) -> None:
     minutes = proposal.minutes
     parts = ", ".join(f"{name} {_minutes(value)}" for name, value in minutes.items())
     store = len(proposal.look.listing) * proposal.look.channels * proposal.params.data.image_size**2
@@ -93,7 +90,7 @@ def differs(path: Path, lines: Iterable[str]) -> None:
         _say(f"  {line}")
 
 
-def next_steps(folder: Path, proposal: "Proposal") -> None:
+def next_steps(folder: Path, proposal: Proposal) -> None:
     """What to do now."""
     place = "" if folder.absolute() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     _say(f"init: next: {place}dvc repro    ({_minutes(sum(proposal.minutes.values()))}), then: augmint results")

@@ -3,56 +3,21 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.params import DataParams, Params, load_params
-from pipeline.projects import choosing, rendering, writing
+from pipeline.projects import choosing, rendering, saying, writing
 from pipeline.projects.choosing import Choice
 from pipeline.projects.looking import Look, look, sides_of
-from pipeline.projects.measuring import Machine, Speed, measure
+from pipeline.projects.measuring import Machine, measure
+from pipeline.projects.proposal import Proposal
 from pipeline.projects.recognising import as_written, recognise
 from pipeline.sources.remote import is_url, shown
 from pipeline.stages import check
 from pipeline.store import SPLITS
 from pipeline.workspace import Workspace
-
-EXPORT_MINUTES = 2.0  # to evaluate and export, about
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a project would be.
-
-    Attributes:
-        folder: of the project.
-        look: at the images.
-        machine, speed: what it was fitted to.
-        params: all choices.
-        choices: those that were made for this set, with their reasons.
-        texts: the files, by name.
-    """
-
-    folder: Path
-    look: Look
-    machine: Machine
-    speed: Speed
-    params: Params
-    choices: tuple[Choice, ...]
-    texts: dict[str, str]
-
-    @property
-    def minutes(self) -> dict[str, float]:
-        """What each stage takes, by its name."""
-        seconds = len(self.look.listing) / 500
-        return {
-            "ingest": seconds / 60,
-            "train": (self.params.train.kimg or 0) * self.speed.kimg_seconds / 60,
-            "evaluate and export": EXPORT_MINUTES,
-            "classify": choosing.classify_minutes(self.params.classify, self.look, self.speed, self.machine),
-        }
 
 
 def start(folder: Path, images: str, size: int | None, label_column: str, minutes: float, dry_run: bool) -> int:
@@ -72,8 +37,6 @@ def start(folder: Path, images: str, size: int | None, label_column: str, minute
     Raises:
         UserError: images that cannot be read or split, or a folder that cannot hold the project.
     """
-    from pipeline.projects import saying
-
     there = writing.writable(folder)
     with tempfile.TemporaryDirectory(prefix=".augmint-", dir=there) as stage:  # on the same disk as the project
         proposal = propose(folder, images, size, label_column, minutes, Path(stage))
