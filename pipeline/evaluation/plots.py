@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.evaluation.charts import plot_confusion, plot_spectrum
+from pipeline.charts import plot_confusion, plot_spectrum
 from pipeline.evaluation.scoring import Sets
 from pipeline.metrics.distances import kth_nearest, nearest
 from pipeline.metrics.embedded import Images

@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.charts import confusion_figure, spectrum_figure
 from pipeline.drawing import inline_svg
 from pipeline.escaping import spreadsheet, terminal
-from pipeline.evaluation.charts import confusion_figure, spectrum_figure
 from pipeline.experiment.names import in_order
 from pipeline.experiment.plots import arms_figure, dose_figure
 from pipeline.report.curves import CURVES, curve_figures

@@ -20,11 +20,11 @@ from ruamel.yaml import YAML
 
 from pipeline import cli
 from pipeline.binding import write_figures
+from pipeline.charts import plot_confusion
 from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
 from pipeline.evaluation import plots
-from pipeline.evaluation.charts import plot_confusion
 from pipeline.evaluation.tables import write_tables
 from pipeline.experiment.plots import write_classes
 from pipeline.export.plan import Plan

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.charts import confusion_figure, plot_confusion, plot_spectrum
 from pipeline.drawing import inline_svg
-from pipeline.evaluation.charts import confusion_figure, plot_confusion, plot_spectrum
 from pipeline.sheets import ALARM, GAP, PAPER, Pair, grid, pairs, shortened, stacked
 
 
