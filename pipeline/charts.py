@@ -36,12 +36,9 @@ def spectrum_figure(spectrum: Mapping[str, Any]) -> Figure:
     return figure
 
 
-@look()
 def plot_spectrum(path: Path, spectrum: Mapping[str, Any]) -> None:
     """The same as a PNG."""
-    figure = spectrum_figure(spectrum)
-    figure.axes[0].set_title("Spectrum of the images", loc="left")
-    save_png(figure, path)
+    save_png(spectrum_figure(spectrum), path, "Spectrum of the images")
 
 
 @look()

@@ -63,13 +63,15 @@ def panels(height: float, columns: int = 1, width: float = WIDTH) -> tuple[Figur
     return figure, axes
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Writes the chart as a PNG on white.
+def save_png(figure: Figure, path: Path, title: str = "") -> None:
+    """Writes the chart as a PNG on white, with a title where it stands alone.
 
     Raises:
         OSError: it cannot be written.
     """
     with look():
+        if title:
+            figure.axes[0].set_title(title, loc="left")
         figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.provenance import version
 from pipeline.store import FILES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from gan.layout import keep_contiguous, unsafe_channels_last
 from gan.seeds import derive
 from pipeline.classifier.network import SmallResNet

@@ -64,9 +64,8 @@ def plot_arms(path: Path, metrics: Mapping[str, Any]) -> None:
     axes = figure.axes[0]
     axes.set_xlabel("balanced accuracy on real test images, %\ndots: seeds and draws; diamond: mean; line: 95 %")
     title = f"{metrics['verdict']}: {metrics['delta'] * 100:+.1f} points\nrecipe: {metrics['recipe']}"
-    axes.set_title(title, loc="left")
     figure.set_size_inches(WIDTH * 1.3, figure.get_figheight() + 0.5)
-    save_png(figure, path)
+    save_png(figure, path, title)
 
 
 def axis_limits(arms: dict[str, dict[str, Any]]) -> tuple[float, float]:
@@ -112,12 +111,9 @@ def dose_figure(metrics: Mapping[str, Any]) -> Figure:
     return figure
 
 
-@look()
 def plot_doses(path: Path, metrics: Mapping[str, Any]) -> None:
     """The same as a PNG."""
-    figure = dose_figure(metrics)
-    figure.axes[0].set_title("Doses of synthetic images on the validation split", loc="left")
-    save_png(figure, path)
+    save_png(dose_figure(metrics), path, "Doses of synthetic images on the validation split")
 
 
 def _label(name: str, metrics: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from pipeline.runtime import choose_device, usable_cores
 # one process imports what a trial needs and is forked for each worker: torch and its compiler, which every optimiser
 # asks for, take some seconds of a core, which three processes on two cores would spend three times
 CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-PRELOADED = ["pipeline.experiment.trial", "torch._dynamo"]
+CONTEXT.set_forkserver_preload(["pipeline.experiment.trial", "torch._dynamo"])
 
 
 class Trial(NamedTuple):
@@ -40,7 +40,6 @@ class Trial(NamedTuple):
 def import_ahead(device: torch.device) -> None:
     """Begins the imports of the trials' processes, while this one still does other things; needs not be called."""
     if usable_cores() > 1 and device.type != "cuda" and CONTEXT.get_start_method() == "forkserver":
-        forkserver.set_forkserver_preload(PRELOADED)
         forkserver.ensure_running()
 
 
@@ -66,7 +65,6 @@ class Runner:
 
     def __enter__(self) -> Self:
         if self._workers > 1:
-            forkserver.set_forkserver_preload(PRELOADED)
             self._pool = ProcessPoolExecutor(self._workers, mp_context=CONTEXT, initializer=_start_worker)
             self._exits.callback(self._pool.shutdown, wait=True, cancel_futures=True)
         else:

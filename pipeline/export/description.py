@@ -10,7 +10,7 @@ from typing import Any
 
 from torchvision.datasets.folder import find_classes
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.binding import read_figures
 from pipeline.errors import UserError
 from pipeline.formats.card import CARD, render_card

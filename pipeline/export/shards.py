@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.errors import UserError
 from pipeline.formats.manifest import About
 from pipeline.formats.parquet import ROWS_PER_GROUP, schema

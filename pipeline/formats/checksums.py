@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.formats.encoding import EXTENSIONS
 
 SUMS = "SHA256SUMS"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.formats.encoding import Encoding
 from pipeline.formats.manifest import MANIFEST, About
 from pipeline.formats.shards import DATA, ENDINGS

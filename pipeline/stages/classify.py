@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.atomic import remove, replacing
 from pipeline.binding import changed, generator_files, read_figures, sources, store_files, write_figures
 from pipeline.classifier.architectures import build, fingerprint

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.errors import UserError
 from pipeline.metrics.embedders.pretrained import embed_in_batches, weights_file
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision import models
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.errors import UserError
 from pipeline.metrics.embedders.pretrained import embed_in_batches, weights_file
 from pipeline.reading.documents import fault

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.cli import main
 from pipeline.errors import UserError
 from pipeline.export.verify import verify

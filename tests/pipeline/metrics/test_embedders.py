@@ -10,7 +10,7 @@ import torch_fidelity.feature_extractor_inceptionv3 as reference
 from torch import nn
 from torchvision import models
 
-from gan.checkpoint import sha256
+from gan.files import sha256
 from pipeline.errors import UserError
 from pipeline.metrics.embedders import open_embedder, open_embedders
 from pipeline.metrics.embedders.domain import train_domain_embedder
