@@ -27,6 +27,7 @@ from gan.config import Config
 from gan.networks import Network, Shape
 from gan.trainer import Trainer, fresh_network
 from pipeline.runtime import prepare
+from pipeline.training.settings import has_bfloat16
 
 SHARE = 1 / 3  # of the textbook loop's time
 POINTS = 30
@@ -82,7 +83,7 @@ def race(task: Task, judge: Judge, options: argparse.Namespace, seed: int) -> tu
 
 def _ours(task: Task, options: argparse.Namespace, seed: int, plain: Plain) -> Trainer:
     """augmint with the budget that takes :data:`SHARE` of the textbook loop's time, by a few timed iterations."""
-    fast = torch.cpu.get_capabilities().get("avx512_bf16", False)
+    fast = has_bfloat16(torch.device("cpu"))
     chosen = {key: _value(value) for key, value in (pair.split("=", 1) for pair in options.set_to)}
     fields = {"batch_size": options.batch, "width": options.width, "precision": "bfloat16" if fast else "float32"}
     config = Config(kimg=1, **fields | chosen)

@@ -26,6 +26,7 @@ from gan.draws import brought
 from gan.networks import Shape
 from gan.trainer import Labelled, Trainer, fresh_network
 from pipeline.runtime import prepare
+from pipeline.training.settings import has_bfloat16
 
 SETTINGS = {"n_critic": 5, "penalty_weight": 10.0, "critic_lr": 1e-4, "generator_lr": 1e-4, "augment": ()}
 
@@ -103,7 +104,7 @@ def _variants(
     def ours(**policy: object) -> Steps:
         return Ours(data, shape, options.batch, device, **policy)
 
-    fast = "bfloat16" if device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16") else "float32"
+    fast = "bfloat16" if has_bfloat16(device) else "float32"
     on_gpu = device.type == "cuda"
     variants: dict[str, Callable[[], Steps]] = {"textbook loop": plain}
     if options.mimicry and options.channels == 3:

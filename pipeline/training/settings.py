@@ -20,7 +20,7 @@ def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int])
     """
     precision, compiled, config = params.precision, params.compiled, params.config
     if precision == "auto":
-        precision = "bfloat16" if _has_bfloat16(device) else "float32"
+        precision = "bfloat16" if has_bfloat16(device) else "float32"
     if compiled == "auto":
         compiled = device.type == "cuda"
     if params.augment == "auto":
@@ -28,8 +28,13 @@ def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int])
     return replace(config, precision=precision, compiled=compiled)
 
 
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware computes in bfloat16; older GPUs (V100, T4) have none, and emulate it at a loss."""
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware computes in bfloat16, not in an emulation that is slower than float32.
+
+    Older GPUs (V100, T4) have none; nor have processors without AVX512-bf16, or one that ``ATEN_CPU_CAPABILITY``
+    tells to do without.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    allowed = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return allowed and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
