@@ -182,10 +182,15 @@ class Steps:
             try:
                 return _sum([gradients(part) for part in parted(given, self.config, self.parts)])
             except torch.OutOfMemoryError as error:
-                if self._recording() or self.parts == groups(self.config):
+                if self._recording() or self.in_smallest_parts:
                     raise
                 reason = str(error).strip().split("\n")[0]
             self._take_more_parts(reason)  # here, as the error holds what filled the memory
+
+    @property
+    def in_smallest_parts(self) -> bool:
+        """Whether a batch cannot be taken in more parts than it is."""
+        return self.parts == groups(self.config)
 
     def _take_more_parts(self, reason: str) -> None:
         self.parts = min(2 * self.parts, groups(self.config))

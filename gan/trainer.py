@@ -179,7 +179,10 @@ class Trainer(Steps):
             load_moments(getattr(self, name), found.get(name, {}))
         self.done = int(tensors["done"])
         self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
-        self.parts = max(self.parts, int(tensors.get("parts", 1)))
+        parts = int(tensors.get("parts", 1))
+        if parts > self.parts:
+            self.parts = parts
+            self.notes.append(f"the device had no room for a whole batch: it is taken in {parts} parts, as before")
 
 
 def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network:
