@@ -25,7 +25,7 @@ STEPS, SAMPLES, AT_ONCE = 800, 2000, 250
 
 
 def cifar(options: Options, device: torch.device) -> Iterator[Row]:
-    """Seconds of training until the KID at which the textbook loop ends, one after the other; judging does not count."""
+    """Seconds of training until the KID at which the textbook loop ends, one after the other; without the judging."""
     yield "loop", "iterations", "KID by the way", "its KID at the end", "textbook's KID at the end after"
     if options.cifar is None:
         return

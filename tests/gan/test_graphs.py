@@ -17,6 +17,8 @@ from gan.augment import OPERATIONS
 from gan.config import Config
 from gan.graphs import WARM_UP, CaptureError, CudaRecorder, FixedIterations, Work
 from gan.networks import FAMILIES, Family, resnet
+from gan.probe import EVERY, Probe
+from gan.sampler import Sampler
 from gan.trainer import Trainer
 from tests.gan.test_trainer import CPU, bars
 
@@ -169,6 +171,21 @@ def test_what_is_recorded_waits_for_nothing_and_makes_nothing_to_keep() -> None:
                 assert not {t.device for t in (*_tensors(args), *_tensors(kwargs))} - {CPU}
                 known |= {tensor.data_ptr() for tensor in _tensors(results)}
             assert len(tape.noted) > 100
+
+
+def test_what_a_run_does_by_the_way_leaves_everything_in_its_place() -> None:
+    """Drawing, looking at scores, taking up a state and its parts: a record would go on writing to the old places."""
+    trainer = made(CASES["wgan-gp"])
+    before = [tensor.data_ptr() for tensor in trainer._held()]
+    trainer.iteration()
+    state = copied(trainer)
+    Sampler(trainer.ema, 0, CPU).draw(1, 0, 3)
+    trainer.done = EVERY
+    assert Probe(trainer, bars(), bars()).look()
+    trainer.load_state(state)
+    trainer.ema.load_state_dict(made(CASES["wgan-gp"]).ema.state_dict())
+    trainer.iteration()
+    assert [tensor.data_ptr() for tensor in trainer._held()] == before
 
 
 def test_there_is_a_record_for_each_layout_alone() -> None:
