@@ -110,13 +110,21 @@ def choose_device(name: str, key: str) -> "torch.device":
     if name == "mps" and not torch.backends.mps.is_available():
         raise UserError(f"{key}: mps is asked for, but torch sees no Apple GPU; use auto or cpu")
     if name == "mps" and (reason := trouble_with_mps()):
-        from pipeline.progress import say
-
-        say(f"{key}: torch {torch.__version__} cannot train on this Apple GPU ({reason}); taking the processor")
+        _say_once(f"{key}: torch {torch.__version__} cannot train on this Apple GPU ({reason}); taking the processor")
         name = "cpu"
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    import multiprocessing
+
+    from pipeline.progress import say
+
+    if multiprocessing.parent_process() is None:  # the processes of trials choose as theirs did, which has said it
+        say(sentence)
 
 
 @cache

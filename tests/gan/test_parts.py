@@ -15,6 +15,7 @@ from gan.losses import LOSSES
 from gan.networks import FAMILIES, Family, resnet
 from gan.parts import groups, in_chunks
 from gan.penalties import PENALTIES
+from gan.sampler import Sampler
 from gan.trainer import Trainer
 from tests.gan.test_trainer import CPU, bars
 
@@ -184,6 +185,14 @@ def test_a_full_device_ends_the_replay_of_graphs() -> None:
     with Room(8):
         trainer.iteration()
     assert trainer._fixed is None
+
+
+def test_a_sampler_draws_a_block_in_halves_where_it_must() -> None:
+    whole, halved = (Sampler(made().ema, 0, CPU).draw for _ in range(2))
+    expected = whole(1, 0, 40)
+    with Room(9) as room:
+        images = halved(1, 0, 40)
+    assert room.failed and int((images.int() - expected.int()).abs().max()) <= 1
 
 
 @pytest.mark.parametrize(("most", "unit", "expected"), [(16, 1, [16, 4]), (6, 1, [5, 5, 5, 5]), (6, 3, [3] * 6 + [2])])
