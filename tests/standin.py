@@ -103,12 +103,12 @@ def data(size: int = 8, channels: int = 1) -> Labelled:
 
 
 def iterate(config: Config, where: torch.device, fixed: bool = False) -> dict[str, int]:
-    """The copies of one iteration, after one that may have to set things up."""
+    """The copies of one iteration; of one at fixed addresses that is not the first, which makes their place."""
     trainer = Trainer.on_images(config, data(), 0, where)
+    trainer.strength = 0.5
     if fixed:
         trainer._fix()
-    trainer.strength = 0.5
-    trainer.iteration()
+        trainer.iteration()
     with Copies() as copies:
         figures = trainer.iteration()
     assert figures.device.type == NAME
