@@ -11,6 +11,7 @@ from torch import nn
 from gan.seeds import derive, stream
 from pipeline.classifier import training
 from pipeline.classifier.batches import Joined, draw_batches
+from pipeline.classifier.learners import learner_of
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
@@ -57,7 +58,7 @@ def test_same_seed_same_bits(digits: Digits, kind: training.Augment) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 9, 10])
 def test_the_learning_rate_rises_to_its_peak_and_falls_near_to_nothing(steps: int) -> None:
-    optimizer, schedule = training._optimizer(SmallResNet(2, 1, 8, width=4), 0.5, 0.0, steps)
+    optimizer, schedule = training._optimizer(learner_of([SmallResNet(2, 1, 8, width=4)]), 0.5, 0.0, steps)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -122,7 +123,8 @@ def test_class_weights_are_scikit_learns() -> None:
     by_class = torch.zeros(4)
     by_class[np.unique(labels)] = torch.from_numpy(expected).float()
     reference = nn.functional.cross_entropy(answers, targets, weight=by_class)
-    torch.testing.assert_close(training._weighted(answers, targets, torch.from_numpy(found)), reference)
+    ours = training._weighted(answers[None], targets[None], torch.from_numpy(found)[None])
+    torch.testing.assert_close(ours, reference[None])
 
 
 def _norms(network: nn.Module) -> list[torch.Tensor]:
@@ -144,9 +146,10 @@ def test_the_extra_pass_moves_weights_but_no_running_statistics(digits: Digits) 
 
 def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     norm = nn.BatchNorm2d(2)
-    x = torch.randn(8, 2, 4, 4) * 3 + 5
-    with training._statistics_apart(norm):
-        torch.testing.assert_close(norm(x).mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    x = torch.randn(1, 8, 2, 4, 4) * 3 + 5
+    learner = learner_of([norm])
+    with learner.statistics_apart():
+        torch.testing.assert_close(learner(x).mean(dim=(0, 1, 3, 4)), torch.zeros(2), atol=1e-5, rtol=0)
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 
 
@@ -200,8 +203,8 @@ def test_a_mixed_batch_holds_as_much_of_each_image_as_it_says(kind: Mix) -> None
 
 def test_the_loss_of_a_mixed_batch_is_that_of_its_parts(digits: Digits) -> None:
     network, labels = SmallResNet(10, 1, 8, width=4, seed=0).train(), digits[1][:8]
-    part = training._Pass(network, lambda rows: digits[0][rows], labels, 1, 8, Recipe(mix="cutmix"), 3, "x")
-    loss = part.loss(0)
+    source = training._Source(digits[0].__getitem__, labels, 3)
+    (loss,) = training._Pass(learner_of([network]), [source], 1, 8, Recipe(mix="cutmix"), "x").loss(0)
     rows = draw_batches(labels, 1, 8, False, stream(3, "x.batch"))[0]
     x, share = mix(
         training._floats(digits[0][rows], torch.device("cpu")), "cutmix", np.random.default_rng(derive(3, "x.mix"))
