@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 from gan.seeds import derive, stream
 from pipeline.classifier import training
 from pipeline.classifier.batches import Joined, draw_batches
+from pipeline.classifier.learners import learner_of
 from pipeline.classifier.mixing import PASTED, Mix, mix
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
@@ -57,7 +59,7 @@ def test_same_seed_same_bits(digits: Digits, kind: training.Augment) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 9, 10])
 def test_the_learning_rate_rises_to_its_peak_and_falls_near_to_nothing(steps: int) -> None:
-    optimizer, schedule = training._optimizer(SmallResNet(2, 1, 8, width=4), 0.5, 0.0, steps)
+    optimizer, schedule = training._optimizer(learner_of([SmallResNet(2, 1, 8, width=4)]), 0.5, 0.0, steps)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -122,7 +124,8 @@ def test_class_weights_are_scikit_learns() -> None:
     by_class = torch.zeros(4)
     by_class[np.unique(labels)] = torch.from_numpy(expected).float()
     reference = nn.functional.cross_entropy(answers, targets, weight=by_class)
-    torch.testing.assert_close(training._weighted(answers, targets, torch.from_numpy(found)), reference)
+    ours = training._weighted(answers[None], targets[None], torch.from_numpy(found)[None])
+    torch.testing.assert_close(ours, reference[None])
 
 
 def _norms(network: nn.Module) -> list[torch.Tensor]:
@@ -144,40 +147,51 @@ def test_the_extra_pass_moves_weights_but_no_running_statistics(digits: Digits) 
 
 def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     norm = nn.BatchNorm2d(2)
-    x = torch.randn(8, 2, 4, 4) * 3 + 5
-    with training._statistics_apart(norm):
-        torch.testing.assert_close(norm(x).mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    x = torch.randn(1, 8, 2, 4, 4) * 3 + 5
+    learner = learner_of([norm])
+    with learner.statistics_apart():
+        torch.testing.assert_close(learner(x).mean(dim=(0, 1, 3, 4)), torch.zeros(2), atol=1e-5, rtol=0)
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 
 
-def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gradient of the shared ones is then that of the main pass alone; that of kernels is of both, as before."""
-    gradients: dict[str, list[torch.Tensor]] = {}
-    original = torch.optim.AdamW.step
+class Foreign(SmallResNet):
+    """A network that is not ours."""
 
-    def record(self: torch.optim.AdamW, *args: object, **options: object) -> object:
-        named = {id(value): name for name, value in networks[-1].named_parameters()}
-        own = [p for group in self.param_groups for p in group["params"] if id(p) not in named]
-        gradients["own"] = [p.grad.clone() for p in own if p.grad is not None]
-        gradients.update({name: [value.grad.clone()] for name, value in networks[-1].named_parameters()})
-        return original(self, *args, **options)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", record)
-    found, networks = [], []
-    for extra in (None, _extra(digits, 0.5), replace(_extra(digits, 0.5), own_norms=True)):
-        networks.append(SmallResNet(10, 1, 8, width=4, seed=0))
-        fit(networks[-1], digits[0][:200], digits[1][:200], seed=0, steps=1, batch_size=32, extra=extra)
-        found.append(dict(gradients))
-    plain, shared, apart = found
-    norm, kernel = "body.1.weight", "body.0.weight"
-    torch.testing.assert_close(apart[norm], plain[norm])
-    assert not torch.allclose(shared[norm][0], plain[norm][0])
-    torch.testing.assert_close(apart[kernel], shared[kernel])
-    own = [name for name in plain if name.startswith("body") and networks[0].get_parameter(name).ndim == 1]
-    assert len(apart["own"]) == len(own) and not shared["own"]
-    for name, gradient in zip(own, apart["own"], strict=True):
-        torch.testing.assert_close(gradient, shared[name][0] - plain[name][0], atol=1e-5, rtol=1e-3)
-    assert dict(networks[-1].named_parameters()).keys() == plain.keys() - {"own"}
+@pytest.mark.parametrize("networks", [[SmallResNet, SmallResNet], [Foreign]], ids=["a stack", "one alone"])
+def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(networks: list[type[SmallResNet]]) -> None:
+    """Shared ones then move by the main pass alone, the pass's own by that alone, and kernels by both, as before."""
+    made = [kind(10, 1, 8, width=4, seed=seed) for seed, kind in enumerate(networks)]
+    before = [copy.deepcopy(network).train() for network in made]
+    main, extra = torch.randn(2, len(made), 16, 1, 8, 8, generator=stream(0, "x"))
+    learner = learner_of(made, own_norms=True)
+    learner.zero_grad()
+    learner.backward(learner(main).square().sum())
+    with learner.statistics_apart():
+        learner.backward(learner(extra).square().sum())
+    torch.optim.SGD([*learner.kernels, *learner.others], lr=1e-3).step()
+    with torch.no_grad(), learner.statistics_apart():
+        outputs = learner(extra)
+    learner.store()
+    for index, (plain, network) in enumerate(zip(before, made, strict=True)):
+        by_main, by_extra = (_gradients(plain, images[index]) for images in (main, extra))
+        shared = {f"{name}.{part}" for name in _names_of_norms(plain) for part in ("weight", "bias")}
+        for name, value in network.named_parameters():
+            moved = by_main[name] + (0 if name in shared else by_extra[name])
+            torch.testing.assert_close(value, plain.get_parameter(name) - 1e-3 * moved, atol=1e-5, rtol=1e-3)
+        with torch.no_grad():
+            for name, value in plain.named_parameters():
+                value.copy_(value - 1e-3 * by_extra[name] if name in shared else network.get_parameter(name))
+            torch.testing.assert_close(outputs[index], plain(extra[index]), atol=1e-3, rtol=1e-3)
+
+
+def _gradients(network: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    found = torch.autograd.grad(network(images).square().sum(), list(network.parameters()))
+    return dict(zip(dict(network.named_parameters()), found, strict=True))
+
+
+def _names_of_norms(network: nn.Module) -> list[str]:
+    return [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
@@ -230,8 +244,8 @@ def test_a_mixed_batch_holds_as_much_of_each_image_as_it_says(kind: Mix) -> None
 
 def test_the_loss_of_a_mixed_batch_is_that_of_its_parts(digits: Digits) -> None:
     network, labels = SmallResNet(10, 1, 8, width=4, seed=0).train(), digits[1][:8]
-    part = training._Pass(network, lambda rows: digits[0][rows], labels, 1, 8, Recipe(mix="cutmix"), 3, "x")
-    loss = part.loss(0)
+    source = training._Source(digits[0].__getitem__, labels, 3)
+    (loss,) = training._Pass(learner_of([network]), [source], 1, 8, Recipe(mix="cutmix"), "x").loss(0)
     rows = draw_batches(labels, 1, 8, False, stream(3, "x.batch"))[0]
     plain = training._floats(digits[0][rows], torch.device("cpu"))
     x, share = mix(plain, plain.roll(1, 0), "cutmix", np.random.default_rng(derive(3, "x.mix")))
@@ -256,17 +270,19 @@ def test_the_box_that_cmo_pastes_comes_from_images_of_all_classes_equally_often(
             seen.append(((x + 1) * 127.5).round().long())
             return self.bias.expand(len(x), 3)
 
-    part = training._Pass(Watching(), lambda rows: images[rows], labels, 50, 12, Recipe(mix="cmo"), 3, "x")
+    source = training._Source(images.__getitem__, labels, 3)
+    part = training._Pass(learner_of([Watching()]), [source], 50, 12, Recipe(mix="cmo"), "x")
+    (batches,), (pastes,) = part._batches, part._pasted
     for step in range(50):
         part.loss(step)
     pasted = torch.zeros(40)
     for step, x in enumerate(seen):
-        own = torch.from_numpy(part._batches[step]).view(-1, 1, 1, 1)
-        others = torch.from_numpy(part._pasted[step]).view(-1, 1, 1, 1)
+        own = torch.from_numpy(batches[step]).view(-1, 1, 1, 1)
+        others = torch.from_numpy(pastes[step]).view(-1, 1, 1, 1)
         assert ((x == own) | (x == others)).all()
         pasted += torch.bincount(others.flatten(), minlength=40)
     assert torch.bincount(torch.from_numpy(labels), weights=pasted).tolist() == [200, 200, 200]
-    backgrounds = np.bincount(labels[part._batches.ravel()])
+    backgrounds = np.bincount(labels[batches.ravel()])
     assert backgrounds[0] / backgrounds.sum() == pytest.approx(0.95, abs=0.01)
 
 

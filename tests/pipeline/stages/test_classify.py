@@ -176,7 +176,7 @@ def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
     setting = _pool_of(workspace, *spare)
     setting = replace(setting, params=setting.params.model_copy(update={"copies_share": 0.4}))
     passes = []
-    monkeypatch.setattr("pipeline.experiment.trial.fit", lambda *_, extra, **__: passes.append(extra))
+    monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: passes.append(tasks[0].extra))
     for extra in ("synthetic", "copies"):
         train_arm(Arm("x", Recipe(), extra=extra, dose=1.0, lr=1e-2), 7, 0, setting)  # type: ignore[arg-type]
     mixed, control = passes
@@ -215,7 +215,7 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     setting = _pool_of(workspace, *spare, draws=2)
     with _runner(setting, workspace, workers=1) as runner:
         alone = runner.run(*ARMS, seeds=3, draws=2)
-    monkeypatch.setattr("pipeline.experiment.runner.train_arm", None)  # a second training would fail
+    monkeypatch.setattr("pipeline.experiment.runner.train_stack", None)  # a second training would fail
     with _runner(setting, workspace, workers=1) as runner:
         again = runner.run(*ARMS, seeds=3, draws=2)
         uncrossed = runner.run(ARMS[1], seeds=2, draws=2, crossed=False)[0]
