@@ -180,7 +180,7 @@ def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
     setting = _pool_of(workspace, *spare)
     setting = replace(setting, params=setting.params.model_copy(update={"copies_share": 0.4}))
     passes = []
-    monkeypatch.setattr("pipeline.experiment.trial.fit", lambda *_, extra, **__: passes.append(extra))
+    monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: passes.append(tasks[0].extra))
     for extra in ("synthetic", "copies"):
         train_arm(Arm("x", Recipe(), extra=extra, dose=1.0, lr=1e-2), 7, 0, setting)  # type: ignore[arg-type]
     mixed, control = passes
@@ -207,7 +207,7 @@ def test_synthetic_images_alone_are_of_every_class(
     labels = np.concatenate([np.zeros(6, np.int64), labels[order]])
     save(folder, images, labels, np.arange(len(labels)) % 2, np.where(np.arange(10) == 0, 0, unit), alone)
     seen: list[np.ndarray] = []
-    monkeypatch.setattr("pipeline.experiment.trial.fit", lambda _, __, labels, **___: seen.append(labels))
+    monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: seen.append(tasks[0].labels))
     arm = Arm("synthetic_only", Recipe(), images="synthetic", lr=1e-2)
     train_arm(arm, 7, 1, TrialSetup(workspace.root, workspace.store, folder, TINY.classify))
     assert unit[0] == 0
@@ -238,7 +238,7 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     setting = _pool_of(workspace, *spare, draws=2)
     with _runner(setting, workspace, workers=1) as runner:
         alone = runner.run(*ARMS, seeds=3, draws=2)
-    monkeypatch.setattr("pipeline.experiment.runner.train_arm", None)  # a second training would fail
+    monkeypatch.setattr("pipeline.experiment.runner.train_stack", None)  # a second training would fail
     with _runner(setting, workspace, workers=1) as runner:
         again = runner.run(*ARMS, seeds=3, draws=2)
         uncrossed = runner.run(ARMS[1], seeds=2, draws=2, crossed=False)[0]
