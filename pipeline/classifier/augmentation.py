@@ -38,7 +38,7 @@ def flip(images: torch.Tensor, kind: Flips, *rngs: torch.Generator) -> torch.Ten
     Args:
         images: float32 (N, C, H, H).
         kind: ``none`` returns ``images`` as they are and asks for no random number.
-        rngs: on the CPU; each chooses for an equal part of the images, one part after the other.
+        rngs: on the CPU; each draws for an equal part of the images, one part after the other.
     """
     if kind == "none":
         return images

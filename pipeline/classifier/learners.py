@@ -1,6 +1,6 @@
 """How networks are trained together: what the loop asks of them, whatever they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -36,7 +36,8 @@ class Learner(Protocol):
     def statistics_apart(self) -> AbstractContextManager[None]:
         """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are.
 
-        With norms of its own, it has other scales and shifts within; they begin as the first ones, and are not stored.
+        Its scales and shifts are then others too, where networks were given a second set of them. What is computed
+        within is to be differentiated within.
         """
 
     def store(self) -> None:
@@ -47,7 +48,8 @@ def learner_of(networks: Sequence[nn.Module], own_norms: bool = False) -> Learne
     """What trains ``networks``: see :func:`together`.
 
     Args:
-        own_norms: see :meth:`Learner.statistics_apart`.
+        own_norms: gives each batch normalisation a second scale and shift, which begin as the first do, for what is
+            computed within :meth:`Learner.statistics_apart`; they go when the training ends.
     """
     if all(type(network) is SmallResNet for network in networks):
         return StackedResNet(networks, own_norms)  # type: ignore[arg-type]
@@ -83,11 +85,14 @@ class One:
 
     def __init__(self, network: nn.Module, own_norms: bool = False) -> None:
         self._network = network.train()
-        self._own = own_scales(network) if own_norms else {}
-        parameters = [value for value in network.parameters() if value.requires_grad]
+        self._own: dict[tuple[nn.Module, str], nn.Parameter] = {
+            (norm, part): nn.Parameter(value.detach().clone())
+            for norm in (_norms(network) if own_norms else [])
+            for part, value in norm.named_parameters()
+        }
+        parameters = [value for value in (*network.parameters(), *self._own.values()) if value.requires_grad]
         self.kernels: list[Tensor] = [value for value in parameters if value.ndim > 1]
         self.others: list[Tensor] = [value for value in parameters if value.ndim <= 1]
-        self.others += [value for pair in self._own.values() for value in pair]
         self.device = next(network.parameters()).device
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -106,12 +111,24 @@ class One:
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:
         """See :class:`Learner`."""
-        with _untracked(self._network), _exchanged(self._own):
-            yield
+        shared: dict[tuple[nn.Module, str], nn.Parameter] = {
+            (norm, part): getattr(norm, part) for norm, part in self._own
+        }
+        with _untracked(self._network):
+            _put(self._own)
+            try:
+                yield
+            finally:
+                _put(shared)
 
     def store(self) -> None:
         """See :class:`Learner`."""
         self._network.eval()
+
+
+def _put(parameters: Mapping[tuple[nn.Module, str], nn.Parameter]) -> None:
+    for (norm, part), value in parameters.items():
+        setattr(norm, part, value)
 
 
 class Mapped:
@@ -120,17 +137,19 @@ class Mapped:
     def __init__(self, networks: Sequence[nn.Module], own_norms: bool = False) -> None:
         self._networks = [network.train() for network in networks]
         self._parameters, self._buffers = torch.func.stack_module_state(self._networks)
-        names = _names_of_norms(networks[0]) if own_norms else []
-        self._own = {name: self._parameters[name].detach().clone().requires_grad_() for name in names}
-        self._apart = False
+        names = [name for name, module in networks[0].named_modules() if module in _norms(networks[0])]
+        self._own = {
+            name: value.detach().clone().requires_grad_()
+            for name, value in self._parameters.items()
+            if own_norms and name.rpartition(".")[0] in names
+        }
         self.kernels = [value for value in self._parameters.values() if value.ndim > 2]
         self.others = [value for value in self._parameters.values() if value.ndim <= 2] + list(self._own.values())
         self.device = next(networks[0].parameters()).device
 
     def __call__(self, images: Tensor) -> Tensor:
         """See :class:`Learner`."""
-        parameters = self._parameters | self._own if self._apart else self._parameters
-        return torch.vmap(self._call)(parameters, self._buffers, images)
+        return torch.vmap(self._call)(self._parameters, self._buffers, images)
 
     def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Any:
         return torch.func.functional_call(self._networks[0], (parameters, buffers), (images,))
@@ -147,12 +166,13 @@ class Mapped:
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:
         """See :class:`Learner`."""
-        self._apart = True
-        try:
-            with _untracked(self._networks[0]):
+        shared = self._parameters
+        with _untracked(self._networks[0]):
+            self._parameters = shared | self._own
+            try:
                 yield
-        finally:
-            self._apart = False
+            finally:
+                self._parameters = shared
 
     @torch.no_grad()
     def store(self) -> None:
@@ -163,43 +183,8 @@ class Mapped:
             network.eval()
 
 
-Norms = dict[nn.modules.batchnorm._BatchNorm, tuple[nn.Parameter, nn.Parameter]]
-"""Scale and shift of each layer of batch normalisation."""
-
-
-def own_scales(network: nn.Module) -> Norms:
-    """A second scale and shift for each batch normalisation of ``network`` that has them, the same as the first."""
-    norms = [norm for norm in _norms(network) if norm.affine]
-    return {
-        norm: (nn.Parameter(norm.weight.detach().clone()), nn.Parameter(norm.bias.detach().clone())) for norm in norms
-    }
-
-
 def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-
-
-def _names_of_norms(network: nn.Module) -> list[str]:
-    """Of the scales and shifts of batch normalisation."""
-    norms = set(_norms(network))
-    found = [name for name, module in network.named_modules() if module in norms and module.affine]
-    return [f"{name}.{part}" if name else part for name in found for part in ("weight", "bias")]
-
-
-@contextmanager
-def _exchanged(own: Norms) -> Iterator[None]:
-    """Within, the layers have these scales and shifts."""
-    shared = {norm: (norm.weight, norm.bias) for norm in own}
-    _put(own)
-    try:
-        yield
-    finally:
-        _put(shared)
-
-
-def _put(parameters: Norms) -> None:
-    for norm, (weight, bias) in parameters.items():
-        norm.weight, norm.bias = weight, bias
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,15 @@ from torch import Tensor, nn
 from pipeline.classifier.layers import convolve, normalise
 from pipeline.classifier.network import Block, SmallResNet
 
-OWN = "own "  # before the name of a scale or shift that a second pass has for itself
 ALIGNED = 16  # numbers: each network's weights begin where a vector of any processor may
+
+
+class _Flat(NamedTuple):
+    """Weights in one tensor (S, P) with its gradient, and each weight and its gradient as a part of these."""
+
+    all: Tensor
+    parts: dict[str, Tensor]
+    gradients: dict[str, Tensor]
 
 
 class StackedResNet:
@@ -21,70 +29,66 @@ class StackedResNet:
 
     Attributes:
         kernels: one tensor (S, P), the weights of all convolutions and of the last layer.
-        others: one tensor (S, Q), scales and biases.
+        others: a tensor (S, Q), scales and biases, and one of the second set of these that ``own_norms`` gives.
         device: where they are.
     """
 
     def __init__(self, networks: Sequence[SmallResNet], own_norms: bool = False) -> None:
         self._networks = networks
         named = dict(networks[0].named_parameters())
-        self._gradients: dict[str, Tensor] = {}
-        decaying, kernels = self._flat([name for name, value in named.items() if value.ndim > 1])
-        scales = [name for name, value in named.items() if value.ndim <= 1]
-        self._own = {name: f"{OWN}{name}" for name in scales if not name.startswith("head.")} if own_norms else {}
-        constant, others = self._flat([*scales, *self._own.values()])
-        self.kernels, self.others, self.device = [decaying], [constant], decaying.device
-        self._weights = kernels | others
+        constant = [name for name, value in named.items() if value.ndim <= 1]
+        kernels, others = self._flat([name for name in named if name not in constant]), self._flat(constant)
+        self.kernels, self.others, self.device = [kernels.all], [others.all], kernels.all.device
+        self._weights, self._gradients = kernels.parts | others.parts, kernels.gradients | others.gradients
+        self._own: _Flat | None = None
+        if own_norms:
+            self._own = self._flat([name for name in constant if name.startswith("body.")])
+            self.others.append(self._own.all)
         self._statistics = {
             name: torch.stack([network.get_buffer(name) for network in networks])
             for name, _ in networks[0].named_buffers()
         }
-        self._track, self._fresh = True, set(self._weights)
+        self._track = self._fresh = True
 
-    def _flat(self, names: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weights of ``names`` in one tensor, and each as a part of it."""
-        stacked = {
-            name: torch.stack([_arranged(one.get_parameter(name.removeprefix(OWN))) for one in self._networks])
-            for name in names
-        }
+    def _flat(self, names: Sequence[str]) -> _Flat:
+        stacked = {name: torch.stack([_arranged(one.get_parameter(name)) for one in self._networks]) for name in names}
         sizes = {name: -(-value[0].numel() // ALIGNED) * ALIGNED for name, value in stacked.items()}
         flat = stacked[names[0]].new_zeros(len(self._networks), sum(sizes.values()))
-        flat.grad, parts, start = torch.zeros_like(flat), {}, 0
+        flat.grad, parts, gradients, start = torch.zeros_like(flat), {}, {}, 0
         for name, value in stacked.items():
             taken = slice(start, start + value[0].numel())
             parts[name] = flat[:, taken].unflatten(1, value.shape[1:])
             parts[name].copy_(value.detach()).requires_grad_()
-            self._gradients[name] = flat.grad[:, taken].unflatten(1, value.shape[1:])
+            gradients[name] = flat.grad[:, taken].unflatten(1, value.shape[1:])
             start += sizes[name]
-        return flat, parts
+        return _Flat(flat, parts, gradients)
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
-        self._fresh = set(self._weights)
-        if self._own:  # of which no pass reaches all
+        self._fresh = self._own is None
+        if self._own is not None:  # no pass then has gradients of all weights
             for flat in (*self.kernels, *self.others):
                 flat.grad.zero_()  # type: ignore[union-attr]
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradients of a sum of losses to those that there are."""
-        found = torch.autograd.grad(loss, list(self._weights.values()), allow_unused=bool(self._own))
-        given = {name: one for name, one in zip(self._weights, found, strict=True) if one is not None}
-        fresh = [name for name in given if name in self._fresh]
-        added = [name for name in given if name not in self._fresh]
-        for names, gather in ((fresh, torch._foreach_copy_), (added, torch._foreach_add_)):
-            if names:
-                gather([self._gradients[name] for name in names], [given[name] for name in names])
-        self._fresh -= set(given)
+        found = torch.autograd.grad(loss, list(self._weights.values()))
+        gather = torch._foreach_copy_ if self._fresh else torch._foreach_add_
+        gather([self._gradients[name] for name in self._weights], found)
+        self._fresh = False
 
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:
-        """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are; with
-        norms of its own, it has other scales and shifts."""
+        """See :class:`pipeline.classifier.learners.Learner`."""
+        shared = self._weights, self._gradients
         self._track = False
+        if self._own is not None:
+            self._weights, self._gradients = shared[0] | self._own.parts, shared[1] | self._own.gradients
         try:
             yield
         finally:
             self._track = True
+            self._weights, self._gradients = shared
 
     def __call__(self, images: Tensor) -> Tensor:
         """(S, N, C, H, W) float32 in [-1, 1] -> logits (S, N, classes)."""
@@ -114,8 +118,7 @@ class StackedResNet:
         raise TypeError(f"no stack of {type(layer).__name__}")
 
     def _normalised(self, layer: nn.BatchNorm2d, name: str, x: Tensor) -> Tensor:
-        names = (f"{name}.weight", f"{name}.bias")
-        scale, shift = (self._weights[one if self._track else self._own.get(one, one)] for one in names)
+        scale, shift = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
         x, mean, variance = normalise(x, scale, shift, layer.eps)
         if self._track:
             count = x[0].numel() // x.shape[-1]

@@ -192,37 +192,43 @@ class _Pass:
     def loss(self, step: int) -> torch.Tensor:
         """The weighted mean cross-entropy of each network's batch of the step: (S,)."""
         rows = [batches[step] for batches in self._batches]
-        x, labels, weights = self._changed(rows, self._changes), self._labels(rows), self._chosen(rows)
+        x = self._changed(rows, self._changes)
         if self._recipe.mix == "none":
-            return _weighted(self._learner(x), labels, weights)
-        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
-            rows = [pasted[step] for pasted in self._pasted]
-            others, of_others = self._changed(rows, self._pasted_changes), torch.ones_like(weights)
-            labels_of_others = self._labels(rows)
-        else:
-            others, labels_of_others, of_others = x.roll(1, 1), labels.roll(1, 1), weights.roll(1, 1)
+            return self._entropy(self._learner(x), rows, self._weights)
+        other_rows, others, other_weights = self._others(step, rows, x)
         x, share = _mixed(x, others, self._recipe.mix, self._rngs)
-        logits_, share = self._learner(x), share.to(x.device)
-        return share * _weighted(logits_, labels, weights) + (1 - share) * _weighted(
-            logits_, labels_of_others, of_others
-        )
+        logits_ = self._learner(x)
+        loss = share * self._entropy(logits_, rows, self._weights)
+        return loss + (1 - share) * self._entropy(logits_, other_rows, other_weights)
+
+    def _others(
+        self, step: int, rows: list[np.ndarray], x: torch.Tensor
+    ) -> tuple[list[np.ndarray], torch.Tensor, list[np.ndarray]]:
+        """What the step's images are mixed with: rows, images (S, N, C, H, W), and the weights of all rows."""
+        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
+            pasted = [batches[step] for batches in self._pasted]
+            return pasted, self._changed(pasted, self._pasted_changes), [np.ones_like(one) for one in self._weights]
+        return [np.roll(one, 1) for one in rows], x.roll(1, 1), self._weights
 
     def _changed(self, rows: Sequence[np.ndarray], rngs: Sequence[torch.Generator]) -> torch.Tensor:
-        """Each network's rows, flipped and augmented: (S, N, C, H, W)."""
+        """Each network's images, flipped and augmented: (S, N, C, H, W)."""
         found = [source.look_up(one) for source, one in zip(self._sources, rows, strict=True)]
         x = changed(_floats(np.concatenate(found), self._learner.device), self._recipe, *rngs)
         return x.unflatten(0, (len(rows), -1))
 
-    def _labels(self, rows: Sequence[np.ndarray]) -> torch.Tensor:
-        return _gathered([source.labels for source in self._sources], rows).to(self._learner.device)
-
-    def _chosen(self, rows: Sequence[np.ndarray]) -> torch.Tensor:
-        return _gathered(self._weights, rows).to(self._learner.device)
+    def _entropy(
+        self, logits_: torch.Tensor, rows: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+    ) -> torch.Tensor:
+        labels = _gathered([source.labels for source in self._sources], rows).to(logits_.device)
+        return _weighted(logits_, labels, _gathered(weights, rows).to(logits_.device))
 
 
 def changed(images: torch.Tensor, recipe: Recipe, *rngs: torch.Generator) -> torch.Tensor:
-    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice; each of ``rngs`` for an
-    equal part of the images, one part after the other."""
+    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice.
+
+    Args:
+        rngs: each makes the changes of an equal part of the images, one part after the other.
+    """
     return augment(flip(images, recipe.flips, *rngs), recipe.augment, *rngs)
 
 
@@ -251,9 +257,9 @@ def _gathered(arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> torch
 def _mixed(
     x: torch.Tensor, others: torch.Tensor, kind: Mix, rngs: Sequence[np.random.Generator]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each network's batch of (S, N, C, H, W) mixed with its other one, and the shares (S,)."""
+    """Each network's batch of (S, N, C, H, W) mixed with others, and the shares (S,)."""
     found = [mix(one, other, kind, rng) for one, other, rng in zip(x, others, rngs, strict=True)]
-    return torch.stack([one for one, _ in found]), torch.tensor([share for _, share in found])
+    return torch.stack([one for one, _ in found]), torch.tensor([share for _, share in found]).to(x.device)
 
 
 def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -156,14 +156,15 @@ def train_stack(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -
 
 def _train(networks: Sequence[nn.Module], tasks: Sequence[Task], arm: Arm, params: ClassifyParams) -> None:
     how: dict[str, Any] = {"batch_size": params.batch_size, "lr": arm.lr, "weight_decay": arm.weight_decay}
-    how["recipe"] = arm.recipe
     if arm.recipe.head == "joint":
-        fit_all(networks, tasks, steps=params.steps, **how)
+        fit_all(networks, tasks, steps=params.steps, recipe=arm.recipe, **how)
         return
     last = head_steps(params.steps)
-    fit_all(networks, [replace(task, extra=None) for task in tasks], steps=params.steps - last, **how)
+    fit_all(
+        networks, [replace(task, extra=None) for task in tasks], steps=params.steps - last, recipe=arm.recipe, **how
+    )
     for network, task in zip(networks, tasks, strict=True):
-        retrain_head(network, task.images, task.labels, seed=task.seed, steps=last, extra=task.extra, **how)
+        retrain_head(network, task, steps=last, recipe=arm.recipe, **how)
 
 
 def tested_rows(pool: Pool) -> np.ndarray:

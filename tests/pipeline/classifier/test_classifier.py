@@ -1,4 +1,4 @@
-import copy
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import nn
 from gan.seeds import derive, stream
 from pipeline.classifier import training
 from pipeline.classifier.batches import Joined, draw_batches
-from pipeline.classifier.learners import learner_of
+from pipeline.classifier.learners import Learner, Mapped, One, learner_of
 from pipeline.classifier.mixing import PASTED, Mix, mix
 from pipeline.classifier.network import SmallResNet
-from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
+from pipeline.classifier.stacked import StackedResNet
+from pipeline.classifier.training import ExtraPass, Recipe, Task, features, fit, fit_all, logits
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -154,44 +155,70 @@ def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 
 
-class Foreign(SmallResNet):
-    """A network that is not ours."""
+@pytest.mark.parametrize("made", [StackedResNet, lambda networks, own: One(networks[0], own), Mapped])
+def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(made: Callable[..., Learner]) -> None:
+    """The gradient of the shared ones is then that of the main pass alone; that of kernels is of both, as before."""
+    images = torch.randn(3, 1, 8, 1, 8, 8, generator=stream(0, "x"))
+
+    def learner(own: bool, second: bool) -> Learner:
+        made_of = made([SmallResNet(3, 1, 8, width=4, seed=0)], own)
+        for _ in range(2):  # what is left of one step must not come into the next
+            made_of.zero_grad()
+            made_of.backward(made_of(images[0]).square().sum())
+            if second:
+                with made_of.statistics_apart():
+                    made_of.backward(0.5 * made_of(images[1]).square().sum())
+        return made_of
+
+    main, shared, apart = learner(False, False), learner(False, True), learner(True, True)
+    for one, other in zip(apart.kernels, shared.kernels, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    count = len(main.others)
+    for one, other in zip(apart.others[:count], main.others, strict=True):
+        wanted = other.grad.clone()
+        if one is apart.others[count - 1]:  # the head's bias, of which there is one alone, and which both passes move
+            size = apart.others[count].shape[-1] if count == 1 else 0
+            wanted[..., size:] = shared.others[count - 1].grad[..., size:]
+        torch.testing.assert_close(one.grad, wanted)
+    assert len(apart.others) > count
+    for own, one, both in zip(apart.others[count:], main.others, shared.others, strict=False):
+        size = own.shape[-1]
+        torch.testing.assert_close(own.grad, (both.grad - one.grad)[..., :size], atol=1e-4, rtol=1e-3)
+    with apart.statistics_apart():
+        inside = apart(images[2])
+    for own in apart.others[count:]:
+        own.data += 1
+    with apart.statistics_apart():
+        assert not torch.allclose(apart(images[2]), inside)
+    assert len(learner(False, False).others) == count
 
 
-@pytest.mark.parametrize("networks", [[SmallResNet, SmallResNet], [Foreign]], ids=["a stack", "one alone"])
-def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(networks: list[type[SmallResNet]]) -> None:
-    """Shared ones then move by the main pass alone, the pass's own by that alone, and kernels by both, as before."""
-    made = [kind(10, 1, 8, width=4, seed=seed) for seed, kind in enumerate(networks)]
-    before = [copy.deepcopy(network).train() for network in made]
-    main, extra = torch.randn(2, len(made), 16, 1, 8, 8, generator=stream(0, "x"))
-    learner = learner_of(made, own_norms=True)
-    learner.zero_grad()
-    learner.backward(learner(main).square().sum())
-    with learner.statistics_apart():
-        learner.backward(learner(extra).square().sum())
-    torch.optim.SGD([*learner.kernels, *learner.others], lr=1e-3).step()
-    with torch.no_grad(), learner.statistics_apart():
-        outputs = learner(extra)
-    learner.store()
-    for index, (plain, network) in enumerate(zip(before, made, strict=True)):
-        by_main, by_extra = (_gradients(plain, images[index]) for images in (main, extra))
-        shared = {f"{name}.{part}" for name in _names_of_norms(plain) for part in ("weight", "bias")}
-        for name, value in network.named_parameters():
-            moved = by_main[name] + (0 if name in shared else by_extra[name])
-            torch.testing.assert_close(value, plain.get_parameter(name) - 1e-3 * moved, atol=1e-5, rtol=1e-3)
-        with torch.no_grad():
-            for name, value in plain.named_parameters():
-                value.copy_(value - 1e-3 * by_extra[name] if name in shared else network.get_parameter(name))
-            torch.testing.assert_close(outputs[index], plain(extra[index]), atol=1e-3, rtol=1e-3)
+def test_norms_of_their_own_go_when_the_training_ends_and_stacks_are_as_good_as_one(digits: Digits) -> None:
+    extra = replace(_extra(digits, 0.5), own_norms=True)
+    tasks = [Task(digits[0][:200], digits[1][:200], seed, extra) for seed in (0, 1)]
+    networks = [SmallResNet(10, 1, 8, width=4, seed=seed) for seed in (0, 1)]
+    fit_all(networks, tasks, steps=4, batch_size=32)
+    for seed, network in enumerate(networks):
+        alone = SmallResNet(10, 1, 8, width=4, seed=seed)
+        names = list(alone.state_dict())
+        fit_all([alone], tasks[seed : seed + 1], steps=4, batch_size=32)
+        assert list(network.state_dict()) == names
+        assert all(torch.equal(value, network.state_dict()[name]) for name, value in alone.state_dict().items())
+    shared = SmallResNet(10, 1, 8, width=4, seed=0)
+    fit_all([shared], [replace(tasks[0], extra=_extra(digits, 0.5))], steps=4, batch_size=32)
+    assert not torch.equal(shared.head.weight, networks[0].head.weight)
 
 
-def _gradients(network: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    found = torch.autograd.grad(network(images).square().sum(), list(network.parameters()))
-    return dict(zip(dict(network.named_parameters()), found, strict=True))
-
-
-def _names_of_norms(network: nn.Module) -> list[str]:
-    return [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+@pytest.mark.parametrize(
+    "recipe", [Recipe(mix="cmo"), Recipe("oversampling", "rand", "cutmix", "dihedral"), Recipe(flips="horizontal")]
+)
+def test_flips_and_boxes_are_each_networks_own_whatever_stands_beside_it(digits: Digits, recipe: Recipe) -> None:
+    tasks = [Task(digits[0][:200], digits[1][:200], seed) for seed in (0, 1, 2)]
+    networks = [SmallResNet(10, 1, 8, width=4, seed=seed) for seed in (0, 1, 2)]
+    fit_all(networks, tasks, steps=3, batch_size=16, recipe=recipe)
+    alone = SmallResNet(10, 1, 8, width=4, seed=1)
+    fit_all([alone], tasks[1:2], steps=3, batch_size=16, recipe=recipe)
+    assert all(torch.equal(value, networks[1].state_dict()[name]) for name, value in alone.state_dict().items())
 
 
 def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
@@ -271,18 +298,17 @@ def test_the_box_that_cmo_pastes_comes_from_images_of_all_classes_equally_often(
             return self.bias.expand(len(x), 3)
 
     source = training._Source(images.__getitem__, labels, 3)
-    part = training._Pass(learner_of([Watching()]), [source], 50, 12, Recipe(mix="cmo"), "x")
-    (batches,), (pastes,) = part._batches, part._pasted
+    part = training._Pass(One(Watching()), [source], 50, 12, Recipe(mix="cmo"), "x")
     for step in range(50):
         part.loss(step)
     pasted = torch.zeros(40)
     for step, x in enumerate(seen):
-        own = torch.from_numpy(batches[step]).view(-1, 1, 1, 1)
-        others = torch.from_numpy(pastes[step]).view(-1, 1, 1, 1)
+        own = torch.from_numpy(part._batches[0][step]).view(-1, 1, 1, 1)
+        others = torch.from_numpy(part._pasted[0][step]).view(-1, 1, 1, 1)
         assert ((x == own) | (x == others)).all()
         pasted += torch.bincount(others.flatten(), minlength=40)
     assert torch.bincount(torch.from_numpy(labels), weights=pasted).tolist() == [200, 200, 200]
-    backgrounds = np.bincount(labels[batches.ravel()])
+    backgrounds = np.bincount(labels[part._batches[0].ravel()])
     assert backgrounds[0] / backgrounds.sum() == pytest.approx(0.95, abs=0.01)
 
 
