@@ -139,9 +139,6 @@ def classifiers(options: Options, device: torch.device) -> Iterator[Row]:
     yield "seeds", "one by one, steps/s of each", "together", "times as fast"
     count, steps, size = 8, 4 if options.dry_run else 60, options.sizes[0]
     images, width = data(size), options.width
-    if not hasattr(training, "fit_all"):
-        yield str(count), "-", "this version trains them one by one", "-"
-        return
     tasks = [training.Task(images.images, images.labels, seed) for seed in range(count)]
     seconds = []
     for group in (1, count):
