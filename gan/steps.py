@@ -18,7 +18,7 @@ from gan.layout import unsafe_channels_last
 from gan.networks import Network
 from gan.networks.family import GeneratorStep
 from gan.objective import Objective
-from gan.optimizers import adam, moments
+from gan.optimizers import Adam
 from gan.parts import Part, Step, groups, in_chunks, parted
 from gan.seeds import stream
 
@@ -71,8 +71,8 @@ class Steps:
         self.device = next(generator.parameters()).device
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval()
         betas = (config.beta1, config.beta2)
-        self.generator_optimizer = adam(generator, config.generator_lr, betas)
-        self.critic_optimizer = adam(critic, config.critic_lr, betas)
+        self.generator_optimizer = Adam(generator.parameters(), config.generator_lr, betas)
+        self.critic_optimizer = Adam(critic.parameters(), config.critic_lr, betas)
         self.objective = Objective(config)
         self.notes: list[str] = []
         self._gradients: Gradients = self._eager_gradients
@@ -104,13 +104,12 @@ class Steps:
         for network in (self.generator, self.critic, self.ema):
             yield from chain(network.parameters(), network.buffers())
         for optimizer in (self.generator_optimizer, self.critic_optimizer):
-            yield from moments(optimizer).values()
+            yield from optimizer.moments().values()
 
     def _update(self, inputs: Inputs) -> Tensor:
         """An iteration whose inputs are on the device: a function of them and of :meth:`_held` alone."""
         given, rates = inputs
-        for optimizer, rate in ((self.critic_optimizer, rates.critic), (self.generator_optimizer, rates.generator)):
-            optimizer.param_groups[0] |= {"lr": rate, "capturable": self._recording()}
+        self.critic_optimizer.lr, self.generator_optimizer.lr = rates.critic, rates.generator
         critic_figures = [self._critic_step(one) for one in given.critic]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step(given.generator)
@@ -169,7 +168,7 @@ class Steps:
         loss.backward()
         return loss.detach().view(1)
 
-    def _leave_gradients(self, optimizer: torch.optim.Adam, gradients: Callable[[Part], Tensor], given: Step) -> Tensor:
+    def _leave_gradients(self, optimizer: Adam, gradients: Callable[[Part], Tensor], given: Step) -> Tensor:
         """Leaves the parameters a step's gradients and returns its figures; in more parts where there is no room.
 
         Until then nothing has been changed by the step, so that it can be begun anew.
@@ -178,7 +177,7 @@ class Steps:
             torch.OutOfMemoryError: there is no room for the smallest part.
         """
         while True:
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             try:
                 return _sum([gradients(part) for part in parted(given, self.config, self.parts)])
             except torch.OutOfMemoryError as error:

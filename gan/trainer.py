@@ -16,7 +16,6 @@ from gan.draws import CriticDraws, GeneratorDraws, IterationDraws
 from gan.graphs import Inputs
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
-from gan.optimizers import load_moments, moments
 from gan.rates import rates_at
 from gan.real_images import RealImages
 from gan.seeds import derive, stream
@@ -160,7 +159,7 @@ class Trainer(Steps):
         for name in ("generator", "critic", "ema"):
             tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()}
         for name in ("generator_optimizer", "critic_optimizer"):
-            tensors |= {f"{name}/{key}": value for key, value in moments(getattr(self, name)).items()}
+            tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).moments().items()}
         return tensors | ({"parts": torch.tensor(self.parts)} if self.parts > 1 else {})
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -176,7 +175,7 @@ class Trainer(Steps):
         for name in ("generator", "critic", "ema"):
             getattr(self, name).load_state_dict(found[name])
         for name in ("generator_optimizer", "critic_optimizer"):
-            load_moments(getattr(self, name), found.get(name, {}))
+            getattr(self, name).load_moments(found.get(name, {}))
         self.done = int(tensors["done"])
         self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
         parts = int(tensors.get("parts", 1))

@@ -9,7 +9,6 @@ import math
 from typing import Literal
 
 import torch
-import torchvision.transforms.v2.functional as vision
 
 from gan.augment import warp
 from gan.symmetry import SYMMETRIES, reflect
@@ -119,9 +118,9 @@ def _photometric(unit: torch.Tensor, name: str, level: torch.Tensor) -> torch.Te
     """
     level = level.view(-1, 1, 1, 1)
     if name == "autocontrast":
-        return vision.autocontrast(unit)
+        return _stretched(unit)
     if name == "equalise":
-        return vision.equalize(unit)
+        return _equalised(unit)
     if name == "solarise":
         return torch.where(unit >= 1 - level.abs(), 1 - unit, unit)
     if name == "posterise":
@@ -129,6 +128,25 @@ def _photometric(unit: torch.Tensor, name: str, level: torch.Tensor) -> torch.Te
         return torch.floor(torch.round(unit * 255) / step) * step / 255
     base = _base(unit, name)
     return base + (unit - base) * (1 + level * MAX_FACTOR)
+
+
+def _stretched(unit: torch.Tensor) -> torch.Tensor:
+    """Each channel from its least to its largest value, brought to 0 to 1; one of a single value stays."""
+    least, most = unit.amin((2, 3), keepdim=True), unit.amax((2, 3), keepdim=True)
+    flat = least == most
+    return (unit - least.masked_fill(flat, 0)) / (most - least).masked_fill(flat, 1)
+
+
+def _equalised(unit: torch.Tensor) -> torch.Tensor:
+    """Each channel's 256 levels in such steps that all are about equally frequent, as Pillow's ``equalize`` does."""
+    levels = (unit * 255.999).long().flatten(2)
+    counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.long, device=unit.device)
+    counts.scatter_add_(2, levels, torch.ones_like(levels))
+    every = torch.arange(256, device=unit.device).expand_as(counts)
+    of_last = counts.gather(2, levels.amax(2, keepdim=True))
+    step = (levels.shape[2] - of_last) // 255
+    table = ((counts.cumsum(2) - counts + step // 2) // step.clamp(min=1)).clamp(max=255)
+    return torch.where(step > 0, table, every).gather(2, levels).view(unit.shape) / 255
 
 
 def _base(unit: torch.Tensor, name: str) -> torch.Tensor:

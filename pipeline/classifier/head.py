@@ -4,11 +4,14 @@ Features are learnt best from the images as they come, and it is the last layer 
 Synthetic images may take part here alone: what they teach then cannot harm the features.
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan.optimizers import Adam
 from gan.pixels import to_floats
 from gan.seeds import stream
 from pipeline.classifier.batches import draw_batches, shuffled_rounds
@@ -53,8 +56,7 @@ def retrain_head(
     last, device = head(network), next(network.parameters()).device
     network.eval().requires_grad_(False)
     weights = [nn.init.zeros_(each.requires_grad_()) for each in last.parameters(recurse=False)]
-    optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    optimizer = Adam(weights, lr, weight_decay=weight_decay)
     rows = draw_batches(labels, steps, batch_size, True, stream(task.seed, "classifier.head.batch"))
     instead, rng = _instead(labels[rows], extra, task.seed), stream(task.seed, "classifier.head.augment")
     for step in range(steps):
@@ -62,10 +64,10 @@ def retrain_head(
         if extra is not None and (taken := instead[step] >= 0).any():
             pixels[taken] = extra.images[instead[step][taken]]
         logits = network(changed(to_floats(torch.from_numpy(pixels).to(device)), recipe, rng))
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         F.cross_entropy(logits, torch.from_numpy(labels[rows[step]]).to(device)).backward()
+        optimizer.lr = lr * (1 + math.cos(math.pi * step / steps)) / 2
         optimizer.step()
-        schedule.step()
 
 
 def _instead(labels: np.ndarray, extra: ExtraPass | None, seed: int) -> np.ndarray:

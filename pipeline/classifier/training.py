@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan.optimizers import Adam
 from gan.parts import in_chunks
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, Flips, augment, flip
@@ -136,7 +137,7 @@ def fit_all(
     recipe = recipe or Recipe()
     extra = tasks[0].extra
     learner = learner_of(networks, own_norms=extra is not None and extra.own_norms)
-    optimizer, schedule = _optimizer(learner, lr, weight_decay, steps)
+    optimizers = _optimizers(learner, lr, weight_decay)
     main = _main_pass(learner, tasks, steps, batch_size, recipe)
     second = _second_pass(learner, tasks, steps, recipe) if extra else None
     for step in range(steps):
@@ -146,8 +147,9 @@ def fit_all(
         if extra is not None and second is not None and step < second_steps(steps, extra.until):
             with learner.statistics_apart():
                 learner.backward(extra.weight * second.loss(step).sum())
-        optimizer.step()
-        schedule.step()
+        for optimizer in optimizers:
+            optimizer.lr = lr * _cycle((step + 1) / (steps + 1))
+            optimizer.step()
     learner.store()
 
 
@@ -269,15 +271,9 @@ def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     return (entropy * weights).sum(1) / weights.sum(1)
 
 
-def _optimizer(
-    learner: Learner, lr: float, weight_decay: float, steps: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-    groups = [
-        {"params": learner.kernels, "weight_decay": weight_decay},
-        {"params": learner.others, "weight_decay": 0.0},  # weight decay on scales and biases only harms
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle((step + 1) / (steps + 1)))
+def _optimizers(learner: Learner, lr: float, weight_decay: float) -> tuple[Adam, Adam]:
+    """Weight decay on scales and biases only harms."""
+    return Adam(learner.kernels, lr, weight_decay=weight_decay), Adam(learner.others, lr)
 
 
 def _cycle(progress: float) -> float:

@@ -23,10 +23,10 @@ from pipeline.progress import Progress
 from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
 
-# one process imports what a trial needs and is forked for each worker: torch and its compiler, which every optimiser
-# asks for, take some seconds of a core, which three processes on two cores would spend three times
+# one process imports what a trial needs and is forked for each worker: torch takes some seconds of a core, which three
+# processes on two cores would spend three times
 CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-CONTEXT.set_forkserver_preload(["pipeline.experiment.trial", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["pipeline.experiment.trial"])
 
 
 MOST = 6  # classifiers in a stack on a processor: more gain nothing, and would take more memory
