@@ -8,8 +8,10 @@ from gan.seeds import derive
 from pipeline.experiment.accuracies import balanced_accuracy, calibration_error, macro_f1, recalls, seeds_interval
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, recall_interval
+from pipeline.experiment.given import compare_splits
 from pipeline.experiment.names import describe, title
 from pipeline.experiment.pool import Pool
+from pipeline.experiment.recommended import recommend
 from pipeline.experiment.search import Experiment, Tried
 from pipeline.experiment.trial import Predictions, tested_rows
 from pipeline.experiment.verdict import Bounds, decide
@@ -41,9 +43,12 @@ class _Summary:
         bounds = Bounds(classify.min_effect, classify.max_class_loss, classify.equivalence_margin)
         verdict = decide(effect, falls, title(baseline), bounds)
         arm = self.found.arms["synthetic"][0]
+        gained = effect.low > 0
         return {
             "verdict": verdict.name,
             "sentence": verdict.sentence,
+            "recommended": recommend(self.found, verdict.name, gained, self._effect, self.store, self.pool),
+            "given_splits": self._given_splits(),
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
             "baseline": baseline,
@@ -58,6 +63,10 @@ class _Summary:
             "train_real_test_synthetic": self._on_synthetic(),
             "per_class": per_class,
         }
+
+    def _given_splits(self) -> Tree | None:
+        resamples, result = self.params.classify.bootstrap, self.found.arms[self.found.baseline][1]
+        return compare_splits(self.store, self.found.baseline, result, seed=self.params.seed, resamples=resamples)
 
     def _differences(self, against: str) -> np.ndarray:
         """+ synthetic minus ``against``, int8 (seeds, draws, images), paired by seed and image."""

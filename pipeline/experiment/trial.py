@@ -116,7 +116,14 @@ class Predictions:
 
 
 def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
-    """Trains one classifier and asks it.
+    """Trains one classifier and asks it; see :func:`train_network`."""
+    network = train_network(arm, seed, draw, setup)
+    pool = Pool.open(setup.pool)
+    return _ask(network, Store.open(setup.store), None if arm.draws_matter else pool.images[tested_rows(pool)])
+
+
+def train_network(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> nn.Module:
+    """Trains one classifier: the same weights, to the last bit, each time that one thread does it.
 
     The initial weights depend on ``seed`` alone; batches and augmentation are the same in every arm as far as its
     recipe allows, and those of the two kinds of second pass are the same, image for image.
@@ -143,7 +150,7 @@ def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
             recipe=arm.recipe,
             extra=_extra(arm, pool, train, seed, draw, params),
         )
-    return _ask(network, store, None if arm.draws_matter else pool.images[tested_rows(pool)])
+    return network
 
 
 def tested_rows(pool: Pool) -> np.ndarray:

@@ -1,0 +1,153 @@
+"""What to train with: the arm that is recommended, how far it goes beyond plain training, and what rare classes gain.
+
+Everything is chosen on the validation split; the test split says by how much, once.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.experiment.accuracies import balanced_accuracy
+from pipeline.experiment.arms import REAL, Arm
+from pipeline.experiment.effect import Effect, recall_interval
+from pipeline.experiment.names import describe
+from pipeline.experiment.pool import Pool
+from pipeline.experiment.search import Experiment
+from pipeline.experiment.verdict import VerdictName
+from pipeline.store import Store
+
+RAREST = 3  # classes that are told of
+RARE = 0.5  # of the largest class's train images, at most
+PLAIN = REAL.name
+
+Tree = dict[str, Any]
+OUTCOMES: dict[VerdictName, str] = {
+    "HELPS": "",
+    "HURTS": "the synthetic images cost accuracy",
+    "EQUIVALENT": "the synthetic images add nothing that matters",
+    "INCONCLUSIVE": "the synthetic images add nothing that can be seen",
+}
+
+
+class Measure(Protocol):
+    """Estimates an effect on the test split."""
+
+    def __call__(self, outcomes: np.ndarray, *names: str | int, label: int | None = None) -> Effect:
+        """The class-balanced mean of outcomes (seeds, draws, images), of one class alone if ``label`` is given.
+
+        Args:
+            names: of the random stream.
+        """
+
+
+def recommended_arm(verdict: VerdictName, baseline: str) -> str:
+    """The arm to use: with synthetic images where the verdict is HELPS, else the best one without them on validation.
+
+    >>> recommended_arm("EQUIVALENT", "classical")
+    'classical'
+    """
+    return "synthetic" if verdict == "HELPS" else baseline
+
+
+def recommend(
+    found: Experiment, verdict: VerdictName, gained: bool, measure: Measure, store: Store, pool: Pool
+) -> Tree:
+    """What ``metrics/utility.json`` says below ``recommended``; see docs/verdict.md for what the keys mean.
+
+    Args:
+        gained: the synthetic images did better than the baseline beyond chance, whatever the verdict.
+        measure: see :class:`Measure`.
+    """
+    name = recommended_arm(verdict, found.baseline)
+    arm, result = found.arms[name]
+    test, val = store.split("test").labels, store.split("val").labels
+    right, plain = result.test == test, found.arms[PLAIN][1].test == test
+    gain = measure(right.astype(np.int8) - plain, "recommended", name)
+    rarest = [_recalls(row, right, plain, measure, store) for row in _rarest(store)]
+    validation = balanced_accuracy(result.val == val, val)
+    seed, draw = np.unravel_index(int(validation.argmax()), validation.shape)
+    made = int(pool.wanted(arm.dose).sum())
+    return {
+        "arm": name,
+        "recipe": in_words(arm, made),
+        "gain": gain.mean,
+        "gain_ci95": gain.within(-1.0),
+        "sentence": _sentence(name, in_words(arm, made), gain, _outcome(verdict, gained), rarest),
+        "rarest": rarest,
+        "best_seed": {"seed": int(seed), "draw": int(draw)},
+    }
+
+
+def in_words(arm: Arm, made: int) -> str:
+    """How an arm trains: ``oversampling + RandAugment, with a second pass over copies``.
+
+    Args:
+        made: synthetic images that it has, or that say how many copies.
+    """
+    base = describe(arm.recipe) or "the images as they are"
+    if arm.extra == "none":
+        return base
+    kind = f"{made:,} synthetic images" if arm.extra == "synthetic" else "copies of train images"
+    return f"{base}, with a second pass over {kind}"
+
+
+def told(utility: Mapping[str, Any]) -> str:
+    """The answer in full: what to use, then the verdict's own sentence."""
+    recommended = utility.get("recommended")  # not there in figures of an earlier version
+    return " ".join([*([recommended["sentence"]] if recommended else []), str(utility["sentence"])])
+
+
+def _outcome(verdict: VerdictName, gained: bool) -> str:
+    if verdict == "INCONCLUSIVE" and gained:
+        return "the synthetic images gain beyond chance, but not in the way that is asked for"
+    return OUTCOMES[verdict]
+
+
+def _sentence(name: str, recipe: str, gain: Effect, outcome: str, rarest: list[Tree]) -> str:
+    rest = f"; {outcome}" if outcome else ""
+    if name == PLAIN:
+        return f"Use plain training: nothing that was tried did better on validation{rest}."
+    span = f"95 % interval {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
+    doubt = "" if gain.low > 0 else ", which may be chance"
+    start = f"Use {recipe}: {gain.mean * 100:+.1f} points over plain training ({span}){doubt}{rest}."
+    return f"{start} {_of_rarest(rarest)}" if rarest else start
+
+
+def _of_rarest(rarest: list[Tree]) -> str:
+    parts = []
+    for row in rarest:
+        before, after, change = (row[key] * 100 for key in ("recall_plain", "recall", "difference"))
+        low, high = (end * 100 for end in row["difference_ci95"])
+        figures = f"{before:.0f} to {after:.0f} % ({change:+.0f} points, {low:+.0f} to {high:+.0f})"
+        parts.append(f"{row['class']!r} ({row['train']:,} train images) {figures}")
+    return f"Recall of the rarest {'class' if len(parts) == 1 else 'classes'}: {'; '.join(parts)}."
+
+
+def _rarest(store: Store) -> list[int]:
+    """Up to :data:`RAREST` classes with the fewest train images, of those that are rare and have test images."""
+    size = len(store.classes)
+    train, test = (store.split(name).counts(size) for name in ("train", "test"))
+    rare = np.flatnonzero((train <= RARE * train.max()) & (test > 0))
+    return rare[np.argsort(train[rare], kind="stable")][:RAREST].tolist()
+
+
+def _recalls(label: int, right: np.ndarray, plain: np.ndarray, measure: Measure, store: Store) -> Tree:
+    """One class's recall under plain training and under the recommended arm."""
+    size = len(store.classes)
+    images = int(store.split("test").counts(size)[label])
+    before, after = (
+        measure(hits, "recommended recall", name, label, label=label) for name, hits in (("plain", plain), ("", right))
+    )
+    change = measure(right.astype(np.int8) - plain, "recommended class", label, label=label)
+    return {
+        "class": store.classes[label],
+        "train": int(store.split("train").counts(size)[label]),
+        "test": images,
+        "recall_plain": before.mean,
+        "recall_plain_ci95": list(recall_interval(before, images)),
+        "recall": after.mean,
+        "recall_ci95": list(recall_interval(after, images)),
+        "difference": change.mean,
+        "difference_ci95": change.within(-1.0),
+    }
