@@ -6,7 +6,6 @@ import numpy as np
 
 from gan.seeds import derive
 from pipeline.experiment.effect import Effect, estimate
-from pipeline.experiment.trial import Predictions
 from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.metrics.two_sample import two_sample
 from pipeline.runtime import one_thread
@@ -19,24 +18,25 @@ EMBEDDER_STEPS = 200
 Tree = dict[str, Any]
 
 
-def compare_splits(store: Store, baseline: str, result: Predictions, *, seed: int, resamples: int) -> Tree | None:
+def compare_splits(
+    store: Store, right_val: np.ndarray, right_test: np.ndarray, *, seed: int, resamples: int
+) -> Tree | None:
     """What ``metrics/utility.json`` says below ``given_splits``; None where augmint itself drew the test split.
 
     Args:
         store: the ingested set.
-        baseline: the arm whose accuracies are compared.
-        result: what its classifiers answered, (seeds, draws, images).
+        right_val: which validation images the baseline's classifiers got right, bool (seeds, draws, images).
+        right_test: the same of test images.
         seed: the project's.
         resamples: of the bootstrap.
     """
     if "test" not in store.given_splits:
         return None
-    gap = _gap(store, result, seed, resamples)
+    gap = _gap(store, right_val, right_test, seed, resamples)
     found = _features_apart(store, seed)
     apart = found is not None and found["p"] <= ALPHA
     return {
         "given": list(store.given_splits),
-        "arm": baseline,
         "gap": gap.mean,
         "gap_ci95": gap.within(-1.0),
         "two_sample": found,
@@ -45,7 +45,7 @@ def compare_splits(store: Store, baseline: str, result: Predictions, *, seed: in
     }
 
 
-def _gap(store: Store, result: Predictions, seed: int, resamples: int) -> Effect:
+def _gap(store: Store, right_val: np.ndarray, right_test: np.ndarray, seed: int, resamples: int) -> Effect:
     """Balanced accuracy on validation minus that on test, over the classes that both have.
 
     Both are one mean over twice as many classes: of validation images that count 2 and of test images that count -2.
@@ -53,7 +53,7 @@ def _gap(store: Store, result: Predictions, seed: int, resamples: int) -> Effect
     val, test = store.split("val").labels, store.split("test").labels
     both = np.intersect1d(val, test)
     here, there = np.isin(val, both), np.isin(test, both)
-    right = [(result.val == val)[..., here] * 2.0, (result.test == test)[..., there] * -2.0]
+    right = [right_val[..., here] * 2.0, right_test[..., there] * -2.0]
     labels = np.concatenate([val[here], test[there] + len(store.classes)])
     rng = np.random.default_rng(derive(seed, "classify.bootstrap", "given splits"))
     return estimate(np.concatenate(right, axis=-1), labels, resamples=resamples, rng=rng)

@@ -1,7 +1,7 @@
 """What the arms are called, and the order in which one reads them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # a page of results needs no torch
     from pipeline.classifier.training import Recipe
@@ -42,6 +42,16 @@ def describe(recipe: "Recipe") -> str:
 def joined(*parts: str) -> str:
     """The same of a recipe's parts by their names in ``metrics/utility.json``."""
     return " + ".join(PARTS[part] for part in parts if PARTS[part])
+
+
+def recommendation(utility: Mapping[str, Any]) -> str:
+    """What to train with, in a sentence; empty in figures of a version that did not say."""
+    return str((utility.get("recommended") or {}).get("sentence", ""))
+
+
+def told(utility: Mapping[str, Any]) -> str:
+    """The answer in full: what to train with, then the verdict's own sentence."""
+    return " ".join(filter(None, [recommendation(utility), str(utility["sentence"])]))
 
 
 def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:

@@ -3,7 +3,7 @@
 Everything is chosen on the validation split; the test split says by how much, once.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,6 @@ from pipeline.experiment.arms import REAL, Arm
 from pipeline.experiment.effect import Effect, recall_interval
 from pipeline.experiment.names import describe
 from pipeline.experiment.pool import Pool
-from pipeline.experiment.search import Experiment
 from pipeline.experiment.verdict import VerdictName
 from pipeline.store import Store
 
@@ -50,30 +49,40 @@ def recommended_arm(verdict: VerdictName, baseline: str) -> str:
     return "synthetic" if verdict == "HELPS" else baseline
 
 
-def recommend(
-    found: Experiment, verdict: VerdictName, gained: bool, measure: Measure, store: Store, pool: Pool
-) -> Tree:
+@dataclass(frozen=True)
+class Right:
+    """What the recommended arm's classifiers got right, bool (seeds, draws, images).
+
+    Attributes:
+        val: validation images.
+        test: test images.
+        plain: test images that plain training got right.
+    """
+
+    val: np.ndarray
+    test: np.ndarray
+    plain: np.ndarray
+
+
+def recommend(arm: Arm, right: Right, rest: str, measure: Measure, store: Store, pool: Pool) -> Tree:
     """What ``metrics/utility.json`` says below ``recommended``; see docs/verdict.md for what the keys mean.
 
     Args:
-        gained: the synthetic images did better than the baseline beyond chance, whatever the verdict.
+        arm: the recommended one.
+        right: what it and plain training got right.
+        rest: what became of the synthetic images, see :func:`outcome`.
         measure: see :class:`Measure`.
     """
-    name = recommended_arm(verdict, found.baseline)
-    arm, result = found.arms[name]
-    test, val = store.split("test").labels, store.split("val").labels
-    right, plain = result.test == test, found.arms[PLAIN][1].test == test
-    gain = measure(right.astype(np.int8) - plain, "recommended", name)
-    rarest = [_recalls(row, right, plain, measure, store) for row in _rarest(store)]
-    validation = balanced_accuracy(result.val == val, val)
+    gain = measure(right.test.astype(np.int8) - right.plain, "recommended", arm.name)
+    rarest = [_recalls(label, right, measure, store) for label in _rarest(store)]
+    validation = balanced_accuracy(right.val, store.split("val").labels)
     seed, draw = np.unravel_index(int(validation.argmax()), validation.shape)
-    made = int(pool.wanted(arm.dose).sum())
+    recipe = in_words(arm, int(pool.wanted(arm.dose).sum()))
     return {
-        "arm": name,
-        "recipe": in_words(arm, made),
+        "recipe": recipe,
         "gain": gain.mean,
         "gain_ci95": gain.within(-1.0),
-        "sentence": _sentence(name, in_words(arm, made), gain, _outcome(verdict, gained), rarest),
+        "sentence": _sentence(arm.name, recipe, gain, rest, rarest),
         "rarest": rarest,
         "best_seed": {"seed": int(seed), "draw": int(draw)},
     }
@@ -92,20 +101,19 @@ def in_words(arm: Arm, made: int) -> str:
     return f"{base}, with a second pass over {kind}"
 
 
-def told(utility: Mapping[str, Any]) -> str:
-    """The answer in full: what to use, then the verdict's own sentence."""
-    recommended = utility.get("recommended")  # not there in figures of an earlier version
-    return " ".join([*([recommended["sentence"]] if recommended else []), str(utility["sentence"])])
+def outcome(verdict: VerdictName, gained: bool) -> str:
+    """What became of the synthetic images, as the end of a sentence; empty where they are recommended.
 
-
-def _outcome(verdict: VerdictName, gained: bool) -> str:
+    Args:
+        gained: they did better than the baseline beyond chance, whatever the verdict.
+    """
     if verdict == "INCONCLUSIVE" and gained:
         return "the synthetic images gain beyond chance, but not in the way that is asked for"
     return OUTCOMES[verdict]
 
 
-def _sentence(name: str, recipe: str, gain: Effect, outcome: str, rarest: list[Tree]) -> str:
-    rest = f"; {outcome}" if outcome else ""
+def _sentence(name: str, recipe: str, gain: Effect, rest: str, rarest: list[Tree]) -> str:
+    rest = f"; {rest}" if rest else ""
     if name == PLAIN:
         return f"Use plain training: nothing that was tried did better on validation{rest}."
     span = f"95 % interval {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
@@ -132,14 +140,15 @@ def _rarest(store: Store) -> list[int]:
     return rare[np.argsort(train[rare], kind="stable")][:RAREST].tolist()
 
 
-def _recalls(label: int, right: np.ndarray, plain: np.ndarray, measure: Measure, store: Store) -> Tree:
+def _recalls(label: int, right: Right, measure: Measure, store: Store) -> Tree:
     """One class's recall under plain training and under the recommended arm."""
     size = len(store.classes)
     images = int(store.split("test").counts(size)[label])
     before, after = (
-        measure(hits, "recommended recall", name, label, label=label) for name, hits in (("plain", plain), ("", right))
+        measure(hits, "recommended recall", name, label, label=label)
+        for name, hits in (("plain", right.plain), ("", right.test))
     )
-    change = measure(right.astype(np.int8) - plain, "recommended class", label, label=label)
+    change = measure(right.test.astype(np.int8) - right.plain, "recommended class", label, label=label)
     return {
         "class": store.classes[label],
         "train": int(store.split("train").counts(size)[label]),

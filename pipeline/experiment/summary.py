@@ -11,10 +11,10 @@ from pipeline.experiment.effect import Effect, estimate, recall_interval
 from pipeline.experiment.given import compare_splits
 from pipeline.experiment.names import describe, title
 from pipeline.experiment.pool import Pool
-from pipeline.experiment.recommended import recommend
+from pipeline.experiment.recommended import PLAIN, Right, outcome, recommend, recommended_arm
 from pipeline.experiment.search import Experiment, Tried
 from pipeline.experiment.trial import Predictions, tested_rows
-from pipeline.experiment.verdict import Bounds, decide
+from pipeline.experiment.verdict import Bounds, VerdictName, decide
 from pipeline.params import Params
 from pipeline.store import Store
 
@@ -32,6 +32,7 @@ class _Summary:
         self.params, self.store, self.pool, self.found = params, store, pool, found
         self.val, self.test = store.split("val").labels, store.split("test").labels
         self.correct = {name: result.test == self.test for name, (_, result) in found.arms.items()}
+        self.correct_val = {name: result.val == self.val for name, (_, result) in found.arms.items()}
 
     def tree(self) -> Tree:
         effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
@@ -47,7 +48,7 @@ class _Summary:
         return {
             "verdict": verdict.name,
             "sentence": verdict.sentence,
-            "recommended": recommend(self.found, verdict.name, gained, self._effect, self.store, self.pool),
+            "recommended": self._recommended(verdict.name, gained),
             "given_splits": self._given_splits(),
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
@@ -64,9 +65,17 @@ class _Summary:
             "per_class": per_class,
         }
 
+    def _recommended(self, verdict: VerdictName, gained: bool) -> Tree:
+        name = recommended_arm(verdict, self.found.baseline)
+        arm, right = self.found.arms[name][0], Right(self.correct_val[name], self.correct[name], self.correct[PLAIN])
+        told = recommend(arm, right, outcome(verdict, gained), self._effect, self.store, self.pool)
+        return {"arm": name, **told}
+
     def _given_splits(self) -> Tree | None:
-        resamples, result = self.params.classify.bootstrap, self.found.arms[self.found.baseline][1]
-        return compare_splits(self.store, self.found.baseline, result, seed=self.params.seed, resamples=resamples)
+        name, resamples = self.found.baseline, self.params.classify.bootstrap
+        right = self.correct_val[name], self.correct[name]
+        found = compare_splits(self.store, *right, seed=self.params.seed, resamples=resamples)
+        return found and {"arm": name, **found}
 
     def _differences(self, against: str) -> np.ndarray:
         """+ synthetic minus ``against``, int8 (seeds, draws, images), paired by seed and image."""

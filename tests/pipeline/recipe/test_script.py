@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,9 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torchvision.datasets import ImageFolder
 
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, fit, logits
