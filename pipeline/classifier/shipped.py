@@ -13,7 +13,7 @@ from torch import nn
 
 from gan.cards import described, header
 from gan.checkpoint import save_tensors
-from gan.files import sha256
+from gan.files import regular, sha256
 from pipeline.binding import Digest, Figures, read_bound, write_figures
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.classifier.training import logits
@@ -140,7 +140,7 @@ def load_shipped(folder: Path, root: Path, device: torch.device) -> Shipped:
     card = ClassifierCard.model_validate(read_card(folder))
     weights = folder / WEIGHTS
     try:
-        if sha256(weights) != card.sha256:
+        if sha256(regular(weights)) != card.sha256:
             raise ValueError("not the weights that its card describes")
         found = header(weights)
     except FileNotFoundError:
