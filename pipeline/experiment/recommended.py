@@ -94,10 +94,12 @@ def in_words(arm: Arm, made: int) -> str:
     Args:
         made: synthetic images that it has, or that say how many copies.
     """
-    base = describe(arm.recipe) or "the images as they are"
+    base = describe(arm.recipe, arm.tau) or "the images as they are"
     if arm.extra == "none":
         return base
     kind = f"{made:,} synthetic images" if arm.extra == "synthetic" else "copies of train images"
+    if arm.recipe.head == "retrained":
+        return f"{base}, half of the head's images {kind}"
     return f"{base}, with a second pass over {kind}"
 
 

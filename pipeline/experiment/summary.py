@@ -1,5 +1,6 @@
 """The figures of ``metrics/utility.json``: accuracies and recalls are fractions."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.experiment.accuracies import (
     recalls,
     seeds_interval,
 )
+from pipeline.experiment.adjustment import adjustable, class_mass, counts
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, recall_interval
 from pipeline.experiment.given import compare_splits
@@ -39,6 +41,7 @@ class _Summary:
     def __init__(self, params: Params, store: Store, pool: Pool, found: Experiment) -> None:
         self.params, self.store, self.pool, self.found = params, store, pool, found
         self.val, self.test = store.split("val").labels, store.split("test").labels
+        self.counts = counts(store, pool)
         self.correct = {name: answers(result.test) == self.test for name, (_, result) in found.arms.items()}
         self.correct_val = {name: answers(result.val) == self.val for name, (_, result) in found.arms.items()}
 
@@ -61,7 +64,7 @@ class _Summary:
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
             "baseline": baseline,
-            "recipe": describe(arm.recipe),
+            "recipe": describe(arm.recipe, arm.tau),
             "dose": arm.dose,
             "draws": classify.draws,
             **comparisons[baseline],
@@ -112,9 +115,13 @@ class _Summary:
         f1 = {cell: macro_f1(answers(result.test[cell]), self.test) for cell in cells}
         confidence = probabilities(result.test).max(axis=-1)
         errors = [calibration_error(confidence[cell], correct[cell]) for cell in cells]
-        seen = arm.images_seen(classify)
+        seen = arm.images_seen(classify, float((self.counts.synthetic > 0).mean()))
+        mass = class_mass(arm, self.counts, classify)
         return {
             "title": title(arm.name),
+            "recipe": describe(arm.recipe, arm.tau),
+            **asdict(arm.recipe),
+            "tau": arm.tau if adjustable(mass) else None,
             "balanced_accuracy": effect.mean,
             "ci95": effect.within(0.0),
             "spread": float(accuracies.mean(axis=1).std(ddof=1)),
@@ -169,9 +176,8 @@ class _Summary:
 
 def _candidate(tried: Tried) -> Tree:
     arm = tried.arm
-    recipe = {"balance": arm.recipe.balance, "augment": arm.recipe.augment, "mix": arm.recipe.mix}
-    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay}
-    return {"arm": arm.name, **recipe, **rates, "validation": tried.mean}
+    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay, "tau": arm.tau}
+    return {"arm": arm.name, **asdict(arm.recipe), **rates, "validation": tried.mean, "seeds": len(tried.validation)}
 
 
 def _dose(tried: Tried, picked: float, pool: Pool) -> Tree:

@@ -10,8 +10,10 @@ import numpy as np
 from gan.seeds import derive
 from pipeline.binding import sources
 from pipeline.classifier.architectures import fingerprint
+from pipeline.classifier.head import head_steps
 from pipeline.classifier.shipped import images_taken, save_shipped
 from pipeline.classifier.training import WARM_UP, second_steps
+from pipeline.experiment.adjustment import class_mass, counts, offsets
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.recommended import PLAIN
@@ -23,6 +25,7 @@ from pipeline.runtime import one_thread
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
+DIGITS = 9
 Tree = dict[str, Any]
 
 
@@ -45,7 +48,7 @@ def ship(
         utility: the content of ``metrics/utility.json``.
         made_from: what that was computed from.
     """
-    store, best = Store.open(setup.store), utility["recommended"]["best_seed"]
+    store, pool, best = Store.open(setup.store), Pool.open(setup.pool), utility["recommended"]["best_seed"]
     with one_thread():
         network = train_network(arm, derive(params.seed, "classify", best["seed"]), best["draw"], setup)
     taken = images_taken(params.data, store.image_size, store.channels, store.grey_range)
@@ -60,8 +63,8 @@ def ship(
         "classes": list(store.classes),
         "images": taken,
         "architecture": architecture,
-        "logit_offsets": [0.0] * len(store.classes),
-        "training": training(arm, params.classify, Pool.open(setup.pool)),
+        "logit_offsets": _logit_offsets(arm, params.classify, store, pool),
+        "training": training(arm, params.classify, pool),
         "accuracy": _accuracy(utility),
         "seed": best["seed"],
         "draw": best["draw"],
@@ -77,12 +80,19 @@ def training(arm: Arm, params: ClassifyParams, pool: Pool) -> Tree:
         **asdict(arm.recipe),
         "lr": arm.lr,
         "weight_decay": arm.weight_decay,
+        "tau": arm.tau,
         "steps": params.steps,
+        "head_steps": head_steps(params.steps) if arm.recipe.head == "retrained" else 0,
         "warm_up": WARM_UP,
         "batch_size": params.batch_size,
         "weights": params.weights,
         "second_pass": None if arm.extra == "none" else _second_pass(arm, params, pool),
     }
+
+
+def _logit_offsets(arm: Arm, params: ClassifyParams, store: Store, pool: Pool) -> list[float]:
+    mass = class_mass(arm, counts(store, pool), params)
+    return [round(value, DIGITS) for value in offsets(mass, arm.tau).tolist()]
 
 
 def _second_pass(arm: Arm, params: ClassifyParams, pool: Pool) -> Tree:

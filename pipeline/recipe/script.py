@@ -28,6 +28,15 @@ CHANGES = {
         "        )"
     ],
 }
+FLIPS = {
+    "none": [],
+    "horizontal": ["v2.RandomHorizontalFlip()"],
+    "dihedral": [
+        "v2.RandomHorizontalFlip()",
+        "v2.RandomVerticalFlip()",
+        "v2.RandomApply([v2.Lambda(lambda image: image.transpose(-1, -2))])",
+    ],
+}
 FITS = {"crop": "its centre", "pad": "with black beside it", "stretch": "stretched"}
 
 Tree = Mapping[str, Any]
@@ -69,12 +78,14 @@ def render(card: Tree, synthetic: str = "synthetic/images") -> str:
     )
     second = training["second_pass"]
     return environment.get_template(TEMPLATE).render(
-        **training | _network(card),
+        **{key: value for key, value in training.items() if key != "second_pass"} | _network(card),
         docstring=_docstring(card),
         second=second,
+        second_pass=second is not None and not training["head_steps"],
+        synthetic=second is not None and second["images"] == "synthetic",
         share=min(1.0, second["dose"]) if second else 1.0,
         left_out=[label for label, made in enumerate(second["exported"]) if not made] if second else [],
-        changes=CHANGES[training["augment"]],
+        changes=FLIPS[training["flips"]] + CHANGES[training["augment"]],
         levels=images["levels"],
         offsets=card["logit_offsets"] if any(card["logit_offsets"]) else [],
         size=images["image_size"],
@@ -83,7 +94,7 @@ def render(card: Tree, synthetic: str = "synthetic/images") -> str:
         mode="L" if images["channels"] == 1 else "RGB",
         fit=images["fit"],
         fit_words=FITS[images["fit"]],
-        synthetic=synthetic,
+        folder=synthetic,
         listed=_listed,
         quoted=_quoted,
     )
