@@ -99,7 +99,7 @@ def in_words(arm: Arm, made: int) -> str:
         return base
     kind = f"{made:,} synthetic images" if arm.extra == "synthetic" else "copies of train images"
     if arm.recipe.head == "retrained":
-        return f"{base}, half of the head's images {kind}"
+        return f"{base}, half of whose images are {kind}"
     return f"{base}, with a second pass over {kind}"
 
 

@@ -32,7 +32,7 @@ Tree = dict[str, Any]
 def ship(
     params: Params,
     workspace: Workspace,
-    setup: TrialSetup,
+    images: Path,
     arm: Arm,
     utility: Mapping[str, Any],
     made_from: list[dict[str, str]],
@@ -44,11 +44,13 @@ def ship(
     the mean of all, because its accuracy is known, and any tool can load a single network.
 
     Args:
+        images: the folder of the synthetic ones that trials draw from.
         arm: the recommended one, as it was tested.
         utility: the content of ``metrics/utility.json``.
         made_from: what that was computed from.
     """
-    store, pool, best = Store.open(setup.store), Pool.open(setup.pool), utility["recommended"]["best_seed"]
+    store, pool, best = Store.open(workspace.store), Pool.open(images), utility["recommended"]["best_seed"]
+    setup = TrialSetup(workspace.root, workspace.store, images, params.classify)
     with one_thread():
         network = train_network(arm, derive(params.seed, "classify", best["seed"]), best["draw"], setup)
     taken = images_taken(params.data, store.image_size, store.channels, store.grey_range)

@@ -14,11 +14,10 @@ from pipeline.binding import changed, generator_files, read_figures, sources, st
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
 from pipeline.experiment.adjustment import counts
-from pipeline.experiment.arms import Arm
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
 from pipeline.experiment.runner import Runner, import_ahead
-from pipeline.experiment.search import available_doses, experiment, trials
+from pipeline.experiment.search import Experiment, available_doses, experiment, trials
 from pipeline.experiment.summary import summarise
 from pipeline.experiment.trial import TrialSetup
 from pipeline.experiment.winner import ship
@@ -44,14 +43,12 @@ class Judged(NamedTuple):
     Attributes:
         metrics: the content of ``metrics/utility.json``, but for its warnings.
         notes: what must be said of how it was done.
-        arm: the recommended one.
-        setup: what its trials share.
+        found: all that was trained.
     """
 
     metrics: dict[str, Any]
     notes: list[str]
-    arm: Arm
-    setup: TrialSetup
+    found: Experiment
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -69,7 +66,7 @@ def run(params: Params, workspace: Workspace) -> None:
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
-    metrics, notes, arm, setup = judge(params, workspace, store, cache, refused)
+    metrics, notes, found = judge(params, workspace, store, cache, refused)
     metrics |= {"warnings": [*notes, *_warnings(store, refused)]}
     places = (workspace.metrics("utility"), workspace.plots("classify"), workspace.classifier, workspace.report)
     with replacing(*places) as (figures, plots, classifier, report):
@@ -80,7 +77,8 @@ def run(params: Params, workspace: Workspace) -> None:
         write_doses(plots / "dose.csv", metrics["doses"])
         plot_arms(plots / "arms.png", metrics)
         plot_doses(plots / "dose.png", metrics)
-        ship(params, workspace, setup, arm, metrics, made_from, classifier)
+        arm = found.arms[metrics["recommended"]["arm"]][0]
+        ship(params, workspace, cache / "pool", arm, metrics, made_from, classifier)
         page.write(params, workspace, report / "index.html", {"metrics/utility.json": figures, "plots/classify": plots})
         print_utility(metrics)
     remove(cache.parent)
@@ -120,7 +118,7 @@ def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refus
     metrics = summarise(params, store, pool, found)
     if (given := metrics["given_splits"]) and given["differ"]:
         notes.append(given["sentence"])
-    return Judged(metrics, notes, found.arms[metrics["recommended"]["arm"]][0], setup)
+    return Judged(metrics, notes, found)
 
 
 def utility_sources(params: Params, workspace: Workspace) -> list[dict[str, str]]:
