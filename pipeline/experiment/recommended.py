@@ -100,7 +100,8 @@ def in_words(arm: Arm, made: int) -> str:
     kind = f"{made:,} synthetic images" if arm.extra == "synthetic" else "copies of train images"
     if arm.recipe.head == "retrained":
         return f"{base}, half of whose images are {kind}"
-    return f"{base}, with a second pass over {kind}"
+    norms = ", in norms of their own" if arm.own_norms else ""
+    return f"{base}, with a second pass over {kind}{norms}"
 
 
 def outcome(verdict: VerdictName, gained: bool) -> str:
