@@ -94,7 +94,7 @@ def training(arm: Arm, params: ClassifyParams, pool: Pool) -> Tree:
 
 def _logit_offsets(arm: Arm, params: ClassifyParams, store: Store, pool: Pool) -> list[float]:
     mass = class_mass(arm, counts(store, pool), params)
-    return [round(value, DIGITS) for value in offsets(mass, arm.tau).tolist()]
+    return [round(value, DIGITS) + 0.0 for value in offsets(mass, arm.tau).tolist()]  # no -0.0
 
 
 def _second_pass(arm: Arm, params: ClassifyParams, pool: Pool) -> Tree:
@@ -107,6 +107,7 @@ def _second_pass(arm: Arm, params: ClassifyParams, pool: Pool) -> Tree:
         "weight": params.synthetic_weight,
         "steps": second_steps(params.steps, params.synthetic_until),
         "alone": params.pretrain,
+        "own_norms": arm.own_norms,
         "copies_share": params.copies_share if arm.extra == "synthetic" else 1.0,
     }
 

@@ -82,6 +82,7 @@ def render(card: Tree, synthetic: str = "synthetic/images") -> str:
         docstring=_docstring(card),
         second=second,
         second_pass=second is not None and not training["head_steps"],
+        own=second is not None and second["own_norms"],
         synthetic=second is not None and second["images"] == "synthetic",
         share=min(1.0, second["dose"]) if second else 1.0,
         left_out=[label for label, made in enumerate(second["exported"]) if not made] if second else [],

@@ -107,6 +107,10 @@ def test_arms_in_words() -> None:
     head = Recipe(augment="rand", head="retrained")
     for arm, words in (
         (REAL, "the images as they are"),
+        (
+            Arm("x", Recipe("oversampling"), extra="copies", own_norms=True),
+            "oversampling, with a second pass over copies of train images, in norms of their own",
+        ),
         (Arm("x", Recipe("weights"), tau=1.5), "class weights + logit adjustment (τ 1.5)"),
         (Arm("x", Recipe(), extra="copies"), "the images as they are, with a second pass over copies of train images"),
         (

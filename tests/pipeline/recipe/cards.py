@@ -11,6 +11,7 @@ SECOND = {
     "weight": 0.5,
     "steps": 160,
     "alone": False,
+    "own_norms": False,
     "copies_share": 0.0,
 }
 COPIES = SECOND | {"images": "copies", "copies_share": 1.0}

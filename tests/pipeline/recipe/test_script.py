@@ -32,7 +32,7 @@ VARIANTS: tuple[Mapping[str, Any], ...] = (
     {"balance": "weights", "second_pass": SECOND | {"alone": True, "steps": 80}},
     {"augment": "rand", "second_pass": COPIES | {"steps": 80}},
     {"mix": "cmo", "flips": "dihedral", "augment": "rand", "tau": 1.0, "logit_offsets": [0.0, -1.5]},
-    {"mix": "cmo", "flips": "horizontal", "second_pass": SECOND},
+    {"mix": "cmo", "flips": "horizontal", "second_pass": SECOND | {"own_norms": True}},
     {"augment": "rand", "head": "retrained", "head_steps": 32},
     {"augment": "rand", "head": "retrained", "head_steps": 32, "second_pass": COPIES},
     {"mix": "mixup", "head": "retrained", "head_steps": 32, "second_pass": SECOND | {"dose": 0.5, "copies_share": 0.4}},
