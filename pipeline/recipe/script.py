@@ -49,7 +49,7 @@ def write_script(workspace: Workspace, out: Path | None) -> None:
         UserError: there is no finished verdict, or the classifier's card was edited or is damaged.
     """
     card = read_card(workspace.classifier)
-    text = render(card, _exported(workspace))
+    text = render(card, _exported(workspace) if _synthetic(card) else "")
     if found := changed(card, as_now(workspace, card)):
         _say(f"note: this is the last run's recipe; since then {', '.join(found)} changed: run `dvc repro`")
     if out is None:
@@ -83,7 +83,7 @@ def render(card: Tree, synthetic: str = "synthetic/images") -> str:
         second=second,
         second_pass=second is not None and not training["head_steps"],
         own=second is not None and second["own_norms"],
-        synthetic=second is not None and second["images"] == "synthetic",
+        synthetic=_synthetic(card),
         share=min(1.0, second["dose"]) if second else 1.0,
         left_out=[label for label, made in enumerate(second["exported"]) if not made] if second else [],
         changes=FLIPS[training["flips"]] + CHANGES[training["augment"]],
@@ -125,14 +125,20 @@ def _docstring(card: Tree) -> str:
 
 
 def _of_synthetic(card: Tree) -> Iterator[str]:
-    second = card["training"]["second_pass"]
-    if not second or second["images"] != "synthetic":
+    if not _synthetic(card):
         return
+    second = card["training"]["second_pass"]
     text = "The synthetic images are read from the folder of an exported set (export.format: imagefolder)."
     made, exported = sum(second["by_class"]), sum(second["exported"])
     if made > exported:
         text += f" augmint used {made:,}, and that set has {exported:,}: for more raise export.balance."
     yield text
+
+
+def _synthetic(card: Tree) -> bool:
+    """Whether synthetic images take part."""
+    second = card["training"]["second_pass"]
+    return second is not None and second["images"] == "synthetic"
 
 
 def _network(card: Tree) -> dict[str, Any]:
@@ -155,6 +161,10 @@ def _network(card: Tree) -> dict[str, Any]:
 def _exported(workspace: Workspace) -> str:
     """The folder of the exported synthetic images."""
     folder, about = workspace.synthetic / "images", read_about(workspace.synthetic / MANIFEST)
+    if about.format != "imagefolder":
+        _say(
+            f"note: the script reads folders, and {workspace.synthetic} is {about.format}: set export.format: imagefolder"
+        )
     return (folder / "train" if len(about.splits) > 1 else folder).as_posix()
 
 

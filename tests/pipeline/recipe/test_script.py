@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.classifier.network import SmallResNet
+from pipeline.classifier.shipped import save_shipped
 from pipeline.classifier.training import Recipe, fit, logits
+from pipeline.cli import main
 from pipeline.recipe.script import render
 from pipeline.store import Store
 from tests.pipeline.recipe.cards import COPIES, SECOND, card
@@ -163,6 +166,23 @@ def test_each_kind_runs(variant: Mapping[str, Any], folder: Path, tmp_path: Path
     assert not network.training and ((found >= 0) | found.isnan()).all()
     if "logit_offsets" in variant:
         assert found[9] == 1 and not found[:9].nansum()
+
+
+def test_the_command_writes_a_file_or_to_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = CliRunner().invoke(main, ["recipe"])
+    assert missing.exit_code == 2 and missing.stdout == ""
+    assert "classifier/classifier.json: not there; run `dvc repro classify` first" in missing.stderr
+    content = card(augment="rand", second_pass=COPIES)
+    save_shipped(Path("classifier"), SmallResNet(2, 1, 8, width=16), content, [])
+    shown = CliRunner().invoke(main, ["recipe"])
+    written = CliRunner().invoke(main, ["recipe", "--out", "train.py"])
+    assert (shown.exit_code, written.exit_code, written.stdout) == (0, 0, "")
+    assert shown.stdout == Path("train.py").read_text(encoding="utf-8") == render(content)
+    assert "run it by `python train.py FOLDER`" in written.stderr
+    saved = Path("classifier/classifier.json")
+    saved.write_text(saved.read_text(encoding="utf-8").replace("0.9134", "0.9999"), encoding="utf-8")
+    assert CliRunner().invoke(main, ["recipe"]).exit_code == 2
 
 
 @pytest.mark.parametrize("classifier", ["torchvision:resnet18", "recipe_net:make"])
