@@ -162,9 +162,7 @@ def _exported(workspace: Workspace) -> str:
     """The folder of the exported synthetic images."""
     folder, about = workspace.synthetic / "images", read_about(workspace.synthetic / MANIFEST)
     if about.format != "imagefolder":
-        _say(
-            f"note: the script reads folders, and {workspace.synthetic} is {about.format}: set export.format: imagefolder"
-        )
+        _say(f"note: the script reads folders, and the exported set is {about.format}: set export.format: imagefolder")
     return (folder / "train" if len(about.splits) > 1 else folder).as_posix()
 
 
