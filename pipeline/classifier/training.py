@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan.parts import in_chunks
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
@@ -313,8 +314,8 @@ def _in_chunks(
 ) -> np.ndarray:
     device = next(network.parameters()).device
     network.eval()
-    chunks = [
-        function(_floats(np.array(images[start : start + batch_size]), device)).float().cpu().numpy()
-        for start in range(0, len(images), batch_size)
-    ]
-    return np.concatenate(chunks)
+
+    def answers(some: np.ndarray) -> np.ndarray:
+        return function(_floats(np.array(some), device)).float().cpu().numpy()
+
+    return np.concatenate(in_chunks(answers, images, at_once=batch_size))

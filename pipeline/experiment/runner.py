@@ -42,7 +42,7 @@ class Trial(NamedTuple):
 
 def import_ahead(device: torch.device) -> None:
     """Begins the imports of the trials' processes, while this one still does other things; needs not be called."""
-    if usable_cores() > 1 and device.type != "cuda" and CONTEXT.get_start_method() == "forkserver":
+    if usable_cores() > 1 and device.type == "cpu" and CONTEXT.get_start_method() == "forkserver":
         forkserver.ensure_running()
 
 
@@ -69,7 +69,7 @@ class Runner:
         self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: int | None = None
     ) -> None:
         self._seed, self._setup, self._cache, self._progress = seed, setup, cache, progress
-        self._on_gpu = choose_device(setup.params.device, "classify.device").type == "cuda"
+        self._on_gpu = choose_device(setup.params.device, "classify.device").type != "cpu"
         self._workers = 1 if self._on_gpu else workers or usable_cores()
         self._exits = ExitStack()
         self._pool: ProcessPoolExecutor | None = None

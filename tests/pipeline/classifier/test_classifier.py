@@ -316,3 +316,19 @@ def test_the_mean_area_of_the_box_is_what_it_is_said_to_be() -> None:
     rng, images = np.random.default_rng(0), torch.zeros(1, 1, 200, 200)
     shares = [mix(images, images, "cutmix", rng)[1] for _ in range(4000)]
     assert 1 - np.mean(shares) == pytest.approx(PASTED, abs=0.015)
+
+
+def test_answers_come_in_smaller_chunks_where_the_device_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = SmallResNet(3, 1, 8, seed=0).eval()
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
+    expected, forward, sizes = logits(network, images), network.forward, list[int]()
+
+    def small(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        if len(x) > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(x)
+
+    monkeypatch.setattr(network, "forward", small)
+    np.testing.assert_allclose(logits(network, images, batch_size=40), expected, rtol=1e-4, atol=1e-5)
+    assert sizes == [40, 20, 10, 10, 10, 10]
