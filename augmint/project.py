@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.binding import as_now, changed, read_figures
+from pipeline.experiment.names import recommendation, told
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -20,6 +21,7 @@ class Verdict:
         difference: of balanced accuracy, in [-1, 1], to the best training without synthetic images.
         interval: its 95 % interval.
         baseline: that training's name.
+        recommended: what to train with, in a sentence.
         changed: what has changed since, so that another run may say otherwise; empty for a verdict that is up to date.
         figures: all of ``metrics/utility.json``.
     """
@@ -29,11 +31,12 @@ class Verdict:
     difference: float
     interval: tuple[float, float]
     baseline: str
+    recommended: str
     changed: tuple[str, ...]
     figures: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.verdict}: {self.sentence}"
+        return f"{self.verdict}: {told(self.figures)}"
 
 
 def open_store(project: str | Path = ".") -> Store:
@@ -60,6 +63,7 @@ def read_verdict(project: str | Path = ".") -> Verdict:
         difference=figures["delta"],
         interval=(low, high),
         baseline=figures["baseline"],
+        recommended=recommendation(figures),
         changed=tuple(changed(figures, as_now(workspace, figures))),
         figures=figures,
     )

@@ -41,7 +41,7 @@ def save_state(path: Path, tensors: dict[str, Tensor], key: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _save(plain, part, {"key": key, "sha256": _digest(plain)})
+    save_tensors(plain, part, {"key": key, "sha256": _digest(plain)})
     for folder in (path, _before(path)):
         if folder.is_dir():  # no state, and in the way of one
             shutil.rmtree(folder)
@@ -50,7 +50,7 @@ def save_state(path: Path, tensors: dict[str, Tensor], key: str) -> None:
     part.replace(path)
 
 
-def _save(tensors: dict[str, Tensor], path: Path, facts: dict[str, str] | None = None) -> None:
+def save_tensors(tensors: dict[str, Tensor], path: Path, facts: dict[str, str] | None = None) -> None:
     """Writes a safetensors file; what it cannot write in whole it removes.
 
     Raises:
@@ -138,7 +138,7 @@ def save_network(folder: Path, part: str, network: Network, card: dict[str, Any]
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / f"{part}.safetensors"
-    _save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, weights)
+    save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, weights)
     digest = sha256(weights)
     text = json.dumps(
         card | {"shape": asdict(network.shape), "sha256": digest}, indent=2, sort_keys=True, ensure_ascii=False

@@ -103,8 +103,19 @@ def read_figures(workspace: Workspace, name: str, path: Path | None = None) -> d
     Raises:
         UserError: there are none, or they were edited.
     """
-    path, stage = path or workspace.metrics(name), STAGES[name]
-    figures = read_document(path, MODELS.get(name, Figures), stage)
+    return read_bound(path or workspace.metrics(name), MODELS.get(name, Figures), STAGES[name])
+
+
+def read_bound(path: Path, model: type[Figures], stage: str) -> dict[str, Any]:
+    """The content of a file that :func:`write_figures` wrote, wherever it is.
+
+    Args:
+        stage: which writes the file, for the message.
+
+    Raises:
+        UserError: there is none, it does not fit ``model``, or it was edited.
+    """
+    figures = read_document(path, model, stage)
     if figures["checksum"] != [checksum(figures)]:
         raise UserError(f"{path}: edited since {stage} wrote it, as its checksum tells; {again(stage)}")
     return figures

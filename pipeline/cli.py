@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from pipeline.atomic import recover
+from pipeline.commands import predict, recipe
 from pipeline.errors import explained
 from pipeline.escaping import terminal
 from pipeline.runtime import ending_with, open_standard_streams, prepare, stage_ancestors, use_utf8
@@ -397,6 +398,10 @@ def card() -> None:
     from pipeline.formats.card import publish
 
     click.echo(publish(Workspace()), nl=False)
+
+
+main.add_command(recipe)
+main.add_command(predict)
 
 
 @main.group(invoke_without_command=True)

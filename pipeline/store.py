@@ -66,6 +66,7 @@ class Figures(Document):
     """What is read of the figures of ``ingest``."""
 
     grey_range: GreyEnds | None = None
+    given_splits: list[SplitName] = Field([])
 
 
 class Summary(Document):
@@ -135,6 +136,11 @@ class Store:
         """What became black and white in grey images of more than 8 bits; None if the set has none."""
         found = (self.summary.get("ingest") or {}).get("grey_range")
         return (found["low"], found["high"]) if found else None
+
+    @property
+    def given_splits(self) -> tuple[SplitName, ...]:
+        """The splits that came with the source; all others were drawn from its images."""
+        return tuple((self.summary.get("ingest") or {}).get("given_splits", ()))
 
     @cached_property
     def images(self) -> np.ndarray:

@@ -31,6 +31,11 @@ class Workspace:
         return self.root / "synthetic"
 
     @property
+    def classifier(self) -> Path:
+        """The recommended classifier and its card, written by ``classify``."""
+        return self.root / "classifier"
+
+    @property
     def report(self) -> Path:
         """The page that shows it all, written by ``classify``."""
         return self.root / "report"
@@ -43,7 +48,7 @@ class Workspace:
     @property
     def outputs(self) -> tuple[Path, ...]:
         """Every place that stages write, each a file or folder of its own."""
-        folders = (self.store, self.models, self.synthetic, self.report, self.scratch)
+        folders = (self.store, self.models, self.synthetic, self.classifier, self.report, self.scratch)
         return (*folders, self.root / "metrics", self.root / "plots")
 
     @property

@@ -14,7 +14,7 @@ STAGES = {
     "train": ("models", "plots/train", "metrics/train.json"),
     "evaluate": ("plots/evaluate", "metrics/quality.json"),
     "export": ("synthetic", "metrics/export.json"),
-    "classify": ("plots/classify", "metrics/utility.json", "report"),
+    "classify": ("plots/classify", "metrics/utility.json", "classifier", "report"),
 }
 TINY = {
     "train": {"kimg": 1, "width": 8, "latent_dim": 16, "grid_kimg": 1, "checkpoint_seconds": 0},

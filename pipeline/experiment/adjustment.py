@@ -76,9 +76,14 @@ def adjusted(predictions: Predictions, mass: np.ndarray, tau: float) -> Predicti
     Args:
         mass: π, float (K,).
     """
-    log = np.log(np.where(mass > 0, mass, mass.max()) / mass.max())
-    shift = np.where(mass > 0, tau * log, 0.0).astype(np.float32)
+    shift = offsets(mass, tau).astype(np.float32)
     return replace(predictions, val=predictions.val - shift, test=predictions.test - shift)
+
+
+def offsets(mass: np.ndarray, tau: float) -> np.ndarray:
+    """What is taken from each class's logit, float64 (K,); see :func:`adjusted`."""
+    log = np.log(np.where(mass > 0, mass, mass.max()) / mass.max())
+    return np.where(mass > 0, tau * log, 0.0)
 
 
 def adjustable(mass: np.ndarray) -> bool:

@@ -15,14 +15,16 @@ from pipeline.experiment.accuracies import (
     recalls,
     seeds_interval,
 )
-from pipeline.experiment.adjustment import adjustable, class_mass, counts, scores
+from pipeline.experiment.adjustment import adjustable, class_mass, counts
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, recall_interval
+from pipeline.experiment.given import compare_splits
 from pipeline.experiment.names import describe, title
 from pipeline.experiment.pool import Pool
+from pipeline.experiment.recommended import PLAIN, Right, outcome, recommend, recommended_arm
 from pipeline.experiment.search import Experiment, Tried
 from pipeline.experiment.trial import Predictions, tested_rows
-from pipeline.experiment.verdict import Bounds, decide
+from pipeline.experiment.verdict import Bounds, VerdictName, decide
 from pipeline.params import Params
 from pipeline.store import Store
 
@@ -41,6 +43,7 @@ class _Summary:
         self.val, self.test = store.split("val").labels, store.split("test").labels
         self.counts = counts(store, pool)
         self.correct = {name: answers(result.test) == self.test for name, (_, result) in found.arms.items()}
+        self.correct_val = {name: answers(result.val) == self.val for name, (_, result) in found.arms.items()}
 
     def tree(self) -> Tree:
         effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
@@ -52,9 +55,12 @@ class _Summary:
         bounds = Bounds(classify.min_effect, classify.max_class_loss, classify.equivalence_margin)
         verdict = decide(effect, falls, title(baseline), bounds)
         arm = self.found.arms["synthetic"][0]
+        gained = effect.low > 0
         return {
             "verdict": verdict.name,
             "sentence": verdict.sentence,
+            "recommended": self._recommended(verdict.name, gained),
+            "given_splits": self._given_splits(),
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
             "baseline": baseline,
@@ -69,6 +75,18 @@ class _Summary:
             "train_real_test_synthetic": self._on_synthetic(),
             "per_class": per_class,
         }
+
+    def _recommended(self, verdict: VerdictName, gained: bool) -> Tree:
+        name = recommended_arm(verdict, self.found.baseline)
+        arm, right = self.found.arms[name][0], Right(self.correct_val[name], self.correct[name], self.correct[PLAIN])
+        told = recommend(arm, right, outcome(verdict, gained), self._effect, self.store, self.pool)
+        return {"arm": name, **told}
+
+    def _given_splits(self) -> Tree | None:
+        name, resamples = self.found.baseline, self.params.classify.bootstrap
+        right = self.correct_val[name], self.correct[name]
+        found = compare_splits(self.store, *right, seed=self.params.seed, resamples=resamples)
+        return found and {"arm": name, **found}
 
     def _differences(self, against: str) -> np.ndarray:
         """+ synthetic minus ``against``, int8 (seeds, draws, images), paired by seed and image."""
@@ -91,7 +109,7 @@ class _Summary:
     def _arm(self, arm: Arm, result: Predictions) -> Tree:
         correct, classify = self.correct[arm.name], self.params.classify
         accuracies = balanced_accuracy(correct, self.test)
-        validation = scores(result, self.val)
+        validation = balanced_accuracy(self.correct_val[arm.name], self.val)
         effect = self._effect(correct, "arm", arm.name)
         cells = list(np.ndindex(*accuracies.shape))
         f1 = {cell: macro_f1(answers(result.test[cell]), self.test) for cell in cells}

@@ -127,7 +127,14 @@ def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
 
 
 def train_stack(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -> list[Predictions]:
-    """Trains one classifier of ``arm`` for each seed and draw, all together where that can be, and asks each.
+    """Trains classifiers and asks each; see :func:`train_networks`."""
+    store, pool = Store.open(setup.store), Pool.open(setup.pool)
+    synthetic = None if arm.draws_matter else pool.images[tested_rows(pool)]
+    return [_ask(network, store, synthetic) for network in train_networks(arm, cells, setup)]
+
+
+def train_networks(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -> list[nn.Module]:
+    """Trains one classifier of ``arm`` for each seed and draw, all together where that can be.
 
     The initial weights depend on the seed alone; batches and augmentation are the same in every arm as far as its
     recipe allows, and those of the two kinds of second pass are the same, image for image. What else is in the stack
@@ -150,8 +157,7 @@ def train_stack(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -
         for own in [slice(None)] if alike else [slice(index, index + 1) for index in range(len(cells))]:
             torch.manual_seed(derive(cells[own][0][0], "classify.dropout"))  # what a network draws by itself
             _train(networks[own], tasks[own], arm, params)
-    synthetic = None if arm.draws_matter else pool.images[tested_rows(pool)]
-    return [_ask(network, store, synthetic) for network in networks]
+    return networks
 
 
 def _train(networks: Sequence[nn.Module], tasks: Sequence[Task], arm: Arm, params: ClassifyParams) -> None:

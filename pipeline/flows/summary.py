@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pipeline.escaping import code, markdown
-from pipeline.experiment.names import in_order
+from pipeline.experiment.names import in_order, told
 from pipeline.flows.figures import Figures, baseline_accuracy
 from pipeline.report.wording import NONE, between, count, number, percent, points
 
@@ -86,7 +86,7 @@ def _verdict(utility: Mapping[str, Any], last: Figures) -> list[str]:
     before, verdict = last.get("utility.verdict"), markdown(str(utility["verdict"]))
     changed = f" (was {before})" if before not in (None, verdict) else ""
     effect = f"{points(utility['delta'])} points, 95 % interval {between(utility['ci95'], 'points')}"
-    return [f"# {verdict}{changed}: {effect}", "", markdown(utility["sentence"]), ""]
+    return [f"# {verdict}{changed}: {effect}", "", markdown(told(utility)), ""]
 
 
 def _keys(figures: Figures, last: Figures, utility: Mapping[str, Any] | None) -> list[str]:

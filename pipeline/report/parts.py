@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from pipeline.escaping import spreadsheet
-from pipeline.experiment.names import in_order
+from pipeline.experiment.names import in_order, recommendation
 from pipeline.params import TrainParams
 from pipeline.report import acceptance
 from pipeline.report.files import PageFiles, Tree
@@ -23,6 +23,10 @@ SEEN = "plots/evaluate/per_class.csv"
 FIGURES = (
     *("iterations", "precision", "generator_parameters", "critic_parameters", "critic_loss", "generator_loss"),
     *("score_gap", "penalty", "critic_gradient", "generator_gradient"),
+)
+RAREST_KEYS = (
+    *("class", "train", "test", "recall_plain", "recall_plain_ci95", "recall", "recall_ci95"),
+    *("difference", "difference_ci95"),
 )
 VERDICT_KEYS = (
     *("verdict", "sentence", "smallest_effect", "seeds_to_settle", "recipe", "dose", "draws"),
@@ -46,6 +50,8 @@ def utility(tree: Tree) -> Tree:
     baseline = tree["arms"][tree["baseline"]]
     picked = next(row for row in tree["doses"] if row["picked"])
     return {key: tree[key] for key in VERDICT_KEYS} | {
+        "recommendation": recommendation(tree),
+        "rarest": [{key: row[key] for key in RAREST_KEYS} for row in (tree.get("recommended") or {}).get("rarest", [])],
         "baseline": baseline["title"],
         "arms": arms,
         "seeds": len({row["seed"] for row in baseline["seeds"]}),

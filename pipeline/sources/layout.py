@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,22 @@ from pipeline.sources.sorting import covered, sort_out
 from pipeline.sources.structure import NO_CLASSES, Folder, Place, read_structure
 from pipeline.store import SPLITS
 from pipeline.wording import counted, listed
+
+
+class Arrange(Protocol):
+    """Reads a listing off the paths of files: :func:`arrange`, or another with its arguments."""
+
+    def __call__(
+        self,
+        paths: Sequence[str],
+        where: str,
+        head: Callable[[int], bytes] | None,
+        passed: Mapping[str, int],
+        lost: Iterable[tuple[str, str]],
+        empty: Iterable[str],
+        /,
+    ) -> tuple[Listing, list[int]]:
+        """See :func:`arrange`."""
 
 
 def arrange(

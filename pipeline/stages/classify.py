@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from pipeline.experiment.adjustment import counts
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
 from pipeline.experiment.runner import Runner, import_ahead
-from pipeline.experiment.search import available_doses, experiment, trials
+from pipeline.experiment.search import Experiment, available_doses, experiment, trials
 from pipeline.experiment.summary import summarise
 from pipeline.experiment.trial import TrialSetup
+from pipeline.experiment.winner import ship
 from pipeline.formats.manifest import MANIFEST
 from pipeline.identity import digests, key
 from pipeline.params import Params
@@ -36,11 +37,25 @@ FEW, VERY_FEW = 50, 20  # train images of a class
 OF_THE_WHOLE = {"seeds", "tuning", "tuning_seeds", "min_effect", "equivalence_margin", "max_class_loss", "bootstrap"}
 
 
+class Judged(NamedTuple):
+    """What came of the experiment.
+
+    Attributes:
+        metrics: the content of ``metrics/utility.json``, but for its warnings.
+        notes: what must be said of how it was done.
+        found: all that was trained.
+    """
+
+    metrics: dict[str, Any]
+    notes: list[str]
+    found: Experiment
+
+
 def run(params: Params, workspace: Workspace) -> None:
     """Searches on validation, trains every arm over the same seeds, and tests once.
 
-    Writes ``metrics/utility.json``, ``plots/classify`` and ``report/``, which shows what all stages found; prints the
-    table and the verdict.
+    Writes ``metrics/utility.json``, ``plots/classify``, the recommended ``classifier/``, and ``report/``, which shows
+    what all stages found; prints the table and the verdict.
 
     Raises:
         UserError: no ingested or exported set, or one that cannot be judged.
@@ -51,10 +66,10 @@ def run(params: Params, workspace: Workspace) -> None:
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
-    metrics, notes = judge(params, workspace, store, cache, refused)
+    metrics, notes, found = judge(params, workspace, store, cache, refused)
     metrics |= {"warnings": [*notes, *_warnings(store, refused)]}
-    outputs = (workspace.metrics("utility"), workspace.plots("classify"), workspace.report)
-    with replacing(*outputs) as (figures, plots, report):
+    places = (workspace.metrics("utility"), workspace.plots("classify"), workspace.classifier, workspace.report)
+    with replacing(*places) as (figures, plots, classifier, report):
         write_figures(figures, metrics, made_from)
         plots.mkdir()
         write_arms(plots / "arms.csv", metrics["arms"])
@@ -62,15 +77,15 @@ def run(params: Params, workspace: Workspace) -> None:
         write_doses(plots / "dose.csv", metrics["doses"])
         plot_arms(plots / "arms.png", metrics)
         plot_doses(plots / "dose.png", metrics)
+        arm = found.arms[metrics["recommended"]["arm"]][0]
+        ship(params, workspace, cache / "pool", arm, metrics, made_from, classifier)
         page.write(params, workspace, report / "index.html", {"metrics/utility.json": figures, "plots/classify": plots})
         print_utility(metrics)
     remove(cache.parent)
 
 
-def judge(
-    params: Params, workspace: Workspace, store: Store, cache: Path, refused: list[int]
-) -> tuple[dict[str, Any], list[str]]:
-    """The experiment on the exported set: what it found, and what must be said of how it was done.
+def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refused: list[int]) -> Judged:
+    """The experiment on the exported set.
 
     Args:
         cache: where the pool and finished trials lie.
@@ -100,7 +115,10 @@ def judge(
             "the draws differ by their latents, not by their generators: the interval does not hold what another "
             "training of the generator would give; for a claim set train.seeds and classify.draws to 3"
         )
-    return summarise(params, store, pool, found), notes
+    metrics = summarise(params, store, pool, found)
+    if (given := metrics["given_splits"]) and given["differ"]:
+        notes.append(given["sentence"])
+    return Judged(metrics, notes, found)
 
 
 def utility_sources(params: Params, workspace: Workspace) -> list[dict[str, str]]:

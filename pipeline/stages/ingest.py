@@ -97,6 +97,7 @@ def _figures(listing: Listing, records: Records, chosen: Selection, scale: GreyS
     reasons = Counter(error.reason for _, error in bad).most_common()
     copies = len(chosen.reasons) - len(bad)
     conflicting = sum(map(len, chosen.conflicting))
+    given = [name for code, name in enumerate(SPLITS) if (listing.splits == code).any()]
     return {
         "images": {"found": len(listing), **dict(zip((*SPLITS, "thinned"), totals, strict=True))},
         "train_per_class": {"largest": int(train.max()), "smallest": int(train.min())},
@@ -113,6 +114,7 @@ def _figures(listing: Listing, records: Records, chosen: Selection, scale: GreyS
         },
         "near_duplicates": _near_figures(listing, chosen),
         **({"grey_range": scale.figures()} if scale else {}),
+        **({"given_splits": given} if given else {}),
         "passed_over": [{"reason": reason, "files": count} for reason, count in sorted(listing.ignored.items())],
         "notes": [*listing.notes, *chosen.notes],
     }

@@ -110,7 +110,8 @@ class Scene:
         if program == "cd":
             os.chdir(rest)
             return
-        shell = ">" in command or program == "git"
+        written = program == "python" and Path(rest.split()[0]).is_file()  # by a command before it
+        shell = ">" in command or program == "git" or written
         if program in PARSED and not shell:
             assert not problem(command), command
         if any(_begins(command, entry) for entry in NOT_RUN):

@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 from pipeline.cli import main
 from tests.e2e.conftest import Project
 
-OUTPUTS = ("data/store", "models", "synthetic", "metrics", "plots", "report")
+OUTPUTS = ("data/store", "models", "synthetic", "classifier", "metrics", "plots", "report")
 STAGES = ["ingest", "train", "evaluate", "export", "classify"]
 
 

@@ -33,7 +33,7 @@ OUTPUTS = {
     "train": ("models/old", "plots/train/old", "metrics/train.json"),
     "evaluate": ("plots/evaluate/old", "metrics/quality.json"),
     "export": ("synthetic/old", "metrics/export.json"),
-    "classify": ("plots/classify/old", "metrics/utility.json", "report/old"),
+    "classify": ("plots/classify/old", "metrics/utility.json", "classifier/old", "report/old"),
 }
 NO_PERMISSION = 77
 ROOM = (0, 64)  # KiB: the first write fails, and one in the midst of the work

@@ -8,6 +8,7 @@ from rich.console import Console
 from pipeline.binding import as_now, changed, read_figures
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
+from pipeline.experiment.names import recommendation, told
 from pipeline.params import load_params
 from pipeline.report.advice import Step, advise
 from pipeline.report.terminal.acceptance import acceptance_line
@@ -45,6 +46,7 @@ def as_tree(workspace: Workspace) -> Tree:
     return {
         "verdict": utility["verdict"],
         "sentence": utility["sentence"],
+        "recommended": recommendation(utility),
         "changed_since": changed(utility, as_now(workspace, utility)),
         "now": [step.what for step in _steps(workspace, utility)],
         "report": str(workspace.report / "index.html"),
@@ -53,11 +55,11 @@ def as_tree(workspace: Workspace) -> Tree:
 
 
 def print_utility(utility: Tree) -> None:
-    """Prints the content of ``metrics/utility.json``: the table, the warnings, the verdict in a sentence."""
+    """Prints the content of ``metrics/utility.json``: the table, the warnings, the verdict in words."""
     Console().print(utility_table(utility))
     for warning in utility["warnings"]:
         _say(f"note: {warning}")
-    _say(f"{utility['verdict']}: {utility['sentence']}")
+    _say(f"{utility['verdict']}: {told(utility)}")
 
 
 def _set_lines(workspace: Workspace) -> list[str]:

@@ -10,6 +10,7 @@ from pipeline.sources.archives.streams import STREAMS
 from pipeline.sources.archives.tars import TarSource, TarStreamSource
 from pipeline.sources.archives.zips import ZipSource
 from pipeline.sources.base import Source
+from pipeline.sources.layout import Arrange, arrange
 
 __all__ = ["open_archive"]
 
@@ -17,8 +18,12 @@ OTHERS = {b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive", b"\x2
 """By their first bytes: what people also use, and cannot be read here."""
 
 
-def open_archive(path: Path) -> Source:
+def open_archive(path: Path, arrange: Arrange = arrange) -> Source:
     """The zip or tar (plain, .gz, .bz2 or .xz) at ``path``, told apart by its first bytes.
+
+    Args:
+        path: of the file.
+        arrange: reads the listing off the paths.
 
     Raises:
         UserError: it is not there, damaged, of another kind, or holds no classes of images.
@@ -30,20 +35,20 @@ def open_archive(path: Path) -> Source:
     try:
         with path.open("rb") as file:
             start = file.read(BLOCK)
-        return _opened(path, start)
+        return _opened(path, start, arrange)
     except OSError as error:
         raise UserError(f"data.path: {path}: cannot be read ({error.strerror or error})") from None
 
 
-def _opened(path: Path, start: bytes) -> Source:
+def _opened(path: Path, start: bytes, arrange: Arrange) -> Source:
     if start.startswith(tuple(STREAMS)):
-        return TarStreamSource(path)
+        return TarStreamSource(path, arrange)
     if start.startswith(b"PK"):
-        return ZipSource(path)
+        return ZipSource(path, arrange)
     if is_header(start):
-        return TarSource(path)
+        return TarSource(path, arrange)
     if zipfile.is_zipfile(path):  # behind a program that unpacks it
-        return ZipSource(path)
+        return ZipSource(path, arrange)
     if start[257:262] == b"ustar":
         raise damaged(str(path), "its first header's checksum is wrong")
     known = next((OTHERS[magic] for magic in OTHERS if start.startswith(magic)), "neither a zip nor a tar archive")

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pipeline.errors import UserError
 from pipeline.sources.base import Listing
-from pipeline.sources.layout import arrange
+from pipeline.sources.layout import Arrange, arrange
 from pipeline.sources.walk import BACK, NOWHERE
 
 MOST_MEMBERS = 2**22
@@ -41,10 +41,14 @@ class Members(Generic[Item]):
     A member replaces an earlier one of the same path, as ``tar`` and ``unzip`` do.
 
     What gives no bytes and may be meant as an image is lost: a class that loses most of its images is refused.
+
+    Args:
+        where: the archive, for messages.
+        arrange: reads the listing off the paths.
     """
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self, where: str, arrange: Arrange = arrange) -> None:
+        self._where, self._arrange = where, arrange
         self._files: dict[str, Item] = {}
         self._links: dict[str, str] = {}
         self._folders: set[str] = set()
@@ -94,7 +98,7 @@ class Members(Generic[Item]):
         paths = [path for path in files if path not in nested] if nested else list(files)
         items = [files[path] for path in paths]
         lost = [*self._lost, *((path, ARCHIVE) for path in sorted(nested))]
-        listing, order = arrange(
+        listing, order = self._arrange(
             paths, self._where, lambda index: head(items[index]), self._passed, lost, self._empty([*files, *dict(lost)])
         )
         self._check_names(paths, order)

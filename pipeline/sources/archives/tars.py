@@ -12,6 +12,7 @@ from pipeline.sources.archives.headers import Plain, Reader, walk
 from pipeline.sources.archives.members import Members, damaged
 from pipeline.sources.archives.streams import DamagedError, Spool, Stream, read_at
 from pipeline.sources.base import HEAD_BYTES, MAX_FILE_BYTES, BadImageError, Listing, Payload
+from pipeline.sources.layout import Arrange, arrange
 from pipeline.sources.walk import SPECIAL
 
 UNKNOWN = "of a kind that is not known"
@@ -30,11 +31,11 @@ class Extent(NamedTuple):
 class TarSource:
     """A plain tar, read at the members' offsets."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, arrange: Arrange = arrange) -> None:
         self._path = path
         self._file = path.open("rb")
         weakref.finalize(self, self._file.close)
-        self.listing, self._extents = _listed(path, Plain(self._file))
+        self.listing, self._extents = _listed(path, Plain(self._file), arrange)
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:
         """See :class:`pipeline.sources.base.Source`."""
@@ -56,11 +57,11 @@ class TarSource:
 class TarStreamSource:
     """A compressed tar, which can only be read from its beginning: once for the names, once for the images."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, arrange: Arrange = arrange) -> None:
         self._path = path
         self._file = path.open("rb")
         weakref.finalize(self, self._file.close)
-        self.listing, self._extents = _listed(path, Stream(self._file))
+        self.listing, self._extents = _listed(path, Stream(self._file), arrange)
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:
         """See :class:`pipeline.sources.base.Source`. The order is the stream's."""
@@ -77,13 +78,13 @@ class TarStreamSource:
             raise damaged(str(self._path), str(error)) from None
 
 
-def _listed(path: Path, reader: Reader) -> tuple[Listing, list[tuple[int, int]]]:
+def _listed(path: Path, reader: Reader, arrange: Arrange) -> tuple[Listing, list[tuple[int, int]]]:
     """The listing, and where each of its images lies in what ``reader`` reads.
 
     Raises:
         UserError: damaged, of a kind that cannot be read, or without classes of images.
     """
-    members = Members[Extent](str(path))
+    members = Members[Extent](str(path), arrange)
     try:
         for info in walk(reader):
             _add(members, info, reader, str(path))

@@ -16,6 +16,7 @@ from pipeline.sources.archives.directory import Packed, read_directory
 from pipeline.sources.archives.members import LONGEST_NAME, Members, damaged
 from pipeline.sources.archives.streams import CHUNK, MOST_MEMORY, DamagedError, Decompressor, Inflate, read_at, unpacked
 from pipeline.sources.base import HEAD_BYTES, MAX_FILE_BYTES, BadImageError, Payload
+from pipeline.sources.layout import Arrange, arrange
 from pipeline.sources.walk import SPECIAL
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
@@ -28,7 +29,7 @@ MOST_UNPACKED = {STORED: 1, DEFLATED: 1032}
 class ZipSource:
     """A zip archive, read member by member. Each is held against its size and checksum."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, arrange: Arrange = arrange) -> None:
         self._path = path
         self._file = path.open("rb")
         weakref.finalize(self, self._file.close)
@@ -36,7 +37,7 @@ class ZipSource:
             names, packed = read_directory(self._file)
         except DamagedError as error:
             raise damaged(str(path), str(error)) from None
-        members = Members[Packed](str(path))
+        members = Members[Packed](str(path), arrange)
         for name, member in zip(names, packed, strict=True):
             if name.endswith("/"):
                 members.folder(name)

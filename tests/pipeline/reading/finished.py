@@ -1,4 +1,4 @@
-"""A finished project at its smallest: a store, a generator, a set and figures that belong to them, made in a second."""
+"""A finished project at its smallest: a store, a generator, a set, figures and a classifier that belong together."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pipeline.params import ExportParams, Params
 from pipeline.stages import classify, export
 from pipeline.workspace import Workspace
 from tests.pipeline import export_project
+from tests.pipeline.prediction.shipped import ship
 from tests.pipeline.report import made_project
 
 PARAMS = Params(seed=3, export=ExportParams(balance=6))
@@ -64,6 +65,7 @@ def make(root: Path) -> Workspace:
     export.run(PARAMS, workspace)
     write_figures(workspace.metrics("utility"), made_project.utility(), classify.utility_sources(PARAMS, workspace))
     write_figures(workspace.metrics("train"), made_project.trained())
+    ship(workspace.classifier, export_project.CLASSES)
     return workspace
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.binding import read_figures, read_quality, write_figures
+from pipeline.classifier.shipped import load_shipped
 from pipeline.errors import UserError
 from pipeline.experiment.exported import list_exported
 from pipeline.experiment.pool import networks
@@ -51,12 +53,19 @@ def read_generator(workspace: Workspace) -> None:
     open_generator(workspace.models, Store.open(workspace.store))
 
 
+def read_classifier(workspace: Workspace) -> None:
+    shipped = load_shipped(workspace.classifier, workspace.root, torch.device("cpu"))
+    assert shipped.probabilities(np.zeros((2, 3, 8, 8), np.uint8)).shape == (2, 3)
+
+
 READERS: dict[str, tuple[Reader, ...]] = {
     "data/store/summary.json": (read_store, lambda w: list(check.findings(PARAMS, w))),
     "data/store/images.npy": (read_store, lambda w: list(check.findings(PARAMS, w))),
     "data/store/labels.npy": (read_store, lambda w: list(check.findings(PARAMS, w))),
     "models/generator.json": (read_generator,),
     "models/generator.safetensors": (read_generator,),
+    "classifier/classifier.json": (read_classifier,),
+    "classifier/classifier.safetensors": (read_classifier,),
     "metrics/ingest.json": (figures.read,),
     "metrics/train.json": (figures.read,),
     "metrics/export.json": (print_results,),
@@ -106,11 +115,12 @@ def test_something_else_in_its_place(project: Workspace, name: str, capsys: pyte
 def test_edits_of_json(project: Workspace, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = project.root / name
     content = json.loads(path.read_text(encoding="utf-8"))
-    deep = 1 if name.startswith("metrics/") else 2
+    checked = name.startswith(("metrics/", "classifier/"))
+    deep = 1 if checked else 2
     for what, edited in edits(content, deep):
         write(path, json.dumps(edited).encode())
         refused = tried(project, name, what)
-        if name.startswith("metrics/"):  # a checksum finds each
+        if checked:  # a checksum finds each
             assert refused == len(READERS[name]) or edited == content, f"{what}: used all the same"
     capsys.readouterr()
 
@@ -119,6 +129,7 @@ def test_edits_of_json(project: Workspace, name: str, capsys: pytest.CaptureFixt
 def test_the_page_leaves_out_what_it_cannot_read(project: Workspace, kind: str) -> None:
     names = [*JSON, "synthetic/manifest.parquet"]
     names.remove("metrics/ingest.json")  # which is part of what the summary tells
+    names.remove("classifier/classifier.json")  # of which it tells nothing
     for name in names:
         if (project.root / name).exists():
             dict(stand_ins(project.root / name))[kind]()

@@ -104,6 +104,12 @@ def arm(title: str, accuracy: float) -> dict[str, Any]:
     }
 
 
+def recommended() -> dict[str, Any]:
+    row = {"class": HOSTILE, "train": 4, "test": 5, "recall_plain": 0.25, "recall_plain_ci95": [0.1, 0.5]}
+    after = {"recall": 0.75, "recall_ci95": [0.5, 0.875], "difference": 0.5, "difference_ci95": [0.25, 0.625]}
+    return {"arm": "synthetic", "sentence": f"Use it, says {HOSTILE}.", "rarest": [row | after]}
+
+
 def utility() -> dict[str, Any]:
     recall = {"control": 0.5, "synthetic": 0.75, "real": 0.25}
     recall_ci95 = {"control": [0.375, 0.625], "synthetic": [0.625, 0.875]}
@@ -120,6 +126,7 @@ def utility() -> dict[str, Any]:
         "seeds_to_settle": None,
         "train_real_test_synthetic": {"balanced_accuracy": 0.852, "images": 500, "seeds_ci95": [0.84, 0.864]},
         "warnings": ["few images: tail"],
+        "recommended": recommended(),
         "arms": {
             "control": arm("control (copies)", 0.93),
             "real": arm("real", 0.88),

@@ -35,7 +35,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 def test_the_page_says_what_was_found(page: Page) -> None:
     said = " ".join(page.text.split())
-    assert "HELPS It helps, says" in said
+    assert "HELPS Use it, says" in said and "It helps, says" in said
     assert "over 6 paired seeds and 2 draws of the generator" in said
     assert "Dose of synthetic images 2.0 2,212 images" in said
     assert "Smallest effect 2.4 points" in said
@@ -151,7 +151,7 @@ def test_the_arms_stand_in_the_order_of_the_experiment(page: Page) -> None:
 
 def test_what_to_do_comes_first_with_its_commands(page: Page, tmp_path: Path) -> None:
     said = " ".join(page.text.split())
-    first, second, third = (said.index(words) for words in ("HELPS It helps", "What to do now", "What was compared"))
+    first, second, third = (said.index(words) for words in ("HELPS Use it", "What to do now", "What was compared"))
     assert first < second < third
     assert "Train with the synthetic images: 2,212 of them, recipe oversampling + affine." in said[second:third]
     assert "run <code>dvc repro</code>." in written(make(tmp_path))

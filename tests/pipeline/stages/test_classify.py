@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
@@ -31,6 +32,7 @@ from pipeline.experiment.search import trials
 from pipeline.experiment.trial import TrialSetup, train_arm
 from pipeline.formats.manifest import ABOUT
 from pipeline.params import ClassifyParams, Params
+from pipeline.prediction.predict import predict
 from pipeline.progress import Progress
 from pipeline.stages import classify
 from pipeline.store import Store
@@ -139,9 +141,47 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     shown = capsys.readouterr().out
     assert "HELPS" in shown
     assert "control" in shown
+    assert f"HELPS: {utility['recommended']['sentence']} The synthetic images help" in " ".join(shown.split())
+    _check_recommended(utility)
+    _check_classifier(workspace, utility)
     assert classify.current(QUICK, workspace) == utility
     changed = QUICK.model_copy(update={"classify": QUICK.classify.model_copy(update={"min_effect": 0.01})})
     assert classify.current(changed, workspace) is None
+
+
+def _check_recommended(utility: dict[str, Any]) -> None:
+    """Against the table of arms, and recalls by class."""
+    found, arms = utility["recommended"], utility["arms"]
+    assert found["arm"] == "synthetic"  # as the verdict is HELPS
+    gain = arms["synthetic"]["balanced_accuracy"] - arms["real"]["balanced_accuracy"]
+    assert found["gain"] == pytest.approx(gain, abs=2e-6)
+    assert 0 < found["gain_ci95"][0] < gain < found["gain_ci95"][1]
+    assert found["sentence"].startswith("Use ") and f"{gain * 100:+.1f} points over plain" in found["sentence"]
+    rows = sorted(utility["per_class"], key=lambda row: row["train"])[:3]
+    assert [row["class"] for row in found["rarest"]] == [row["class"] for row in rows]
+    for told, row in zip(found["rarest"], rows, strict=True):
+        assert (told["recall_plain"], told["recall"]) == (row["recall"]["real"], row["recall"]["synthetic"])
+        assert told["recall_plain_ci95"][0] <= told["recall_plain"] <= told["recall_plain_ci95"][1]
+        assert f"'{row['class']}' ({row['train']} train images)" in found["sentence"]
+
+
+def _check_classifier(workspace: Workspace, utility: dict[str, Any]) -> None:
+    """It is the best seed's: asked about files of the test images, it is right as often as in its trial."""
+    best = max(utility["arms"]["synthetic"]["seeds"], key=lambda row: row["validation"])
+    test = Store.open(workspace.store).split("test")
+    for row, image in enumerate(test.images):
+        file = workspace.root / "asked" / f"{row:04d}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(image[0]).save(file)
+    predict(workspace.root / "asked", workspace.classifier, workspace.root / "found.json", None)
+    rows = json.loads((workspace.root / "found.json").read_text(encoding="utf-8"))
+    assert [row["file"] for row in rows] == [f"{row:04d}.png" for row in range(len(test))]
+    right = np.array([int(row["class"]) for row in rows]) == test.labels
+    recalls = [right[test.labels == label].mean() for label in range(10)]
+    assert np.mean(recalls) == pytest.approx(best["balanced_accuracy"], abs=2e-6)
+    card = json.loads((workspace.classifier / "classifier.json").read_text(encoding="utf-8"))
+    assert card["accuracy"]["seed_test"] == best["balanced_accuracy"]
+    assert (card["arm"], card["seed"], card["training"]["steps"]) == ("synthetic", best["seed"], 40)
 
 
 def test_the_progress_counts_a_classifier_a_draw_where_draws_matter() -> None:

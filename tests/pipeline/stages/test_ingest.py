@@ -68,6 +68,7 @@ def outputs(root: Path) -> dict[str, bytes]:
 def test_store_and_manifest_say_the_same(images: Path, ingest: Callable[..., Store], tmp_path: Path) -> None:
     store = ingest()
     assert store.classes == ("cat", "dog")
+    assert store.given_splits == () and "given_splits" not in figures(tmp_path)
     assert store.images.shape == (20, 1, 16, 16)
     rows = manifest(store)
     assert list(rows) == sorted(f"{p.parent.name}/{p.name}" for p in images.rglob("*.png"))
@@ -190,7 +191,9 @@ def test_of_duplicates_across_given_splits_the_held_out_one_stays(tmp_path: Path
         save(tmp_path / "images" / split / "ab"[index % 2] / f"{index}.png", picture(index))
     source = tmp_path / "images" / "val" / "a" / "4.png"
     shutil.copy(source, tmp_path / "images" / "train" / "a" / "early.png")
-    rows = manifest(ingest())
+    store = ingest()
+    rows = manifest(store)
+    assert store.given_splits == ("train", "val", "test")
     assert rows["train/a/early.png"]["reason"] == "exact duplicate of val/a/4.png"
     assert all(row["split"] == path.split("/")[0] for path, row in rows.items() if row["row"] is not None)
 

@@ -27,7 +27,7 @@ def test_results_tell_of_gates_copies_filters_and_the_verdict(
     assert "gates: 1 of 3 passed" in said
     assert "copies of train images: 3 exact; suspected 1.1% by pixels (PASS), 1.1% by features (WARN)" in said
     assert "filters (copies, critic): 79.0% of 1,400 proposals kept; least of class tail: 79.0%" in said
-    assert said.index("filters") < said.index("HELPS: It helps") < said.index("report: ")
+    assert said.index("filters") < said.index("HELPS: Use it, says") < said.index("report: ")
     assert "What to do now" not in said  # without params.yaml nobody knows what was chosen
     workspace.metrics("quality").unlink()
     workspace.metrics("export").unlink()

@@ -1,0 +1,1 @@
+"""`augmint predict`: the recommended classifier, asked about any images."""

@@ -1,0 +1,1 @@
+"""`augmint recipe`: the recommended training as a PyTorch script of its own."""
