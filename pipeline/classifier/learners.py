@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from gan.layout import BLOCK
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.stacked import StackedResNet
 
@@ -42,9 +43,14 @@ class Learner(Protocol):
 
 def learner_of(networks: Sequence[nn.Module]) -> Learner:
     """What trains ``networks``: see :func:`together`."""
-    if all(type(network) is SmallResNet for network in networks):
+    if stackable(networks):
         return StackedResNet(networks)  # type: ignore[arg-type]
     return One(networks[0]) if len(networks) == 1 else Mapped(networks)
+
+
+def stackable(networks: Sequence[nn.Module]) -> bool:
+    """Whether they are small residual networks, of a width at which a processor's bits do not depend on the stack."""
+    return all(type(one) is SmallResNet and one.width % BLOCK == 0 for one in networks)
 
 
 def together(networks: Sequence[nn.Module], image: tuple[int, ...]) -> bool:
@@ -56,7 +62,7 @@ def together(networks: Sequence[nn.Module], image: tuple[int, ...]) -> bool:
     Args:
         image: the shape (C, H, W) of what they take.
     """
-    if all(type(network) is SmallResNet for network in networks):
+    if stackable(networks):
         return True
     device = next(networks[0].parameters()).device
     if device.type == "cpu" or len(networks) == 1:

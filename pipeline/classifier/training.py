@@ -14,7 +14,7 @@ from torch import nn
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, augment
 from pipeline.classifier.batches import Joined, draw_batches
-from pipeline.classifier.learners import Learner, learner_of
+from pipeline.classifier.learners import Learner, One, learner_of
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 
@@ -91,14 +91,14 @@ def fit(
     recipe: Recipe | None = None,
     extra: ExtraPass | None = None,
 ) -> None:
-    """Trains ``network`` in place: :func:`fit_all` of this one alone.
+    """Trains ``network`` in place, by its own layers; else as :func:`fit_all`.
 
     Args:
         network: maps float32 (N, C, H, W) in [-1, 1] to logits (N, classes).
         images: with ``labels``, ``seed`` and ``extra`` a :class:`Task`.
     """
     task = Task(images, labels, seed, extra)
-    fit_all([network], [task], steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, recipe=recipe)
+    _train(One(network), [task], steps, batch_size, lr, weight_decay, recipe or Recipe())
 
 
 def fit_all(
@@ -125,8 +125,18 @@ def fit_all(
         lr: the peak of the cycle.
         recipe: plain sampling without augmentation if left out.
     """
-    recipe = recipe or Recipe()
-    learner = learner_of(networks)
+    _train(learner_of(networks), tasks, steps, batch_size, lr, weight_decay, recipe or Recipe())
+
+
+def _train(
+    learner: Learner,
+    tasks: Sequence[Task],
+    steps: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float,
+    recipe: Recipe,
+) -> None:
     optimizer, schedule = _optimizer(learner, lr, weight_decay, steps)
     main = _main_pass(learner, tasks, steps, batch_size, recipe)
     extra = tasks[0].extra
