@@ -3,7 +3,10 @@
     python benchmarks/training/step.py [--size 32] [--channels 3] [--batch 64] [--mimicry FOLDER]
 
 Same networks, batch and threads for all, and 5 critic steps an iteration; all variants take turns in one process, and
-the median over the rounds counts. ``FOLDER`` is where torch-mimicry was installed (see ``mimicry.py``).
+the median over the rounds counts. ``FOLDER`` is where torch-mimicry was installed (see ``mimicry.py``). Most people's
+processor is that of
+
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 python benchmarks/training/step.py
 """
 
 import argparse
@@ -15,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from flops import Flops
 from mimicry import Mimicry
 from plain import LEVERS, Plain
 from rich.console import Console
@@ -70,7 +74,8 @@ def main() -> None:
     data = Labelled(images, rng.integers(0, 10, 2000), 10)
     makers = _variants(data, shape, options, device)
     times = _timed({name: make() for name, make in makers.items()}, options.rounds, device)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    processor = f"CPU with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name() if device.type == "cuda" else processor
     title = f"{options.size}x{options.size}, {options.channels} channels, width {shape.width}, batch {options.batch}"
     table = Table("loop", "critic step ms", "times as fast", "iteration ms", "times as fast", title=f"{title}, {where}")
     plain = times["textbook loop"]
@@ -145,8 +150,6 @@ def _say_peak(
     times: dict[str, tuple[float, float]], shape: Shape, options: argparse.Namespace, device: torch.device
 ) -> None:
     """The achieved share of the card's dense bfloat16 peak, where its data sheet is known."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     peaks = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "4090": 165e12}  # NVIDIA data sheets
     if device.type != "cuda":
         return
@@ -155,11 +158,11 @@ def _say_peak(
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, shape.channels, shape.image_size, shape.image_size), dtype=np.uint8)
     counted = Ours(Labelled(images, np.arange(64) % 10, 10), shape, options.batch, device)
-    with FlopCounterMode(display=False) as flops:
+    with Flops() as flops:
         counted.critic_step()
-    rate = flops.get_total_flops() / (times["augmint, default policy"][0] / 1e3)
+    rate = flops.total / (times["augmint, default policy"][0] / 1e3)
     share = f", {rate / peak:.1%} of the bfloat16 peak" if peak else ""
-    print(f"critic step: {flops.get_total_flops() / 1e9:.2f} GFLOP, {rate / 1e12:.2f} TFLOP/s{share}")
+    print(f"critic step: {flops.total / 1e9:.2f} GFLOP, {rate / 1e12:.2f} TFLOP/s{share}")
 
 
 if __name__ == "__main__":

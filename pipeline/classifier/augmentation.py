@@ -9,11 +9,12 @@ import math
 from typing import Literal
 
 import torch
-import torchvision.transforms.v2.functional as vision
 
 from gan.augment import warp
+from gan.symmetry import SYMMETRIES, reflect
 
 Augment = Literal["none", "affine", "trivial", "rand"]
+Flips = Literal["none", "horizontal", "dihedral"]
 
 # Both as in torchvision's RandAugment. TrivialAugmentWide's bounds (135 degrees, 32 pixels) destroy small images.
 GEOMETRIC = {"shear_x": 0.3, "shear_y": 0.3, "shift_x": 150 / 331, "shift_y": 150 / 331, "rotate": math.radians(30)}
@@ -28,6 +29,20 @@ GREY = (0.2989, 0.587, 0.114)
 
 # of ``affine``: a column each of _matrices' amounts
 AFFINE = torch.tensor([0.15, 0.15, 0.125, 0.125, math.radians(15), math.log(1.15)])
+
+
+def flip(images: torch.Tensor, kind: Flips, *rngs: torch.Generator) -> torch.Tensor:
+    """Each image as it is or as one of its mirror images, all equally likely; see :mod:`gan.symmetry`.
+
+    Args:
+        images: float32 (N, C, H, H).
+        kind: ``none`` returns ``images`` as they are and asks for no random number.
+        rngs: on the CPU; each draws for an equal part of the images, one part after the other.
+    """
+    if kind == "none":
+        return images
+    count = len(images) // len(rngs)
+    return reflect(images, torch.cat([torch.randint(SYMMETRIES[kind], (count,), generator=rng) for rng in rngs]))
 
 
 def augment(images: torch.Tensor, kind: Augment, *rngs: torch.Generator) -> torch.Tensor:
@@ -103,9 +118,9 @@ def _photometric(unit: torch.Tensor, name: str, level: torch.Tensor) -> torch.Te
     """
     level = level.view(-1, 1, 1, 1)
     if name == "autocontrast":
-        return vision.autocontrast(unit)
+        return _stretched(unit)
     if name == "equalise":
-        return vision.equalize(unit)
+        return _equalised(unit)
     if name == "solarise":
         return torch.where(unit >= 1 - level.abs(), 1 - unit, unit)
     if name == "posterise":
@@ -113,6 +128,25 @@ def _photometric(unit: torch.Tensor, name: str, level: torch.Tensor) -> torch.Te
         return torch.floor(torch.round(unit * 255) / step) * step / 255
     base = _base(unit, name)
     return base + (unit - base) * (1 + level * MAX_FACTOR)
+
+
+def _stretched(unit: torch.Tensor) -> torch.Tensor:
+    """Each channel from its least to its largest value, brought to 0 to 1; one of a single value stays."""
+    least, most = unit.amin((2, 3), keepdim=True), unit.amax((2, 3), keepdim=True)
+    flat = least == most
+    return (unit - least.masked_fill(flat, 0)) / (most - least).masked_fill(flat, 1)
+
+
+def _equalised(unit: torch.Tensor) -> torch.Tensor:
+    """Each channel's 256 levels in such steps that all are about equally frequent, as Pillow's ``equalize`` does."""
+    levels = (unit * 255.999).long().flatten(2)
+    counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.long, device=unit.device)
+    counts.scatter_add_(2, levels, torch.ones_like(levels))
+    every = torch.arange(256, device=unit.device).expand_as(counts)
+    of_last = counts.gather(2, levels.amax(2, keepdim=True))
+    step = (levels.shape[2] - of_last) // 255
+    table = ((counts.cumsum(2) - counts + step // 2) // step.clamp(min=1)).clamp(max=255)
+    return torch.where(step > 0, table, every).gather(2, levels).view(unit.shape) / 255
 
 
 def _base(unit: torch.Tensor, name: str) -> torch.Tensor:

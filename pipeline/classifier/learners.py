@@ -1,6 +1,6 @@
 """How networks are trained together: what the loop asks of them, whatever they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -35,17 +35,26 @@ class Learner(Protocol):
         """Adds the gradients of a sum of losses to those that there are."""
 
     def statistics_apart(self) -> AbstractContextManager[None]:
-        """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are."""
+        """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are.
+
+        Its scales and shifts are then others too, where networks were given a second set of them. What is computed
+        within is to be differentiated within.
+        """
 
     def store(self) -> None:
         """Puts what was learnt into the networks, which are then in evaluation mode."""
 
 
-def learner_of(networks: Sequence[nn.Module]) -> Learner:
-    """What trains ``networks``: see :func:`together`."""
+def learner_of(networks: Sequence[nn.Module], own_norms: bool = False) -> Learner:
+    """What trains ``networks``: see :func:`together`.
+
+    Args:
+        own_norms: gives each batch normalisation a second scale and shift, which begin as the first do, for what is
+            computed within :meth:`Learner.statistics_apart`; they go when the training ends.
+    """
     if stackable(networks):
-        return StackedResNet(networks)  # type: ignore[arg-type]
-    return One(networks[0]) if len(networks) == 1 else Mapped(networks)
+        return StackedResNet(networks, own_norms)  # type: ignore[arg-type]
+    return One(networks[0], own_norms) if len(networks) == 1 else Mapped(networks, own_norms)
 
 
 def stackable(networks: Sequence[nn.Module]) -> bool:
@@ -80,9 +89,14 @@ def together(networks: Sequence[nn.Module], image: tuple[int, ...]) -> bool:
 class One:
     """Any network, alone."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, own_norms: bool = False) -> None:
         self._network = network.train()
-        parameters = [value for value in network.parameters() if value.requires_grad]
+        self._own: dict[tuple[nn.Module, str], nn.Parameter] = {
+            (norm, part): nn.Parameter(value.detach().clone())
+            for norm in (_norms(network) if own_norms else [])
+            for part, value in norm.named_parameters()
+        }
+        parameters = [value for value in (*network.parameters(), *self._own.values()) if value.requires_grad]
         self.kernels: list[Tensor] = [value for value in parameters if value.ndim > 1]
         self.others: list[Tensor] = [value for value in parameters if value.ndim <= 1]
         self.device = next(network.parameters()).device
@@ -93,7 +107,8 @@ class One:
 
     def zero_grad(self) -> None:
         """See :class:`Learner`."""
-        self._network.zero_grad(set_to_none=True)
+        for value in (*self.kernels, *self.others):
+            value.grad = None
 
     def backward(self, loss: Tensor) -> None:
         """See :class:`Learner`."""
@@ -102,22 +117,40 @@ class One:
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:
         """See :class:`Learner`."""
+        shared: dict[tuple[nn.Module, str], nn.Parameter] = {
+            (norm, part): getattr(norm, part) for norm, part in self._own
+        }
         with _untracked(self._network):
-            yield
+            _put(self._own)
+            try:
+                yield
+            finally:
+                _put(shared)
 
     def store(self) -> None:
         """See :class:`Learner`."""
         self._network.eval()
 
 
+def _put(parameters: Mapping[tuple[nn.Module, str], nn.Parameter]) -> None:
+    for (norm, part), value in parameters.items():
+        setattr(norm, part, value)
+
+
 class Mapped:
     """Any networks of one shape without random numbers of their own, by ``torch.func.vmap``."""
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], own_norms: bool = False) -> None:
         self._networks = [network.train() for network in networks]
         self._parameters, self._buffers = torch.func.stack_module_state(self._networks)
+        names = [name for name, module in networks[0].named_modules() if module in _norms(networks[0])]
+        self._own = {
+            name: value.detach().clone().requires_grad_()
+            for name, value in self._parameters.items()
+            if own_norms and name.rpartition(".")[0] in names
+        }
         self.kernels = [value for value in self._parameters.values() if value.ndim > 2]
-        self.others = [value for value in self._parameters.values() if value.ndim <= 2]
+        self.others = [value for value in self._parameters.values() if value.ndim <= 2] + list(self._own.values())
         self.device = next(networks[0].parameters()).device
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -129,7 +162,7 @@ class Mapped:
 
     def zero_grad(self) -> None:
         """See :class:`Learner`."""
-        for value in self._parameters.values():
+        for value in (*self.kernels, *self.others):
             value.grad = None
 
     def backward(self, loss: Tensor) -> None:
@@ -139,8 +172,13 @@ class Mapped:
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:
         """See :class:`Learner`."""
+        shared = self._parameters
         with _untracked(self._networks[0]):
-            yield
+            self._parameters = shared | self._own
+            try:
+                yield
+            finally:
+                self._parameters = shared
 
     @torch.no_grad()
     def store(self) -> None:
@@ -151,9 +189,13 @@ class Mapped:
             network.eval()
 
 
+def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
 @contextmanager
 def _untracked(network: nn.Module) -> Iterator[None]:
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    norms = [norm for norm in _norms(network) if norm.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False
     try:

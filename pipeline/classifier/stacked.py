@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,14 @@ from pipeline.classifier.network import Block, SmallResNet
 ALIGNED = 16  # numbers: each network's weights begin where a vector of any processor may
 
 
+class _Flat(NamedTuple):
+    """Weights in one tensor (S, P) with its gradient, and each weight and its gradient as a part of these."""
+
+    all: Tensor
+    parts: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
 class StackedResNet:
     """S networks whose weights lie side by side, so that each operation takes all of them.
 
@@ -20,42 +29,47 @@ class StackedResNet:
 
     Attributes:
         kernels: one tensor (S, P), the weights of all convolutions and of the last layer.
-        others: one tensor (S, Q), scales and biases.
+        others: a tensor (S, Q), scales and biases, and one of the second set of these that ``own_norms`` gives.
         device: where they are.
     """
 
-    def __init__(self, networks: Sequence[SmallResNet]) -> None:
+    def __init__(self, networks: Sequence[SmallResNet], own_norms: bool = False) -> None:
         self._networks = networks
         self._stacked = [*networks, *networks][: max(2, len(networks))]  # one group is another algorithm than several
         named = dict(networks[0].named_parameters())
-        self._gradients: dict[str, Tensor] = {}
-        decaying, kernels = self._flat([name for name, value in named.items() if value.ndim > 1])
-        constant, others = self._flat([name for name, value in named.items() if value.ndim <= 1])
-        self.kernels, self.others, self.device = [decaying], [constant], decaying.device
-        self._weights = kernels | others
+        constant = [name for name, value in named.items() if value.ndim <= 1]
+        kernels, others = self._flat([name for name in named if name not in constant]), self._flat(constant)
+        self.kernels, self.others, self.device = [kernels.all], [others.all], kernels.all.device
+        self._weights, self._gradients = kernels.parts | others.parts, kernels.gradients | others.gradients
+        self._own: _Flat | None = None
+        if own_norms:
+            self._own = self._flat([name for name in constant if name.startswith("body.")])
+            self.others.append(self._own.all)
         self._statistics = {
             name: torch.stack([network.get_buffer(name) for network in self._stacked])
             for name, _ in networks[0].named_buffers()
         }
         self._track = self._fresh = True
 
-    def _flat(self, names: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weights of ``names`` in one tensor, and each as a part of it."""
+    def _flat(self, names: Sequence[str]) -> _Flat:
         stacked = {name: torch.stack([_arranged(one.get_parameter(name)) for one in self._stacked]) for name in names}
         sizes = {name: -(-value[0].numel() // ALIGNED) * ALIGNED for name, value in stacked.items()}
         flat = stacked[names[0]].new_zeros(len(self._stacked), sum(sizes.values()))
-        flat.grad, parts, start = torch.zeros_like(flat), {}, 0
+        flat.grad, parts, gradients, start = torch.zeros_like(flat), {}, {}, 0
         for name, value in stacked.items():
             taken = slice(start, start + value[0].numel())
             parts[name] = flat[:, taken].unflatten(1, value.shape[1:])
             parts[name].copy_(value.detach()).requires_grad_()
-            self._gradients[name] = flat.grad[:, taken].unflatten(1, value.shape[1:])
+            gradients[name] = flat.grad[:, taken].unflatten(1, value.shape[1:])
             start += sizes[name]
-        return flat, parts
+        return _Flat(flat, parts, gradients)
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
-        self._fresh = True
+        self._fresh = self._own is None
+        if self._own is not None:  # no pass then has gradients of all weights
+            for flat in (*self.kernels, *self.others):
+                flat.grad.zero_()  # type: ignore[union-attr]
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradients of a sum of losses to those that there are."""
@@ -66,12 +80,16 @@ class StackedResNet:
 
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:
-        """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are."""
+        """See :class:`pipeline.classifier.learners.Learner`."""
+        shared = self._weights, self._gradients
         self._track = False
+        if self._own is not None:
+            self._weights, self._gradients = shared[0] | self._own.parts, shared[1] | self._own.gradients
         try:
             yield
         finally:
             self._track = True
+            self._weights, self._gradients = shared
 
     def __call__(self, images: Tensor) -> Tensor:
         """(S, N, C, H, W) float32 in [-1, 1] -> logits (S, N, classes)."""

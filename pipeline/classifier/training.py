@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan.optimizers import Adam
+from gan.parts import in_chunks
 from gan.seeds import derive, stream
-from pipeline.classifier.augmentation import Augment, augment
+from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
 from pipeline.classifier.learners import Learner, One, learner_of
 from pipeline.classifier.mixing import Mix, mix
@@ -31,11 +33,15 @@ class Recipe:
             draws every class equally often.
         augment: see :func:`pipeline.classifier.augmentation.augment`.
         mix: see :func:`pipeline.classifier.mixing.mix`.
+        flips: see :func:`pipeline.classifier.augmentation.flip`.
+        head: ``retrained``: at the end the last layer is, see :mod:`pipeline.classifier.head`; :func:`fit` leaves it.
     """
 
     balance: Literal["none", "weights", "oversampling"] = "none"
     augment: Augment = "none"
     mix: Mix = "none"
+    flips: Flips = "none"
+    head: Literal["joint", "retrained"] = "joint"
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class ExtraPass:
         batch_size: images of this pass at each step.
         until: the share of the steps, from the first on, that have this pass.
         alone: within that share there is no main pass: pretraining.
+        own_norms: the pass has scales and shifts of batch normalisation of its own too, which go when the training ends
+            (AdvProp, Xie et al. 2020).
     """
 
     images: np.ndarray | Joined
@@ -59,6 +67,7 @@ class ExtraPass:
     batch_size: int
     until: float = 1.0
     alone: bool = False
+    own_norms: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ def fit(
         images: with ``labels``, ``seed`` and ``extra`` a :class:`Task`.
     """
     task = Task(images, labels, seed, extra)
-    _train(One(network), [task], steps, batch_size, lr, weight_decay, recipe or Recipe())
+    _train(One(network, _own_norms(extra)), [task], steps, batch_size, lr, weight_decay, recipe or Recipe())
 
 
 def fit_all(
@@ -125,7 +134,12 @@ def fit_all(
         lr: the peak of the cycle.
         recipe: plain sampling without augmentation if left out.
     """
-    _train(learner_of(networks), tasks, steps, batch_size, lr, weight_decay, recipe or Recipe())
+    learner = learner_of(networks, own_norms=_own_norms(tasks[0].extra))
+    _train(learner, tasks, steps, batch_size, lr, weight_decay, recipe or Recipe())
+
+
+def _own_norms(extra: ExtraPass | None) -> bool:
+    return extra is not None and extra.own_norms
 
 
 def _train(
@@ -137,9 +151,9 @@ def _train(
     weight_decay: float,
     recipe: Recipe,
 ) -> None:
-    optimizer, schedule = _optimizer(learner, lr, weight_decay, steps)
-    main = _main_pass(learner, tasks, steps, batch_size, recipe)
     extra = tasks[0].extra
+    optimizers = _optimizers(learner, lr, weight_decay)
+    main = _main_pass(learner, tasks, steps, batch_size, recipe)
     second = _second_pass(learner, tasks, steps, recipe) if extra else None
     for step in range(steps):
         learner.zero_grad()
@@ -148,8 +162,9 @@ def _train(
         if extra is not None and second is not None and step < second_steps(steps, extra.until):
             with learner.statistics_apart():
                 learner.backward(extra.weight * second.loss(step).sum())
-        optimizer.step()
-        schedule.step()
+        for optimizer in optimizers:
+            optimizer.lr = lr * _cycle((step + 1) / (steps + 1))
+            optimizer.step()
     learner.store()
 
 
@@ -185,21 +200,54 @@ class _Pass:
         ]
         self._changes = [stream(source.seed, f"{name}.augment") for source in sources]
         self._rngs = [np.random.default_rng(derive(source.seed, f"{name}.mix")) for source in sources]
+        if recipe.mix == "cmo":
+            self._pasted = [
+                draw_batches(source.labels, steps, batch_size, True, stream(source.seed, f"{name}.pasted"))
+                for source in sources
+            ]
+            self._pasted_changes = [stream(source.seed, f"{name}.pasted.augment") for source in sources]
 
     def loss(self, step: int) -> torch.Tensor:
         """The weighted mean cross-entropy of each network's batch of the step: (S,)."""
-        rows, device = [batches[step] for batches in self._batches], self._learner.device
-        found = [source.look_up(one) for source, one in zip(self._sources, rows, strict=True)]
-        x = augment(_floats(np.concatenate(found), device), self._recipe.augment, *self._changes)
-        x, share = _mixed(x.unflatten(0, (len(rows), -1)), self._recipe.mix, self._rngs)
-        labels = _gathered([source.labels for source in self._sources], rows).to(device)
-        weights = _gathered(self._weights, rows).to(device)
+        rows = [batches[step] for batches in self._batches]
+        x = self._changed(rows, self._changes)
+        if self._recipe.mix == "none":
+            return self._entropy(self._learner(x), rows, self._weights)
+        other_rows, others, other_weights = self._others(step, rows, x)
+        x, share = _mixed(x, others, self._recipe.mix, self._rngs)
         logits_ = self._learner(x)
-        loss = _weighted(logits_, labels, weights)
-        if share is None:
-            return loss
-        share = share.to(device)
-        return share * loss + (1 - share) * _weighted(logits_, labels.roll(1, 1), weights.roll(1, 1))
+        loss = share * self._entropy(logits_, rows, self._weights)
+        return loss + (1 - share) * self._entropy(logits_, other_rows, other_weights)
+
+    def _others(
+        self, step: int, rows: list[np.ndarray], x: torch.Tensor
+    ) -> tuple[list[np.ndarray], torch.Tensor, list[np.ndarray]]:
+        """What the step's images are mixed with: rows, images (S, N, C, H, W), and the weights of all rows."""
+        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
+            pasted = [batches[step] for batches in self._pasted]
+            return pasted, self._changed(pasted, self._pasted_changes), [np.ones_like(one) for one in self._weights]
+        return [np.roll(one, 1) for one in rows], x.roll(1, 1), self._weights
+
+    def _changed(self, rows: Sequence[np.ndarray], rngs: Sequence[torch.Generator]) -> torch.Tensor:
+        """Each network's images, flipped and augmented: (S, N, C, H, W)."""
+        found = [source.look_up(one) for source, one in zip(self._sources, rows, strict=True)]
+        x = changed(_floats(np.concatenate(found), self._learner.device), self._recipe, *rngs)
+        return x.unflatten(0, (len(rows), -1))
+
+    def _entropy(
+        self, logits_: torch.Tensor, rows: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+    ) -> torch.Tensor:
+        labels = _gathered([source.labels for source in self._sources], rows).to(logits_.device)
+        return _weighted(logits_, labels, _gathered(weights, rows).to(logits_.device))
+
+
+def changed(images: torch.Tensor, recipe: Recipe, *rngs: torch.Generator) -> torch.Tensor:
+    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice.
+
+    Args:
+        rngs: each makes the changes of an equal part of the images, one part after the other.
+    """
+    return augment(flip(images, recipe.flips, *rngs), recipe.augment, *rngs)
 
 
 def _main_pass(learner: Learner, tasks: Sequence[Task], steps: int, batch_size: int, recipe: Recipe) -> _Pass:
@@ -224,12 +272,12 @@ def _gathered(arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> torch
     return torch.from_numpy(np.stack([array[one] for array, one in zip(arrays, rows, strict=True)]))
 
 
-def _mixed(x: torch.Tensor, kind: Mix, rngs: Sequence[np.random.Generator]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Each network's batch of (S, N, C, H, W) mixed, and the shares (S,); ``None`` where nothing is mixed."""
-    if kind == "none":
-        return x, None
-    found = [mix(one, kind, rng) for one, rng in zip(x, rngs, strict=True)]
-    return torch.stack([one for one, _ in found]), torch.tensor([share for _, share in found])
+def _mixed(
+    x: torch.Tensor, others: torch.Tensor, kind: Mix, rngs: Sequence[np.random.Generator]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each network's batch of (S, N, C, H, W) mixed with others, and the shares (S,)."""
+    found = [mix(one, other, kind, rng) for one, other, rng in zip(x, others, rngs, strict=True)]
+    return torch.stack([one for one, _ in found]), torch.tensor([share for _, share in found]).to(x.device)
 
 
 def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -238,15 +286,9 @@ def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     return (entropy * weights).sum(1) / weights.sum(1)
 
 
-def _optimizer(
-    learner: Learner, lr: float, weight_decay: float, steps: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-    groups = [
-        {"params": learner.kernels, "weight_decay": weight_decay},
-        {"params": learner.others, "weight_decay": 0.0},  # weight decay on scales and biases only harms
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle((step + 1) / (steps + 1)))
+def _optimizers(learner: Learner, lr: float, weight_decay: float) -> tuple[Adam, Adam]:
+    """Weight decay on scales and biases only harms."""
+    return Adam(learner.kernels, lr, weight_decay=weight_decay), Adam(learner.others, lr)
 
 
 def _cycle(progress: float) -> float:
@@ -283,8 +325,8 @@ def _in_chunks(
 ) -> np.ndarray:
     device = next(network.parameters()).device
     network.eval()
-    chunks = [
-        function(_floats(np.array(images[start : start + batch_size]), device)).float().cpu().numpy()
-        for start in range(0, len(images), batch_size)
-    ]
-    return np.concatenate(chunks)
+
+    def answers(some: np.ndarray) -> np.ndarray:
+        return function(_floats(np.array(some), device)).float().cpu().numpy()
+
+    return np.concatenate(in_chunks(answers, images, at_once=batch_size))

@@ -24,10 +24,10 @@ from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
 from pipeline.store import Store
 
-# one process imports what a trial needs and is forked for each worker: torch and its compiler, which every optimiser
-# asks for, take some seconds of a core, which three processes on two cores would spend three times
+# one process imports what a trial needs and is forked for each worker: torch takes some seconds of a core, which three
+# processes on two cores would spend three times
 CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-CONTEXT.set_forkserver_preload(["pipeline.experiment.trial", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["pipeline.experiment.trial"])
 
 
 # classifiers in a stack on a processor: of small images more gain nothing, of large ones any, and would take memory
@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 
 def import_ahead(device: torch.device) -> None:
     """Begins the imports of the trials' processes, while this one still does other things; needs not be called."""
-    if usable_cores() > 1 and device.type != "cuda" and CONTEXT.get_start_method() == "forkserver":
+    if usable_cores() > 1 and device.type == "cpu" and CONTEXT.get_start_method() == "forkserver":
         forkserver.ensure_running()
 
 
@@ -71,7 +71,7 @@ class Runner:
         self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: int | None = None
     ) -> None:
         self._seed, self._setup, self._cache, self._progress = seed, setup, cache, progress
-        self._on_gpu = choose_device(setup.params.device, "classify.device").type == "cuda"
+        self._on_gpu = choose_device(setup.params.device, "classify.device").type != "cpu"
         self._workers = 1 if self._on_gpu else workers or usable_cores()
         self._exits = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
@@ -94,7 +94,7 @@ class Runner:
         self._exits.close()
 
     def run(self, *arms: Arm, seeds: int, draws: int, crossed: bool = True) -> list[Predictions]:
-        """The predictions of each arm over seeds and draws, (seeds, draws, images); what is missing is trained.
+        """The predictions of each arm over seeds and draws, (seeds, draws, …); what is missing is trained.
 
         An arm on which draws have no bearing has one alone.
 

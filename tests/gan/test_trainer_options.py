@@ -76,7 +76,7 @@ def test_learning_rates_rise_from_zero_and_fall_to_it() -> None:
     trainer, rates = Trainer.on_images(config, bars(), 0, CPU), []
     for _ in range(config.iterations):
         trainer.iteration()
-        rates.append(trainer.generator_optimizer.param_groups[0]["lr"] / config.generator_lr)
+        rates.append(trainer.generator_optimizer.lr / config.generator_lr)
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
 
 
@@ -134,6 +134,8 @@ def test_the_compiled_step_equals_the_eager_one(
     """Three iterations, double backward included; the whole step is one graph, or it would not compile."""
     compile_with = torch.compile
     monkeypatch.setattr("torch.compile", lambda f, **options: compile_with(f, backend=backend, **options))
+    # Winograd's last bits, in another order of sums, are seen in Adam's first steps
+    monkeypatch.setattr("gan.networks.resnet.convolve", lambda conv, x: conv(x))
     config = {"kimg": 0.128, "n_critic": 2, **options, **TINY}
     eager, compiled = (Trainer.on_images(Config(compiled=c, **config), bars(), 0, CPU) for c in (False, True))
     for _ in range(3):

@@ -111,15 +111,15 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     assert utility["verdict"] == "HELPS"
     assert utility["delta"] > 0.01
     assert utility["ci95"][0] > 0
-    assert set(utility["arms"]) == {*without_synthetic(), "synthetic", "synthetic_only"}
+    assert set(utility["arms"]) == {*without_synthetic(), "synthetic"}
     assert all(len(arm["seeds"]) == 5 and arm["optimizer_steps"] == 40 for arm in utility["arms"].values())
-    assert utility["arms"]["control"]["images_seen"] == utility["arms"]["synthetic"]["images_seen"] == 2 * 40 * 32
+    assert utility["arms"]["control"]["images_seen"] == utility["arms"]["synthetic"]["images_seen"]
     best = max(without_synthetic(), key=lambda name: utility["arms"][name]["validation"])
     assert utility["baseline"] == best
     gap = utility["arms"]["synthetic"]["balanced_accuracy"] - utility["arms"][best]["balanced_accuracy"]
     assert utility["delta"] == pytest.approx(gap, abs=2e-6)
     assert 0 < utility["smallest_effect"] < 0.1
-    assert len(utility["candidates"]) == 12
+    assert len(utility["candidates"]) == 3 + 6 + 2 + 3 + 1 + 3 + 3
     assert [row["dose"] for row in utility["doses"]] == [0, 0.5, 1.0]
     assert utility["dose"] == max(utility["doses"][1:], key=lambda row: row["validation"])["dose"]
     assert utility["train_real_test_synthetic"]["balanced_accuracy"] > 0.6  # these are real ones
@@ -130,6 +130,10 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     said = " ".join(utility["warnings"])
     assert "fewer than 20 train images" in said and "used all the same" in said
     assert "doses left out, as there is no generator in models/ to draw more: 2" in said
+    assert "trained on synthetic images alone, as there are not enough of '0', and" in said
+    assert utility["arms"]["oversampling"]["tau"] is None and utility["arms"]["real"]["tau"] in (0, 0.5, 1, 1.5)
+    flips = {row["flips"] for row in utility["candidates"] if row["arm"] == "classical"}
+    assert flips == {"none", "horizontal", "dihedral"} and utility["arms"]["classical"]["flips"] == "none"
     assert set(_outputs(workspace)) == {"utility.json", "arms.csv", "arms.png", "per_class.csv", "dose.csv", "dose.png"}
     assert not (workspace.scratch / "classify").exists()
     shown = capsys.readouterr().out
@@ -142,7 +146,7 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
 
 def test_the_progress_counts_a_classifier_a_draw_where_draws_matter() -> None:
     params = ClassifyParams(**SHORT | {"draws": 2})  # type: ignore[arg-type]
-    assert trials(params, doses=2) == 12 + 2 + 5 * (6 + 2 * 2)
+    assert trials(params, doses=2) == 22 + 2 + 5 * (7 + 2 * 2)
 
 
 def _pool_of(workspace: Workspace, images: np.ndarray, labels: np.ndarray, draws: int = 1) -> TrialSetup:
@@ -164,7 +168,7 @@ def test_the_control_is_matched_image_for_image(tail: tuple[Workspace, Digits, D
     synthetic, control = (
         train_arm(Arm("x", recipe, extra=extra, dose=1.0, lr=1e-2), 7, 0, setting) for extra in ("synthetic", "copies")
     )
-    assert np.array_equal(synthetic.confidence, control.confidence)
+    assert np.array_equal(synthetic.test, control.test)
     assert np.array_equal(synthetic.val, control.val)
 
 
@@ -189,6 +193,25 @@ def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
     assert np.array_equal(mixed.images[mixed.rows[same]], images[control.rows[same] - len(pool)])
     seen = Arm("x", Recipe(), extra="synthetic").images_seen(setting.params)
     assert seen == {"real": 32, "synthetic": 19, "copies": 13}
+
+
+def test_synthetic_images_alone_are_of_every_class(
+    tail: tuple[Workspace, Digits, Digits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the plan makes none of the largest: without them it would be a class that is never answered."""
+    workspace, _, (images, labels) = tail
+    _held_out_fewer(workspace)
+    order, unit = np.argsort(labels, kind="stable"), np.bincount(labels, minlength=10)
+    folder, alone = workspace.root / "pool", np.full(10, 3)
+    images = np.concatenate([images[:6], images[order]])
+    labels = np.concatenate([np.zeros(6, np.int64), labels[order]])
+    save(folder, images, labels, np.arange(len(labels)) % 2, np.where(np.arange(10) == 0, 0, unit), alone)
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: seen.append(tasks[0].labels))
+    arm = Arm("synthetic_only", Recipe(), images="synthetic", lr=1e-2)
+    train_arm(arm, 7, 1, TrialSetup(workspace.root, workspace.store, folder, TINY.classify))
+    assert unit[0] == 0
+    assert np.bincount(seen[0]).tolist() == [3] * 10
 
 
 def test_equal_trials_share_their_name_and_others_do_not() -> None:
@@ -222,12 +245,12 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     shutil.rmtree(workspace.root / "cache")
     with _runner(setting, workspace, workers=2) as runner:
         pooled = runner.run(*ARMS, seeds=3, draws=2)
-    assert [result.test.shape for result in alone] == [(3, 1, 100), (3, 2, 100)]
+    assert [result.test.shape for result in alone] == [(3, 1, 100, 10), (3, 2, 100, 10)]
     assert alone[0].synthetic.shape == (3, 1, len(spare[1]))
-    assert np.array_equal(uncrossed.confidence[:, 0], alone[1].confidence[[0, 1], [0, 1]])
+    assert np.array_equal(uncrossed.test[:, 0], alone[1].test[[0, 1], [0, 1]])
     for first, second, third in zip(alone, again, pooled, strict=True):
         assert np.array_equal(first.test, second.test)
-        assert np.array_equal(first.confidence, third.confidence)
+        assert np.array_equal(first.test, third.test)
         assert np.array_equal(first.val, third.val)
 
 
