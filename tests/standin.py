@@ -158,6 +158,18 @@ def classify(where: torch.device) -> dict[str, int]:
     return {}
 
 
+def stack(where: torch.device) -> dict[str, int]:
+    """Three classifiers of an arm as one, with a second pass and mixing."""
+    networks, images = [SmallResNet(2, 1, 8, width=16, seed=seed).to(where) for seed in range(3)], data()
+    training.draw_batches = lambda labels, steps, size, *_: np.arange(steps * size).reshape(steps, size)
+    extra = training.ExtraPass(images.images, np.arange(96), images.labels, 0.5, 8)
+    tasks = [training.Task(images.images, images.labels, seed, extra) for seed in range(3)]
+    recipe = training.Recipe("weights", "none", "cutmix")
+    training.fit_all(networks, tasks, steps=2, batch_size=8, recipe=recipe)
+    assert all(value.device.type == NAME for network in networks for value in network.state_dict().values())
+    return {}
+
+
 def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
     """What is tried, by name."""
     small: dict[str, Any] = {"kimg": 1, "batch_size": 12, "width": 8, "latent_dim": 8}
@@ -171,6 +183,7 @@ def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
         "watch": watch,
         "draw": draw,
         "classify": classify,
+        "stack": stack,
     }
     choices = [*product(MAIN, ("packed", "grouped")), *((recipe, "plain") for recipe in sorted({*RECIPES} - {*MAIN}))]
     for (recipe, name), family in zip(choices, cycle(sorted(FAMILIES))):

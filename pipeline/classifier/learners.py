@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from gan.layout import BLOCK
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.stacked import StackedResNet
 
@@ -51,9 +52,14 @@ def learner_of(networks: Sequence[nn.Module], own_norms: bool = False) -> Learne
         own_norms: gives each batch normalisation a second scale and shift, which begin as the first do, for what is
             computed within :meth:`Learner.statistics_apart`; they go when the training ends.
     """
-    if all(type(network) is SmallResNet for network in networks):
+    if stackable(networks):
         return StackedResNet(networks, own_norms)  # type: ignore[arg-type]
     return One(networks[0], own_norms) if len(networks) == 1 else Mapped(networks, own_norms)
+
+
+def stackable(networks: Sequence[nn.Module]) -> bool:
+    """Whether they are small residual networks, of a width at which a processor's bits do not depend on the stack."""
+    return all(type(one) is SmallResNet and one.width % BLOCK == 0 for one in networks)
 
 
 def together(networks: Sequence[nn.Module], image: tuple[int, ...]) -> bool:
@@ -65,7 +71,7 @@ def together(networks: Sequence[nn.Module], image: tuple[int, ...]) -> bool:
     Args:
         image: the shape (C, H, W) of what they take.
     """
-    if all(type(network) is SmallResNet for network in networks):
+    if stackable(networks):
         return True
     device = next(networks[0].parameters()).device
     if device.type == "cpu" or len(networks) == 1:

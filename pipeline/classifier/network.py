@@ -26,6 +26,7 @@ class SmallResNet(nn.Module):
 
     def __init__(self, classes: int, channels: int, image_size: int, *, width: int = 16, seed: int = 0) -> None:
         super().__init__()
+        self.width = width
         halvings = max(0, (image_size - 1).bit_length() - 4)
         stem: list[nn.Module] = [_conv(channels, width, stride=2 if halvings else 1), nn.BatchNorm2d(width), nn.ReLU()]
         for _ in range(halvings - 1):

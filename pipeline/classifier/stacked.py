@@ -35,6 +35,7 @@ class StackedResNet:
 
     def __init__(self, networks: Sequence[SmallResNet], own_norms: bool = False) -> None:
         self._networks = networks
+        self._stacked = [*networks, *networks][: max(2, len(networks))]  # one group is another algorithm than several
         named = dict(networks[0].named_parameters())
         constant = [name for name, value in named.items() if value.ndim <= 1]
         kernels, others = self._flat([name for name in named if name not in constant]), self._flat(constant)
@@ -45,15 +46,15 @@ class StackedResNet:
             self._own = self._flat([name for name in constant if name.startswith("body.")])
             self.others.append(self._own.all)
         self._statistics = {
-            name: torch.stack([network.get_buffer(name) for network in networks])
+            name: torch.stack([network.get_buffer(name) for network in self._stacked])
             for name, _ in networks[0].named_buffers()
         }
         self._track = self._fresh = True
 
     def _flat(self, names: Sequence[str]) -> _Flat:
-        stacked = {name: torch.stack([_arranged(one.get_parameter(name)) for one in self._networks]) for name in names}
+        stacked = {name: torch.stack([_arranged(one.get_parameter(name)) for one in self._stacked]) for name in names}
         sizes = {name: -(-value[0].numel() // ALIGNED) * ALIGNED for name, value in stacked.items()}
-        flat = stacked[names[0]].new_zeros(len(self._networks), sum(sizes.values()))
+        flat = stacked[names[0]].new_zeros(len(self._stacked), sum(sizes.values()))
         flat.grad, parts, gradients, start = torch.zeros_like(flat), {}, {}, 0
         for name, value in stacked.items():
             taken = slice(start, start + value[0].numel())
@@ -92,9 +93,10 @@ class StackedResNet:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(S, N, C, H, W) float32 in [-1, 1] -> logits (S, N, classes)."""
-        x = images.permute(0, 1, 3, 4, 2).contiguous()
-        x = self._layer(self._networks[0].body, "body", x)
-        return torch.baddbmm(self._weights["head.bias"].unsqueeze(1), x, self._weights["head.weight"])
+        x = images.expand(len(self._stacked), -1, -1, -1, -1).permute(1, 3, 4, 0, 2).contiguous()
+        x = self._layer(self._networks[0].body, "body", x).transpose(0, 1)
+        logits = torch.baddbmm(self._weights["head.bias"].unsqueeze(1), x, self._weights["head.weight"])
+        return logits[: len(self._networks)]
 
     def _layer(self, layer: nn.Module, name: str, x: Tensor) -> Tensor:
         match layer:
@@ -112,21 +114,17 @@ class StackedResNet:
             case nn.ReLU():
                 return F.relu_(x)
             case nn.AdaptiveAvgPool2d():
-                return x.mean(dim=(2, 3))
+                return x.mean(dim=(1, 2))
             case nn.Identity() | nn.Flatten():
                 return x
         raise TypeError(f"no stack of {type(layer).__name__}")
 
     def _normalised(self, layer: nn.BatchNorm2d, name: str, x: Tensor) -> Tensor:
-        scale, shift = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        x, mean, variance = normalise(x, scale, shift, layer.eps)
+        mean, variance = (self._statistics[f"{name}.running_{kind}"] for kind in ("mean", "var"))
         if self._track:
-            count = x[0].numel() // x.shape[-1]
-            momentum = layer.momentum or 0.0
-            self._statistics[f"{name}.running_mean"].lerp_(mean, momentum)
-            self._statistics[f"{name}.running_var"].lerp_(variance * (count / (count - 1)), momentum)
             self._statistics[f"{name}.num_batches_tracked"] += 1
-        return x
+        statistics = (mean, variance) if self._track else None
+        return normalise(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], statistics, layer.eps)
 
     @torch.no_grad()
     def store(self) -> None:

@@ -16,7 +16,7 @@ from gan.parts import in_chunks
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
-from pipeline.classifier.learners import Learner, learner_of
+from pipeline.classifier.learners import Learner, One, learner_of
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 
@@ -100,14 +100,14 @@ def fit(
     recipe: Recipe | None = None,
     extra: ExtraPass | None = None,
 ) -> None:
-    """Trains ``network`` in place: :func:`fit_all` of this one alone.
+    """Trains ``network`` in place, by its own layers; else as :func:`fit_all`.
 
     Args:
         network: maps float32 (N, C, H, W) in [-1, 1] to logits (N, classes).
         images: with ``labels``, ``seed`` and ``extra`` a :class:`Task`.
     """
     task = Task(images, labels, seed, extra)
-    fit_all([network], [task], steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, recipe=recipe)
+    _train(One(network, _own_norms(extra)), [task], steps, batch_size, lr, weight_decay, recipe or Recipe())
 
 
 def fit_all(
@@ -134,9 +134,24 @@ def fit_all(
         lr: the peak of the cycle.
         recipe: plain sampling without augmentation if left out.
     """
-    recipe = recipe or Recipe()
+    learner = learner_of(networks, own_norms=_own_norms(tasks[0].extra))
+    _train(learner, tasks, steps, batch_size, lr, weight_decay, recipe or Recipe())
+
+
+def _own_norms(extra: ExtraPass | None) -> bool:
+    return extra is not None and extra.own_norms
+
+
+def _train(
+    learner: Learner,
+    tasks: Sequence[Task],
+    steps: int,
+    batch_size: int,
+    lr: float,
+    weight_decay: float,
+    recipe: Recipe,
+) -> None:
     extra = tasks[0].extra
-    learner = learner_of(networks, own_norms=extra is not None and extra.own_norms)
     optimizers = _optimizers(learner, lr, weight_decay)
     main = _main_pass(learner, tasks, steps, batch_size, recipe)
     second = _second_pass(learner, tasks, steps, recipe) if extra else None

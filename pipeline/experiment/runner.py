@@ -22,6 +22,7 @@ from pipeline.experiment.trial import Asked, Predictions, TrialSetup, train_stac
 from pipeline.progress import Progress
 from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
+from pipeline.store import Store
 
 # one process imports what a trial needs and is forked for each worker: torch takes some seconds of a core, which three
 # processes on two cores would spend three times
@@ -29,7 +30,8 @@ CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() el
 CONTEXT.set_forkserver_preload(["pipeline.experiment.trial"])
 
 
-MOST = 6  # classifiers in a stack on a processor: more gain nothing, and would take more memory
+# classifiers in a stack on a processor: of small images more gain nothing, of large ones any, and would take memory
+MOST, MOST_LARGE, LARGE = 6, 2, 32
 
 
 class Trial(NamedTuple):
@@ -149,7 +151,7 @@ class Runner:
         by_arm: dict[str, list[Path]] = {}
         for file, trial in trials.items():
             by_arm.setdefault(trial.arm.key(), []).append(file)
-        most = len(trials) if self._on_gpu else min(MOST, -(-len(trials) // self._workers))
+        most = len(trials) if self._on_gpu else min(self._most, max(2, -(-len(trials) // self._workers)))
         stacks = []
         for files in by_arm.values():
             count = -(-len(files) // most)
@@ -157,6 +159,10 @@ class Runner:
                 cells = [(derive(self._seed, "classify", trials[file].number), trials[file].draw) for file in part]
                 stacks.append(Stack(trials[part[0]].arm, cells, part))
         return sorted(stacks, key=lambda stack: -len(stack.files))  # the long ones first, so that none waits at the end
+
+    @cached_property
+    def _most(self) -> int:
+        return MOST if Store.open(self._setup.store).image_size <= LARGE else MOST_LARGE
 
     @cached_property
     def _asked(self) -> Asked:

@@ -197,15 +197,15 @@ def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(made: Callable[...
 def test_norms_of_their_own_go_when_the_training_ends_and_stacks_are_as_good_as_one(digits: Digits) -> None:
     extra = replace(_extra(digits, 0.5), own_norms=True)
     tasks = [Task(digits[0][:200], digits[1][:200], seed, extra) for seed in (0, 1)]
-    networks = [SmallResNet(10, 1, 8, width=4, seed=seed) for seed in (0, 1)]
+    networks = [SmallResNet(10, 1, 8, width=16, seed=seed) for seed in (0, 1)]
     fit_all(networks, tasks, steps=4, batch_size=32)
     for seed, network in enumerate(networks):
-        alone = SmallResNet(10, 1, 8, width=4, seed=seed)
+        alone = SmallResNet(10, 1, 8, width=16, seed=seed)
         names = list(alone.state_dict())
         fit_all([alone], tasks[seed : seed + 1], steps=4, batch_size=32)
         assert list(network.state_dict()) == names
         assert all(torch.equal(value, network.state_dict()[name]) for name, value in alone.state_dict().items())
-    shared = SmallResNet(10, 1, 8, width=4, seed=0)
+    shared = SmallResNet(10, 1, 8, width=16, seed=0)
     fit_all([shared], [replace(tasks[0], extra=_extra(digits, 0.5))], steps=4, batch_size=32)
     assert not torch.equal(shared.head.weight, networks[0].head.weight)
 
@@ -215,9 +215,9 @@ def test_norms_of_their_own_go_when_the_training_ends_and_stacks_are_as_good_as_
 )
 def test_flips_and_boxes_are_each_networks_own_whatever_stands_beside_it(digits: Digits, recipe: Recipe) -> None:
     tasks = [Task(digits[0][:200], digits[1][:200], seed) for seed in (0, 1, 2)]
-    networks = [SmallResNet(10, 1, 8, width=4, seed=seed) for seed in (0, 1, 2)]
+    networks = [SmallResNet(10, 1, 8, width=16, seed=seed) for seed in (0, 1, 2)]
     fit_all(networks, tasks, steps=3, batch_size=16, recipe=recipe)
-    alone = SmallResNet(10, 1, 8, width=4, seed=1)
+    alone = SmallResNet(10, 1, 8, width=16, seed=1)
     fit_all([alone], tasks[1:2], steps=3, batch_size=16, recipe=recipe)
     assert all(torch.equal(value, networks[1].state_dict()[name]) for name, value in alone.state_dict().items())
 
