@@ -27,7 +27,10 @@ from pipeline.workspace import Workspace
 
 CHOICES = "params.yaml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-STAGES = {"ingest": "ingest", "train": "train", "quality": "evaluate", "export": "export", "utility": "classify"}
+STAGES = {
+    **{"ingest": "ingest", "train": "train", "quality": "evaluate", "export": "export", "utility": "classify"},
+    "study": "study/dvc.yaml:summary",
+}
 """The stage that writes the figures of a name."""
 
 
@@ -77,7 +80,7 @@ class Card(Document):
     members: list[Digest] = Field([])
 
 
-MODELS: dict[str, type[Figures]] = {"quality": Quality, "utility": Utility}
+MODELS: dict[str, type[Figures]] = {"quality": Quality, "utility": Utility, "study": Utility}
 
 
 def write_figures(path: Path, figures: Mapping[str, Any], made_from: Iterable[Mapping[str, str]] = ()) -> None:

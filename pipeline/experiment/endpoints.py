@@ -100,9 +100,7 @@ def _brier(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.nd
     return weights @ of_image / weights.sum(axis=1)
 
 
-def _ranked(
-    scores: np.ndarray, labels: np.ndarray, weights: np.ndarray, label: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _ranked(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
     """Weights of hits and of false alarms at each threshold, the highest first, (B, thresholds) each."""
     of_class = probabilities(scores)[:, label]
     order = np.argsort(-of_class, kind="stable")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from pipeline.atomic import remove, replacing
 from pipeline.binding import changed, generator_files, read_figures, sources, store_files, write_figures
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
+from pipeline.experiment.answers import Answers, save_answers
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
 from pipeline.experiment.runner import Runner, import_ahead
-from pipeline.experiment.search import available_doses, experiment, trials
+from pipeline.experiment.search import Experiment, available_doses, experiment, trials
 from pipeline.experiment.summary import summarise
 from pipeline.experiment.trial import TrialSetup
 from pipeline.formats.manifest import MANIFEST
@@ -35,11 +36,28 @@ FEW, VERY_FEW = 50, 20  # train images of a class
 OF_THE_WHOLE = {"seeds", "tuning", "tuning_seeds", "min_effect", "equivalence_margin", "max_class_loss", "bootstrap"}
 
 
-def run(params: Params, workspace: Workspace) -> None:
+class Judged(NamedTuple):
+    """What came of the experiment.
+
+    Attributes:
+        metrics: the content of ``metrics/utility.json``, but for its warnings.
+        notes: what must be said of how it was done.
+        found: all that was trained.
+    """
+
+    metrics: dict[str, Any]
+    notes: list[str]
+    found: Experiment
+
+
+def run(params: Params, workspace: Workspace, answers: Path | None = None) -> None:
     """Searches on validation, trains every arm over the same seeds, and tests once.
 
     Writes ``metrics/utility.json``, ``plots/classify`` and ``report/``, which shows what all stages found; prints the
     table and the verdict.
+
+    Args:
+        answers: where to write what every arm's classifiers said of the test images, as a study of folds needs it.
 
     Raises:
         UserError: no ingested or exported set, or one that cannot be judged.
@@ -50,8 +68,10 @@ def run(params: Params, workspace: Workspace) -> None:
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
-    metrics, notes = judge(params, workspace, store, cache, refused)
+    metrics, notes, found = judge(params, workspace, store, cache, refused)
     metrics |= {"warnings": [*notes, *_warnings(store, refused)]}
+    if answers:
+        save_answers(answers, Answers.of(found, store))
     outputs = (workspace.metrics("utility"), workspace.plots("classify"), workspace.report)
     with replacing(*outputs) as (figures, plots, report):
         write_figures(figures, metrics, made_from)
@@ -66,10 +86,8 @@ def run(params: Params, workspace: Workspace) -> None:
     remove(cache.parent)
 
 
-def judge(
-    params: Params, workspace: Workspace, store: Store, cache: Path, refused: list[int]
-) -> tuple[dict[str, Any], list[str]]:
-    """The experiment on the exported set: what it found, and what must be said of how it was done.
+def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refused: list[int]) -> Judged:
+    """The experiment on the exported set.
 
     Args:
         cache: where the pool and finished trials lie.
@@ -94,7 +112,7 @@ def judge(
             "the draws differ by their latents, not by their generators: the interval does not hold what another "
             "training of the generator would give; for a claim set train.seeds and classify.draws to 3"
         )
-    return summarise(params, store, pool, found), notes
+    return Judged(summarise(params, store, pool, found), notes, found)
 
 
 def utility_sources(params: Params, workspace: Workspace) -> list[dict[str, str]]:

@@ -7,21 +7,23 @@ on, so that a fold that was stopped goes on stage by stage, and within a stage w
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.atomic import recover, remove, replacing, write_json
 from pipeline.binding import read_figures, write_figures
+from pipeline.classifier.architectures import fingerprint
+from pipeline.experiment.answers import ANSWERS
 from pipeline.identity import digests, key
 from pipeline.params import Params
 from pipeline.stages import classify, evaluate, export, train
 from pipeline.store import SPLITS, SplitName, Store, write_store
 from pipeline.study.folds import Fold, assign_folds, read_groups, split_of
 from pipeline.study.plan import planned
-from pipeline.study.predictions import PREDICTIONS
+from pipeline.study.records import FACTS, ROWS
 from pipeline.workspace import Workspace
 
-ROWS = "test_rows.npy"  # in a fold's store: the rows of its test images in the project's
 AT_ONCE = 4096
 SECTIONS = ("data", "train", "evaluate", "export", "classify")
 FIGURES = ("ingest", "train", "quality", "export", "utility")
@@ -42,7 +44,7 @@ def run(params: Params, workspace: Workspace, fold: Fold) -> None:
         "train": lambda: train.run(settings, own),
         "quality": lambda: evaluate.run(settings, own),
         "export": lambda: export.run(settings, own),
-        "utility": lambda: classify.run(settings, own, own.root / PREDICTIONS),
+        "utility": lambda: classify.run(settings, own, own.root / ANSWERS),
     }
     for name, stage in stages.items():
         if not own.metrics(name).is_file():  # a stage's outputs come all at once
@@ -58,7 +60,7 @@ def split(params: Params, store: Store, own: Workspace, fold: Fold) -> None:
     of_fold = assign_folds(store.labels, groups, store.classes, params.study.folds, params.seed, fold.repeat)
     splits = split_of(params, store.labels, groups, of_fold == fold.number, store.classes, fold.seed(params.seed))
     rows = {name: np.flatnonzero(splits == code) for code, name in enumerate(SPLITS)}
-    facts = {"study": {"fold": str(fold), "folds": params.study.folds}}
+    facts: dict[str, Any] = {"study": {"fold": str(fold), "folds": params.study.folds}}
     if store.grey_range:
         facts["ingest"] = {"grey_range": dict(zip(("low", "high"), store.grey_range, strict=True))}
     with replacing(own.store, own.metrics("ingest")) as (folder, figures):
@@ -88,7 +90,8 @@ def _settings(params: Params, workspace: Workspace, fold: Fold) -> Params:
 
 def _open_workspace(params: Params, workspace: Workspace, fold: Fold) -> Workspace:
     """The fold's folder for these images and choices; what was in work for others goes."""
-    choices = {name: getattr(params, name).model_dump(mode="json") for name in SECTIONS}
+    choices: dict[str, Any] = {name: getattr(params, name).model_dump(mode="json") for name in SECTIONS}
+    choices["classifier"] = fingerprint(params.classify, workspace.root)  # a module of the user's is imported from here
     name = key(seed=params.seed, fold=str(fold), folds=params.study.folds, data=digests(workspace.store), **choices)
     own = Workspace(workspace.scratch / "study" / str(fold) / name[:16])
     own.root.mkdir(parents=True, exist_ok=True)
@@ -107,14 +110,16 @@ def _keep(params: Params, store: Store, own: Workspace, target: Path, fold: Fold
         "planned": planned(params, store),
         "gates_failed": [gate["figure"] for gate in gates if not gate["passed"]],
         "images": read_figures(own, "ingest")["images"],
+        "verdict": read_figures(own, "utility")["verdict"],
     }
     with replacing(target) as (folder,):
         folder.mkdir()
-        shutil.copy(own.root / PREDICTIONS, folder / PREDICTIONS)
+        shutil.copy(own.root / ANSWERS, folder / ANSWERS)
+        shutil.copy(own.store / ROWS, folder / ROWS)
         for name in FIGURES:
             shutil.copy(own.metrics(name), folder / own.metrics(name).name)
         shutil.copy(own.report / "index.html", folder / "index.html")
-        write_json(folder / "fold.json", facts)
+        write_json(folder / FACTS, facts)
         kept, dropped = _bytes(folder), _bytes(own.root)
         print(
             f"study: fold {fold}: kept predictions, figures and report in {target} ({kept / MIB:.1f} MiB); dropped its "

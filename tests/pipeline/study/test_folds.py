@@ -114,7 +114,7 @@ def test_groups_are_those_that_ingest_found(tmp_path: Path) -> None:
     same = groups[:, None] == groups[None]
     assert np.array_equal(found[:, None] == found[None], same)
     (tmp_path / "manifest.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"manifest.parquet: not readable .*dvc repro --force ingest"):
+    with pytest.raises(UserError, match=r"manifest\.parquet: not readable .*dvc repro --force ingest"):
         read_groups(Store.open(tmp_path))
 
 
@@ -123,7 +123,7 @@ def test_folds_are_asked_for_by_number_or_by_repeat_and_number() -> None:
     assert [str(fold) for fold in all_folds(study)] == ["0-0", "0-1", "0-2", "1-0", "1-1", "1-2"]
     assert [str(fold) for fold in wanted_folds("0, 1-2", study)] == ["0-0", "1-0", "1-2"]
     assert wanted_folds("", study) == all_folds(study)
-    with pytest.raises(UserError, match="no fold '3'; params.yaml asks for 3 folds, 0 to 2, in 2 repeats"):
+    with pytest.raises(UserError, match=r"no fold '3'; params\.yaml asks for 3 folds, 0 to 2, in 2 repeats"):
         wanted_folds("3", study)
     seeds = {fold.seed(0) for fold in all_folds(study)}
     assert len(seeds) == 6 and max(seeds) < 2**32

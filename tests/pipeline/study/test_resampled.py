@@ -31,7 +31,7 @@ def test_the_corrected_t_is_nadeau_and_bengios() -> None:
 
 
 def test_the_chances_are_the_areas_of_the_posterior() -> None:
-    """Benavoli et al. (2017), eq. 8, by numerical integration; ρ is the share of test images."""
+    """Benavoli et al. (2017), eq. 8, by numerical integration; rho is the share of test images."""
     rho, squares = 0.2, DIFFERENCES.var(ddof=1)
     scale = np.sqrt((1 / 5 + rho / (1 - rho)) * squares)
 

@@ -1,17 +1,21 @@
-"""What the classifiers of one fold said of its test images: the file that a study is computed from."""
+"""What all classifiers of an experiment said of its test images: the file that a study of folds is computed from."""
 
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from zipfile import BadZipFile
 
 import numpy as np
 
 from gan.files import regular
 from pipeline.errors import UserError
+from pipeline.experiment.search import Experiment
+from pipeline.experiment.trial import Predictions
+from pipeline.store import Store
 
-PREDICTIONS = "predictions.npz"
+ANSWERS = "answers.npz"
 SCORES = "scores_"  # before the name of an arm
 
 
@@ -28,6 +32,20 @@ class Answers:
     labels: np.ndarray
     baseline: str
     scores: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, found: Experiment, store: Store) -> Self:
+        """Those of an experiment on the test split of ``store``."""
+        classes = len(store.classes)
+        scores = {name: _scores(result, classes) for name, (_, result) in found.arms.items()}
+        return cls(store.split("test").labels, found.baseline, scores)
+
+
+def _scores(result: Predictions, classes: int) -> np.ndarray:
+    """Until predictions keep logits: scores that give the same answers with the same confidence."""
+    sure = np.clip(result.confidence, 1e-6, 1 - 1e-6)[..., None]
+    chosen = np.eye(classes, dtype=bool)[result.test]
+    return np.log(np.where(chosen, sure, (1 - sure) / (classes - 1)))
 
 
 def save_answers(path: Path, answers: Answers) -> None:
@@ -50,7 +68,9 @@ def load_answers(path: Path) -> Answers:
     except FileNotFoundError:
         raise UserError(f"{path}: not there; run `augmint study`, which runs the folds that are missing") from None
     except (OSError, ValueError, KeyError, BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path}: damaged ({error}); run `dvc checkout`, or remove it and run `augmint study`") from None
+        raise UserError(
+            f"{path}: damaged ({error}); run `dvc checkout`, or remove it and run `augmint study`"
+        ) from None
     if found.baseline not in scores or any(array.shape[2:3] != found.labels.shape for array in scores.values()):
         raise UserError(f"{path}: not what a fold writes; remove it and run `augmint study`")
     return found
