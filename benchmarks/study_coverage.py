@@ -127,10 +127,9 @@ def intervals(setting: Setting, folds: int, rng: np.random.Generator) -> dict[st
     image = float(np.subtract(*np.quantile(noise, [0.975, 0.025]))) / 2
     halves = {"plain t": plain.half_width, "corrected t": corrected.half_width, "images": image}
     halves["wider of both"] = max(corrected.half_width, image)
-    below, above = together(by_fold, noise, ratio, folds, rng)
+    halves["study"] = together(by_fold, noise, ratio, folds, rng).half_width
     mean = float(by_fold.mean())
-    found = {name: (mean - half, mean + half) for name, half in halves.items()}
-    return found | {"study": (mean - below, mean + above)}
+    return {name: (mean - half, mean + half) for name, half in halves.items()}
 
 
 SETTINGS = (
@@ -169,7 +168,7 @@ def main() -> None:
                 for name in found:
                     table.add_column(name, justify="right")
             table.add_row(setting.name, str(folds), *(f"{100 * c:.1f} ({100 * w:.1f})" for c, w in found.values()))
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pipeline.workspace import Workspace
 OF_DVC = re.compile(
     r"Running stage '|> |Updating lock file |Generating lock file |To track the changes with git|\tgit add|To enable "
     r"auto staging|\tdvc config|Use `dvc push`|Stage '.*' (didn't change|is cached)|ERROR: |augmint: "
+    r"|[┏┃┡│├└╇┠┗╭╰]| {4}"  # and tables of single folds, which their reports hold
 )
 
 
@@ -84,7 +85,7 @@ def study(project: Path, folds: str, dry_run: bool) -> None:
     if left:
         _say(f"study: {running.state(all_folds(params.study), left)}; `augmint study` runs the rest")
         return
-    _bring(project, dvc_file.SUMMARY)
+    _bring(project, dvc_file.SUMMARY, aloud=False)
     running.print_found(workspace)
     if not show(project):
         _say("study: metrics/utility.json is not there or out of date; `dvc repro` makes one that shows the study too")
@@ -103,10 +104,10 @@ def _run(project: Path, todo: Sequence[Fold]) -> None:
         )
 
 
-def _bring(project: Path, target: str) -> None:
-    """Brings one stage up to date, in silence where nothing is to be done."""
+def _bring(project: Path, target: str, aloud: bool = True) -> None:
+    """Brings one stage up to date; ``aloud`` it says what it does."""
     if dvc.out_of_date(project, [target]):
-        reproduce(project, target, Told().take)
+        reproduce(project, target, Told().take if aloud else lambda _: None)
 
 
 class Told:

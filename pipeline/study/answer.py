@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pipeline.experiment.endpoints import Endpoint
 from pipeline.experiment.verdict import Bounds, VerdictName
-from pipeline.study.resampled import POWER
+from pipeline.study.resampled import Reach
 
 
 @dataclass(frozen=True)
@@ -14,42 +14,21 @@ class Answer:
 
     Attributes:
         mean: over folds and repeats; above 0 is better.
-        by_folds: half the interval of the corrected resampled t.
-        scale: its standard error.
-        by_images: half the interval of the bootstrap of images.
-        folds: of one repeat.
+        reach: of its 95 % interval.
     """
 
     mean: float
-    by_folds: float
-    scale: float
-    by_images: float
-    folds: int
-
-    @property
-    def half_width(self) -> float:
-        """Half of the 95 % interval: the wider one counts."""
-        return max(self.by_folds, self.by_images)
-
-    @property
-    def by(self) -> str:
-        """Which of the two that is."""
-        return "folds" if self.by_folds >= self.by_images else "images"
+    reach: Reach
 
     @property
     def low(self) -> float:
         """The lower end of the interval."""
-        return max(-1.0, self.mean - self.half_width)
+        return max(-1.0, self.mean - self.reach.half_width)
 
     @property
     def high(self) -> float:
         """The upper end of the interval."""
-        return min(1.0, self.mean + self.half_width)
-
-    @property
-    def smallest(self) -> float:
-        """The least true difference that the study would have found in four cases of five (80 % power)."""
-        return self.half_width + POWER * max(self.scale, self.by_images / 1.96)
+        return min(1.0, self.mean + self.reach.half_width)
 
 
 class StudyVerdict(NamedTuple):
@@ -77,7 +56,7 @@ def decide(answer: Answer, falls: dict[str, float], endpoint: Endpoint, bounds: 
     if -margin <= answer.low and answer.high <= margin:
         within = f"all within {margin * 100:.1f} points"
         return StudyVerdict("EQUIVALENT", f"Over all folds they make no difference that matters: {figures}, {within}.")
-    seen = f"the study would have seen {answer.smallest * 100:.1f} points in four cases of five"
+    seen = f"the study would have seen {answer.reach.smallest * 100:.1f} points in four cases of five"
     if answer.low > 0:
         why = f"but the recall of class {worst!r} changes by {falls[worst] * 100:+.1f} points, more than is allowed"
         if answer.mean < bounds.min_effect:

@@ -35,8 +35,8 @@ class Estimate(NamedTuple):
         """A sentence for ``folds`` folds, one after the other."""
         return (
             f"about {_minutes(self.total)} a fold (generator {_minutes(self.generator)}, classifiers "
-            f"{_minutes(self.classifiers)}), {_minutes(folds * self.total)} for {folds}, from a few steps of each; rough: "
-            "half or twice as long is possible, and evaluation and export come on top"
+            f"{_minutes(self.classifiers)}), {_minutes(folds * self.total)} for {folds}, from a few steps of "
+            "each; rough: half or twice as long is possible, and evaluation and export come on top"
         )
 
 

@@ -92,7 +92,7 @@ def _open_workspace(params: Params, workspace: Workspace, fold: Fold) -> Workspa
     """The fold's folder for these images and choices; what was in work for others goes."""
     choices: dict[str, Any] = {name: getattr(params, name).model_dump(mode="json") for name in SECTIONS}
     choices["classifier"] = fingerprint(params.classify, workspace.root)  # a module of the user's is imported from here
-    name = key(seed=params.seed, fold=str(fold), folds=params.study.folds, data=digests(workspace.store), **choices)
+    name = key(seed=params.seed, fold=str(fold), folds=params.study.folds, images=digests(workspace.store), **choices)
     own = Workspace(workspace.scratch / "study" / str(fold) / name[:16])
     own.root.mkdir(parents=True, exist_ok=True)
     for other in own.root.parent.iterdir():

@@ -63,7 +63,7 @@ def write_plan(params: Params, workspace: Workspace, store: Store) -> None:
         "second_endpoints_by": "corrected resampled t in each, their p-values adjusted by Holm's method",
         "rare_classes": [store.classes[label] for label in rare_classes(store)],
         "rare_below": FEW,
-        "interval": "95 %: the wider of a bootstrap of groups of images and of the corrected resampled t",
+        "interval": "95 %: a bootstrap of groups of images, and what the folds differ beyond it by the corrected t",
         "margin": params.classify.equivalence_margin,
         "min_effect": params.classify.min_effect,
         "max_class_loss": params.classify.max_class_loss,

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from gan.seeds import derive
+from pipeline.errors import UserError
 from pipeline.experiment.accuracies import recalls
 from pipeline.experiment.answers import ANSWERS, Answers, load_answers
 from pipeline.experiment.arms import without_synthetic
+from pipeline.experiment.effect import stratified_weights
 from pipeline.experiment.endpoints import BALANCED_ACCURACY, Endpoint
 from pipeline.experiment.names import title
 from pipeline.experiment.summary import DIGITS
@@ -26,13 +28,14 @@ from pipeline.study.resampled import (
     chances,
     exact_lower,
     group_deviations,
-    group_weights,
     holm,
     resampled,
+    together,
 )
 from pipeline.workspace import Workspace
 
 Tree = dict[str, Any]
+LEAST = 3  # folds of which a spread can be told
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class _Summary:
 
     def tree(self) -> Tree:
         classify = self.params.classify
-        answer, t = self._compared("baseline")
+        answer, t, noise = self._compared("baseline")
+        images = np.quantile(noise, [0.025, 0.975]) + answer.mean
         per_class = self._per_class()
         falls = {row["class"]: row["recall_difference"] for row in per_class if row["recall_difference"] is not None}
         bounds = Bounds(classify.min_effect, classify.max_class_loss, classify.equivalence_margin)
@@ -100,10 +104,9 @@ class _Summary:
             "repeats": self.params.study.repeats,
             "images": len(self.labels),
             **_figures(answer),
-            "interval_by": answer.by,
             "corrected_t_ci95": [t.mean - t.half_width, t.mean + t.half_width],
-            "images_ci95": [answer.mean - answer.by_images, answer.mean + answer.by_images],
-            "smallest_effect": answer.smallest,
+            "images_ci95": images.tolist(),
+            "smallest_effect": answer.reach.smallest,
             "chances": {"gain": likely.gain, "within": likely.within, "loss": likely.loss, "margin": margin},
             "comparisons": [{"against": name} | _figures(self._compared(name)[0]) for name in without_synthetic()],
             "arms": {name: self._arm(name) for name in self.folds[0].answers.scores},
@@ -120,12 +123,18 @@ class _Summary:
         found = [fold.value("synthetic", one) - fold.value(fold.arm(against), one) for fold in self.folds]
         return sign * np.array(found)
 
-    def _compared(self, against: str) -> tuple[Answer, Resampled]:
+    def _compared(self, against: str) -> tuple[Answer, Resampled, np.ndarray]:
+        """The gain with its interval, the corrected t, and what images alone make of it."""
         gains = self._gains(against, self.endpoint)
-        known = gains[np.isfinite(gains)]
-        t = resampled(known, self.ratio) if len(known) > 1 else Resampled(float("nan"), 0.0, 1)
-        low, high = np.quantile(self._image_noise(against), [0.025, 0.975])
-        return Answer(t.mean, t.half_width, t.scale, float(high - low) / 2, self.params.study.folds), t
+        known, noise = gains[np.isfinite(gains)], self._image_noise(against)
+        if len(known) < LEAST:
+            raise UserError(
+                f"classify.metric: {self.endpoint.name} can be computed in {len(known)} of {len(gains)} folds, as the "
+                "others test no image of its class; lower study.folds, or choose another metric"
+            )
+        rng = np.random.default_rng(derive(self.params.seed, "study.interval", against))
+        reach = together(known, noise, self.ratio, self.params.study.folds, rng)
+        return Answer(float(known.mean()), reach), resampled(known, self.ratio), noise
 
     def _image_noise(self, against: str) -> np.ndarray:
         """How far other test images would move the mean gain, (resamples,)."""
@@ -136,7 +145,7 @@ class _Summary:
         noise = np.zeros(resamples)
         for fold in self.folds:  # in each by itself, as ranks of several classifiers do not mix
             groups = np.unique(self.groups[fold.rows], return_index=True, return_inverse=True)
-            weights = group_weights(fold.answers.labels[groups[1]], resamples, rng)[:, groups[2]]
+            weights = stratified_weights(fold.answers.labels[groups[1]], resamples, rng)[:, groups[2]]
             values = self._resampled(fold, "synthetic", weights) - self._resampled(fold, fold.arm(against), weights)
             noise += (values - values.mean()) / len(self.folds)
         return noise * np.sqrt(self.params.study.repeats)  # repeats are of the same images
@@ -160,7 +169,7 @@ class _Summary:
                 for name in ("baseline", "synthetic")
             }
             known = gains[np.isfinite(gains)]
-            t = resampled(known, self.ratio) if len(known) > 1 else None
+            t = resampled(known, self.ratio) if len(known) >= LEAST else None
             row: Tree = {"name": one.name, "title": one.title, "better": "lower" if one.lower_is_better else "higher"}
             row |= {**values, "gain": None, "ci95": None, "p": 1.0, "folds": len(known)}
             if t:
