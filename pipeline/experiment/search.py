@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.experiment.accuracies import balanced_accuracy
+from pipeline.experiment.accuracies import answers, balanced_accuracy
 from pipeline.experiment.arms import ALONE, MIXES, Arm, without_synthetic
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.runner import Runner
@@ -99,7 +99,9 @@ def experiment(runner: Runner, params: ClassifyParams, doses: Sequence[float], l
     arms += [replace(tried.arm, dose=picked) for tried in dosed]
     found = runner.run(*arms, seeds=params.seeds, draws=params.draws)
     results = {arm.name: (arm, predictions) for arm, predictions in zip(arms, found, strict=True)}
-    scores = {name: balanced_accuracy(results[name][1].val == labels, labels).mean() for name in without_synthetic()}
+    scores = {
+        name: balanced_accuracy(answers(results[name][1].val) == labels, labels).mean() for name in without_synthetic()
+    }
     return Experiment(results, max(scores, key=lambda name: float(scores[name])), search.tried, [without, *by_dose])
 
 
@@ -111,7 +113,7 @@ class _Search:
     def compare(self, *arms: Arm) -> list[Tried]:
         """Each arm with the tuning seeds."""
         found = self._runner.run(*arms, seeds=self._params.tuning_seeds, draws=self._params.draws, crossed=False)
-        scores = [balanced_accuracy(result.val == self._labels, self._labels).ravel() for result in found]
+        scores = [balanced_accuracy(answers(result.val) == self._labels, self._labels).ravel() for result in found]
         return [Tried(arm, tuple(score.tolist())) for arm, score in zip(arms, scores, strict=True)]
 
     def tuned(self, *arms: Arm) -> list[Tried]:

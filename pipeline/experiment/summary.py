@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 
 from gan.seeds import derive
-from pipeline.experiment.accuracies import balanced_accuracy, calibration_error, macro_f1, recalls, seeds_interval
+from pipeline.experiment.accuracies import (
+    answers,
+    balanced_accuracy,
+    calibration_error,
+    macro_f1,
+    probabilities,
+    recalls,
+    seeds_interval,
+)
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, recall_interval
 from pipeline.experiment.names import describe, title
@@ -29,7 +37,7 @@ class _Summary:
     def __init__(self, params: Params, store: Store, pool: Pool, found: Experiment) -> None:
         self.params, self.store, self.pool, self.found = params, store, pool, found
         self.val, self.test = store.split("val").labels, store.split("test").labels
-        self.correct = {name: result.test == self.test for name, (_, result) in found.arms.items()}
+        self.correct = {name: answers(result.test) == self.test for name, (_, result) in found.arms.items()}
 
     def tree(self) -> Tree:
         effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
@@ -80,11 +88,12 @@ class _Summary:
     def _arm(self, arm: Arm, result: Predictions) -> Tree:
         correct, classify = self.correct[arm.name], self.params.classify
         accuracies = balanced_accuracy(correct, self.test)
-        validation = balanced_accuracy(result.val == self.val, self.val)
+        validation = balanced_accuracy(answers(result.val) == self.val, self.val)
         effect = self._effect(correct, "arm", arm.name)
         cells = list(np.ndindex(*accuracies.shape))
-        f1 = {cell: macro_f1(result.test[cell], self.test) for cell in cells}
-        errors = [calibration_error(result.confidence[cell], correct[cell]) for cell in cells]
+        f1 = {cell: macro_f1(answers(result.test[cell]), self.test) for cell in cells}
+        confidence = probabilities(result.test).max(axis=-1)
+        errors = [calibration_error(confidence[cell], correct[cell]) for cell in cells]
         seen = arm.images_seen(classify)
         return {
             "title": title(arm.name),

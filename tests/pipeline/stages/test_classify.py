@@ -164,7 +164,7 @@ def test_the_control_is_matched_image_for_image(tail: tuple[Workspace, Digits, D
     synthetic, control = (
         train_arm(Arm("x", recipe, extra=extra, dose=1.0, lr=1e-2), 7, 0, setting) for extra in ("synthetic", "copies")
     )
-    assert np.array_equal(synthetic.confidence, control.confidence)
+    assert np.array_equal(synthetic.test, control.test)
     assert np.array_equal(synthetic.val, control.val)
 
 
@@ -222,12 +222,12 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     shutil.rmtree(workspace.root / "cache")
     with _runner(setting, workspace, workers=2) as runner:
         pooled = runner.run(*ARMS, seeds=3, draws=2)
-    assert [result.test.shape for result in alone] == [(3, 1, 100), (3, 2, 100)]
+    assert [result.test.shape for result in alone] == [(3, 1, 100, 10), (3, 2, 100, 10)]
     assert alone[0].synthetic.shape == (3, 1, len(spare[1]))
-    assert np.array_equal(uncrossed.confidence[:, 0], alone[1].confidence[[0, 1], [0, 1]])
+    assert np.array_equal(uncrossed.test[:, 0], alone[1].test[[0, 1], [0, 1]])
     for first, second, third in zip(alone, again, pooled, strict=True):
         assert np.array_equal(first.test, second.test)
-        assert np.array_equal(first.confidence, third.confidence)
+        assert np.array_equal(first.test, third.test)
         assert np.array_equal(first.val, third.val)
 
 
