@@ -12,7 +12,6 @@ import numpy as np
 from gan.files import regular
 from pipeline.errors import UserError
 from pipeline.experiment.search import Experiment
-from pipeline.experiment.trial import Predictions
 from pipeline.store import Store
 
 ANSWERS = "answers.npz"
@@ -36,16 +35,8 @@ class Answers:
     @classmethod
     def of(cls, found: Experiment, store: Store) -> Self:
         """Those of an experiment on the test split of ``store``."""
-        classes = len(store.classes)
-        scores = {name: _scores(result, classes) for name, (_, result) in found.arms.items()}
+        scores = {name: result.test for name, (_, result) in found.arms.items()}
         return cls(store.split("test").labels, found.baseline, scores)
-
-
-def _scores(result: Predictions, classes: int) -> np.ndarray:
-    """Until predictions keep logits: scores that give the same answers with the same confidence."""
-    sure = np.clip(result.confidence, 1e-6, 1 - 1e-6)[..., None]
-    chosen = np.eye(classes, dtype=bool)[result.test]
-    return np.log(np.where(chosen, sure, (1 - sure) / (classes - 1)))
 
 
 def save_answers(path: Path, answers: Answers) -> None:

@@ -19,6 +19,7 @@ from functools import partial
 
 import numpy as np
 
+from pipeline.experiment.accuracies import probabilities
 from pipeline.wording import listed
 
 Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -58,12 +59,6 @@ class Endpoint:
         flat = scores.reshape(-1, *scores.shape[-2:])
         found = np.stack([self.measure(one, labels, by) for one in flat]).reshape(*scores.shape[:-2], len(by))
         return found[..., 0] if weights is None else found
-
-
-def probabilities(scores: np.ndarray) -> np.ndarray:
-    """The softmax of (..., K), float64."""
-    shifted = np.exp(np.asarray(scores, dtype=np.float64) - scores.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def _members(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

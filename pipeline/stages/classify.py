@@ -28,6 +28,7 @@ from pipeline.report import page
 from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
+from pipeline.study.shown import study_shown
 from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
@@ -69,7 +70,7 @@ def run(params: Params, workspace: Workspace, answers: Path | None = None) -> No
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
     metrics, notes, found = judge(params, workspace, store, cache, refused)
-    metrics |= {"warnings": [*notes, *_warnings(store, refused)]}
+    metrics |= {"warnings": [*notes, *_warnings(store, refused)], **study_shown(workspace)}
     if answers:
         save_answers(answers, Answers.of(found, store))
     outputs = (workspace.metrics("utility"), workspace.plots("classify"), workspace.report)

@@ -211,6 +211,6 @@ def test_a_figure_that_is_a_mean_has_the_interval_of_a_mean(name: str) -> None:
     values = np.concatenate([balanced_accuracy(outcomes, LABELS)[..., None], means], axis=-1)
     found, expected = (estimate_figure(values, rng), estimate(outcomes, LABELS, resamples=8000, rng=rng))
     assert found.mean == pytest.approx(expected.mean)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.1, abs=0.01)
     for part in ("by_image", "by_seed", "by_draw", "by_cell"):
         assert getattr(found, part) == pytest.approx(getattr(expected, part), rel=0.15, abs=3e-6), part

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from pipeline.experiment.accuracies import answers, balanced_accuracy, probabilities
 from pipeline.experiment.endpoints import (
     BALANCED_ACCURACY,
     BRIER,
@@ -14,7 +15,6 @@ from pipeline.experiment.endpoints import (
     average_precision,
     endpoint,
     mean_of,
-    probabilities,
     recall_at,
     split_metric,
 )
@@ -108,3 +108,9 @@ def test_any_other_is_refused(metric: str, says: str) -> None:
 def test_an_unknown_class_is_refused_by_the_names_of_those_that_there_are() -> None:
     with pytest.raises(ValueError, match="no class 'dents' in this set; it has 'ok', 'hair: crack@edge', 'dent'"):
         endpoint("recall:dents@1%", CLASSES)
+
+
+def test_balanced_accuracy_is_to_the_bit_what_the_verdict_has_always_been_of() -> None:
+    scores, labels, _ = _made(3, rows=200)
+    several = scores + np.random.default_rng(0).normal(size=(5, 3, 200, 3))
+    assert np.array_equal(BALANCED_ACCURACY(several, labels), balanced_accuracy(answers(several) == labels, labels))
