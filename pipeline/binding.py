@@ -27,11 +27,10 @@ from pipeline.workspace import Workspace
 
 CHOICES = "params.yaml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-STAGES = {
-    **{"ingest": "ingest", "train": "train", "quality": "evaluate", "export": "export", "utility": "classify"},
-    "study": "study/dvc.yaml:summary",
-}
+STAGES = {"ingest": "ingest", "train": "train", "quality": "evaluate", "export": "export", "utility": "classify"}
 """The stage that writes the figures of a name."""
+WRITERS = STAGES | {"study": "study/dvc.yaml:summary"}
+"""The same, and that of the study, which not every project has."""
 
 
 class Source(Document):
@@ -100,13 +99,13 @@ def read_figures(workspace: Workspace, name: str, path: Path | None = None) -> d
     """The figures called ``name``, as their stage wrote them.
 
     Args:
-        name: a key of :data:`STAGES`.
+        name: a key of :data:`WRITERS`.
         path: where they are, if not in their place.
 
     Raises:
         UserError: there are none, or they were edited.
     """
-    path, stage = path or workspace.metrics(name), STAGES[name]
+    path, stage = path or workspace.metrics(name), WRITERS[name]
     figures = read_document(path, MODELS.get(name, Figures), stage)
     if figures["checksum"] != [checksum(figures)]:
         raise UserError(f"{path}: edited since {stage} wrote it, as its checksum tells; {again(stage)}")
@@ -195,14 +194,14 @@ def require_current(name: str, figures: Mapping[str, Any], now: Iterable[Mapping
     """Lets figures pass that belong to the files and choices as they are.
 
     Args:
-        name: a key of :data:`STAGES`.
+        name: a key of :data:`WRITERS`.
         figures, now: see :func:`changed`.
 
     Raises:
         UserError: something that they were computed from has changed.
     """
     if found := changed(figures, now):
-        stage = STAGES[name]
+        stage = WRITERS[name]
         raise UserError(
             f"metrics/{name}.json: out of date: {', '.join(found)} changed since {stage} computed it; run `dvc repro "
             f"{stage}`, or, if DVC finds nothing to do, `dvc repro --force --single-item {stage}`"

@@ -23,8 +23,8 @@ from ruamel.yaml.comments import CommentedMap
 
 from gan.config import LABEL_FADE, Config
 from pipeline.errors import UserError
-from pipeline.experiment.endpoints import split_metric
 from pipeline.gates import check_figure, check_gates, parse
+from pipeline.metric import split_metric
 from pipeline.plain_yaml import read_mapping, shortened
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

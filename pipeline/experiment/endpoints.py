@@ -12,18 +12,18 @@ Beside them stand ``brier`` (the mean squared error of the probabilities, lower 
 Each is scikit-learn's definition; weights count images more than once, which is how a bootstrap resamples them.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from pipeline.errors import UserError
 from pipeline.experiment.accuracies import probabilities
+from pipeline.metric import split_metric
 from pipeline.wording import listed
 
 Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-CLASSWISE = re.compile(r"(?P<kind>average_precision):(?P<name>.+)|(?P<recall>recall):(?P<of>.+)@(?P<allowed>[^@]+)")
 EXACT = 1e-12  # a share of false alarms that is met but for rounding is met
 
 
@@ -125,7 +125,6 @@ MACRO_F1 = Endpoint("macro_f1", "macro F1", _macro_f1)
 BRIER = Endpoint("brier", "Brier score", _brier, lower_is_better=True)
 WORST_CLASS_RECALL = Endpoint("worst_class_recall", "recall of the worst class", _worst_class_recall)
 PLAIN = {one.name: one for one in (BALANCED_ACCURACY, MACRO_F1)}
-FORMS = "balanced_accuracy, macro_f1, average_precision:<class>, recall:<class>@<false alarms>"
 
 
 def average_precision(label: int, name: str) -> Endpoint:
@@ -151,32 +150,6 @@ def mean_of(name: str, title: str, parts: Sequence[Endpoint]) -> Endpoint:
     return Endpoint(name, title, measure)
 
 
-def split_metric(metric: str) -> tuple[str, str, float | None]:
-    """The parts of ``classify.metric``: its kind, the class and the share of false alarms.
-
-    >>> split_metric("recall:hair crack@1%"), split_metric("macro_f1")
-    (('recall', 'hair crack', 0.01), ('macro_f1', '', None))
-
-    Raises:
-        ValueError: it is none of :data:`FORMS`.
-    """
-    if metric in PLAIN:
-        return metric, "", None
-    found = CLASSWISE.fullmatch(metric)
-    if not found:
-        raise ValueError(f"{metric!r} is none of {FORMS}")
-    if found["kind"]:
-        return found["kind"], found["name"], None
-    text = found["allowed"].strip()
-    try:
-        allowed = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        allowed = -1.0
-    if not 0 < allowed < 1:
-        raise ValueError(f"{metric!r}: false alarms are a share above 0 and below 1, such as 0.01 or 1%")
-    return found["recall"], found["of"], allowed
-
-
 def endpoint(metric: str, classes: Sequence[str]) -> Endpoint:
     """The endpoint that ``classify.metric`` names.
 
@@ -184,12 +157,14 @@ def endpoint(metric: str, classes: Sequence[str]) -> Endpoint:
         classes: of the ingested set, in order.
 
     Raises:
-        ValueError: it is none of :data:`FORMS`, or of a class that the set has not.
+        UserError: it is of a class that the set has not.
     """
     kind, name, allowed = split_metric(metric)
     if kind in PLAIN:
         return PLAIN[kind]
     if name not in classes:
-        raise ValueError(f"{metric!r}: no class {name!r} in this set; it has {listed(classes, most=len(classes))}")
+        raise UserError(
+            f"classify.metric: {metric!r}: no class {name!r} in this set; it has {listed(classes, most=len(classes))}"
+        )
     label = list(classes).index(name)
     return average_precision(label, name) if allowed is None else recall_at(label, name, allowed)

@@ -39,7 +39,8 @@ def _chart(figure: Figure, name: str, caption: str, label: str) -> Chart:
 
 def effect(utility: Tree, margin: float) -> Chart:
     """The verdict's difference around zero; ``utility`` is the content of ``metrics/utility.json``."""
-    return effects([Effect("", utility["delta"], utility["ci95"])], margin, utility["metric"]["title"])
+    measure = utility.get("metric", {"title": "balanced accuracy"})["title"]  # earlier files know of no other
+    return effects([Effect("", utility["delta"], utility["ci95"])], margin, measure)
 
 
 def study(study: Tree, utility: Tree | None, margin: float) -> Chart:

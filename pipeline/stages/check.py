@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pipeline.errors import BusyError, UserError
-from pipeline.experiment.endpoints import endpoint, split_metric
+from pipeline.experiment.endpoints import endpoint
 from pipeline.export.plan import Plan, balanced_counts, make_plan
 from pipeline.formats.encoding import Encoding
 from pipeline.formats.names import folder_names
+from pipeline.metric import split_metric
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import Params, locate
 from pipeline.runtime import choose_device
@@ -248,8 +249,8 @@ def metric_is_possible(params: Params, workspace: Workspace) -> Iterator[Finding
     store, where = Store.open(workspace.store), _at(workspace, "classify", "metric")
     try:
         _, name, allowed = split_metric(endpoint(params.classify.metric, store.classes).name)
-    except ValueError as error:
-        yield Finding("classify", f"{where}: classify.metric: {error}")
+    except UserError as error:
+        yield Finding("classify", f"{where}: {error}")
         return
     for split in SPLITS[1:] if name else ():
         own = store.split(split).labels == store.classes.index(name)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from pipeline.errors import UserError
 from pipeline.experiment.accuracies import answers, balanced_accuracy, probabilities
 from pipeline.experiment.endpoints import (
     BALANCED_ACCURACY,
@@ -16,8 +17,8 @@ from pipeline.experiment.endpoints import (
     endpoint,
     mean_of,
     recall_at,
-    split_metric,
 )
+from pipeline.metric import split_metric
 
 CLASSES = ("ok", "hair: crack@edge", "dent")
 
@@ -106,7 +107,7 @@ def test_any_other_is_refused(metric: str, says: str) -> None:
 
 
 def test_an_unknown_class_is_refused_by_the_names_of_those_that_there_are() -> None:
-    with pytest.raises(ValueError, match="no class 'dents' in this set; it has 'ok', 'hair: crack@edge', 'dent'"):
+    with pytest.raises(UserError, match="no class 'dents' in this set; it has 'ok', 'hair: crack@edge', 'dent'"):
         endpoint("recall:dents@1%", CLASSES)
 
 
