@@ -378,6 +378,21 @@ def study(folds: str, dry_run: bool) -> None:
     run(Path(), folds, dry_run)
 
 
+@main.command("study-plan", hidden=True)
+def study_plan() -> None:
+    """Write the study's plan and its stages, and say how long it will take; the flow of that name runs it."""
+    from pipeline.params import load_params
+    from pipeline.study.estimate import estimate
+    from pipeline.study.folds import all_folds
+    from pipeline.study.running import prepare, remarks
+
+    params, workspace = load_params(Workspace().params), Workspace()
+    prepare(params, workspace)
+    for line in remarks(params, workspace):
+        click.echo(terminal(f"study: {line}"))
+    click.echo(f"study: {estimate(params, workspace).said(len(all_folds(params.study)))}")
+
+
 @main.command("study-fold", hidden=True)
 @click.argument("fold")
 def study_fold(fold: str) -> None:

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.binding import read_figures
 from pipeline.errors import UserError
 from pipeline.flows import dvc
 from pipeline.flows.processes import run_guarded
 from pipeline.params import load_params
 from pipeline.progress import SECONDS_BETWEEN_LINES, Report
 from pipeline.study import dvc_file
+from pipeline.study.dvc_file import SUMMARY, target
 from pipeline.study.folds import Fold, all_folds, wanted_folds
 from pipeline.workspace import Workspace
 
@@ -28,11 +30,26 @@ def missing(project: Path, folds: Sequence[Fold]) -> list[Fold]:
     Raises:
         UserError: no DVC project.
     """
-    targets = {dvc_file.target(fold): fold for fold in folds}
+    targets = {target(fold): fold for fold in folds}
     return [targets[name] for name in dvc.out_of_date(project, list(targets))]
 
 
-def reproduce(project: Path, target: str, take: Callable[[str], None]) -> None:
+def wanted(project: Path, folds: str) -> list[Fold]:
+    """The folds that are asked for; see :func:`pipeline.study.folds.wanted_folds`."""
+    return wanted_folds(folds, load_params(Workspace(project).params).study)
+
+
+def sentence(project: Path) -> str:
+    """What the finished study says.
+
+    Raises:
+        UserError: there is none, or it was edited.
+    """
+    found = read_figures(Workspace(project), "study")
+    return f"{found['verdict']}: {found['sentence']}"
+
+
+def reproduce(project: Path, stage: str, take: Callable[[str], None]) -> None:
     """Runs one stage of the study by `dvc repro`; ``take`` gets what it prints.
 
     Raises:
@@ -45,7 +62,7 @@ def reproduce(project: Path, target: str, take: Callable[[str], None]) -> None:
         lines.append(line)
         take(line)
 
-    code = run_guarded([*dvc.DVC, "repro", "--single-item", target], project, taken)
+    code = run_guarded([*dvc.DVC, "repro", "--single-item", stage], project, taken)
     if code:
         raise dvc.failure(lines[-500:], code)
 
@@ -85,7 +102,7 @@ def study(project: Path, folds: str, dry_run: bool) -> None:
     if left:
         _say(f"study: {running.state(all_folds(params.study), left)}; `augmint study` runs the rest")
         return
-    _bring(project, dvc_file.SUMMARY, aloud=False)
+    _bring(project, SUMMARY, aloud=False)
     running.print_found(workspace)
     if not show(project):
         _say("study: metrics/utility.json is not there or out of date; `dvc repro` makes one that shows the study too")
@@ -95,7 +112,7 @@ def _run(project: Path, todo: Sequence[Fold]) -> None:
     began = time.monotonic()
     for done, fold in enumerate(todo):
         _say(f"study: fold {fold}, {done + 1} of {len(todo)}")
-        reproduce(project, dvc_file.target(fold), Told().take)
+        reproduce(project, target(fold), Told().take)
         spent = time.monotonic() - began
         left = spent / (done + 1) * (len(todo) - done - 1)
         _say(
@@ -104,10 +121,10 @@ def _run(project: Path, todo: Sequence[Fold]) -> None:
         )
 
 
-def _bring(project: Path, target: str, aloud: bool = True) -> None:
+def _bring(project: Path, stage: str, aloud: bool = True) -> None:
     """Brings one stage up to date; ``aloud`` it says what it does."""
-    if dvc.out_of_date(project, [target]):
-        reproduce(project, target, Told().take if aloud else lambda _: None)
+    if dvc.out_of_date(project, [stage]):
+        reproduce(project, stage, Told().take if aloud else lambda _: None)
 
 
 class Told:
