@@ -60,7 +60,8 @@ def study(tree: Tree) -> Tree:
     }
     main = {"title": tree["endpoint"]["title"], "better": "higher", **means}
     main |= {"gain": tree["delta"], "ci95": tree["ci95"], "p_holm": None}
-    return tree | {"endpoints": [main, *tree["second_endpoints"]]}
+    folds = [row | {"baseline_arm": tree["arms"][row["baseline_arm"]]["title"]} for row in tree["by_fold"]]
+    return tree | {"endpoints": [main, *tree["second_endpoints"]], "by_fold": folds}
 
 
 def _mean(values: list[float]) -> float | None:

@@ -32,7 +32,7 @@ def print_results(workspace: Workspace) -> None:
     if found := changed(utility, as_now(workspace, utility)):
         _say(f"note: these are the last run's; since then {', '.join(found)} changed: run `dvc repro`")
     if study := _read(workspace, "study"):
-        print_study(study)
+        print_study(study, utility["smallest_effect"])
         if found := changed(study, as_now(workspace, study)):
             _say(f"note: the study is an earlier one; since then {', '.join(found)} changed: run `augmint study`")
     for line in _advice_lines(workspace, utility):

@@ -45,11 +45,16 @@ def chance_line(study: Tree) -> str:
     )
 
 
-def print_study(study: Tree) -> None:
-    """Prints the content of ``metrics/study.json``: the table, the chances, the warnings, the verdict."""
+def print_study(study: Tree, single: float | None = None) -> None:
+    """Prints the content of ``metrics/study.json``: the table, the chances, the warnings, the verdict.
+
+    Args:
+        single: the smallest effect that the single split could have seen.
+    """
     Console().print(study_table(study))
     _say(chance_line(study))
-    _say(f"smallest effect that the study could have seen: {study['smallest_effect'] * 100:.1f} points")
+    beside = f"; the single split: {single * 100:.1f}" if single is not None else ""
+    _say(f"smallest effect that the study could have seen: {study['smallest_effect'] * 100:.1f} points{beside}")
     for warning in study["warnings"]:
         _say(f"note: {warning}")
     _say(f"{study['verdict']}: {study['sentence']}")
