@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan.seeds import derive, stream
-from pipeline.classifier.augmentation import Augment, augment
+from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
@@ -30,11 +30,15 @@ class Recipe:
             draws every class equally often.
         augment: see :func:`pipeline.classifier.augmentation.augment`.
         mix: see :func:`pipeline.classifier.mixing.mix`.
+        flips: see :func:`pipeline.classifier.augmentation.flip`.
+        head: ``retrained``: at the end the last layer is, see :mod:`pipeline.classifier.head`; :func:`fit` leaves it.
     """
 
     balance: Literal["none", "weights", "oversampling"] = "none"
     augment: Augment = "none"
     mix: Mix = "none"
+    flips: Flips = "none"
+    head: Literal["joint", "retrained"] = "joint"
 
 
 @dataclass(frozen=True)
@@ -133,19 +137,37 @@ class _Pass:
         self._batches = draw_batches(labels, steps, batch_size, balanced, stream(seed, f"{name}.batch"))
         self._changes = stream(seed, f"{name}.augment")
         self._rng = np.random.default_rng(derive(seed, f"{name}.mix"))
+        if recipe.mix == "cmo":
+            self._pasted = draw_batches(labels, steps, batch_size, True, stream(seed, f"{name}.pasted"))
+            self._pasted_changes = stream(seed, f"{name}.pasted.augment")
 
     def loss(self, step: int) -> torch.Tensor:
         """The weighted mean cross-entropy of the step's batch."""
         rows = self._batches[step]
-        x = augment(_floats(self._look_up(rows), self._device), self._recipe.augment, self._changes)
-        x, share = mix(x, self._recipe.mix, self._rng)
-        labels = torch.from_numpy(self._labels[rows]).to(self._device)
-        weights = torch.from_numpy(self._weights[rows]).to(self._device)
+        x, others, other_rows, other_weights = self._changed(rows, self._changes), None, rows, self._weights
+        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
+            other_rows, other_weights = self._pasted[step], np.ones_like(self._weights)
+            others = self._changed(other_rows, self._pasted_changes)
+        elif self._recipe.mix != "none":
+            other_rows, others = np.roll(rows, 1), x.roll(1, 0)
+        x, share = mix(x, x if others is None else others, self._recipe.mix, self._rng)
         logits_ = self._network(x)
-        loss = share * _weighted(logits_, labels, weights)
+        loss = share * self._entropy(logits_, rows, self._weights)
         if share < 1:
-            loss = loss + (1 - share) * _weighted(logits_, labels.roll(1), weights.roll(1))
+            loss = loss + (1 - share) * self._entropy(logits_, other_rows, other_weights)
         return loss
+
+    def _changed(self, rows: np.ndarray, rng: torch.Generator) -> torch.Tensor:
+        return changed(_floats(self._look_up(rows), self._device), self._recipe, rng)
+
+    def _entropy(self, logits_: torch.Tensor, rows: np.ndarray, weights: np.ndarray) -> torch.Tensor:
+        labels, chosen = (torch.from_numpy(array[rows]).to(self._device) for array in (self._labels, weights))
+        return _weighted(logits_, labels, chosen)
+
+
+def changed(images: torch.Tensor, recipe: Recipe, rng: torch.Generator) -> torch.Tensor:
+    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice."""
+    return augment(flip(images, recipe.flips, rng), recipe.augment, rng)
 
 
 def _second_pass(network: nn.Module, extra: ExtraPass, steps: int, recipe: Recipe, seed: int) -> _Pass:

@@ -1,5 +1,6 @@
 """The figures of ``metrics/utility.json``: accuracies and recalls are fractions."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.experiment.accuracies import (
     recalls,
     seeds_interval,
 )
+from pipeline.experiment.adjustment import adjustable, class_mass, counts, scores
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, estimate_figure, recall_interval, stratified_weights
 from pipeline.experiment.endpoints import BALANCED_ACCURACY, endpoint
@@ -38,6 +40,7 @@ class _Summary:
     def __init__(self, params: Params, store: Store, pool: Pool, found: Experiment) -> None:
         self.params, self.store, self.pool, self.found = params, store, pool, found
         self.val, self.test = store.split("val").labels, store.split("test").labels
+        self.counts = counts(store, pool)
         self.correct = {name: answers(result.test) == self.test for name, (_, result) in found.arms.items()}
         self.endpoint = endpoint(params.classify.metric, store.classes)
         self.values: dict[str, np.ndarray] = {}  # of arms in the endpoint, where it is no mean over images
@@ -59,7 +62,7 @@ class _Summary:
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
             "baseline": baseline,
-            "recipe": describe(arm.recipe),
+            "recipe": describe(arm.recipe, arm.tau),
             "dose": arm.dose,
             "draws": classify.draws,
             **comparisons[baseline],
@@ -117,15 +120,19 @@ class _Summary:
     def _arm(self, arm: Arm, result: Predictions) -> Tree:
         correct, classify = self.correct[arm.name], self.params.classify
         accuracies = balanced_accuracy(correct, self.test)
-        validation = balanced_accuracy(answers(result.val) == self.val, self.val)
+        validation = scores(result, self.val, self.endpoint)
         effect = self._effect(correct, "arm", arm.name)
         cells = list(np.ndindex(*accuracies.shape))
         f1 = {cell: macro_f1(answers(result.test[cell]), self.test) for cell in cells}
         confidence = probabilities(result.test).max(axis=-1)
         errors = [calibration_error(confidence[cell], correct[cell]) for cell in cells]
-        seen = arm.images_seen(classify)
+        seen = arm.images_seen(classify, float((self.counts.synthetic > 0).mean()))
+        mass = class_mass(arm, self.counts, classify)
         return {
             "title": title(arm.name),
+            "recipe": describe(arm.recipe, arm.tau),
+            **asdict(arm.recipe),
+            "tau": arm.tau if adjustable(mass) else None,
             "balanced_accuracy": effect.mean,
             "ci95": effect.within(0.0),
             **self._in_endpoint(arm.name),
@@ -189,9 +196,8 @@ class _Summary:
 
 def _candidate(tried: Tried) -> Tree:
     arm = tried.arm
-    recipe = {"balance": arm.recipe.balance, "augment": arm.recipe.augment, "mix": arm.recipe.mix}
-    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay}
-    return {"arm": arm.name, **recipe, **rates, "validation": tried.mean}
+    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay, "tau": arm.tau}
+    return {"arm": arm.name, **asdict(arm.recipe), **rates, "validation": tried.mean, "seeds": len(tried.validation)}
 
 
 def _dose(tried: Tried, picked: float, pool: Pool) -> Tree:

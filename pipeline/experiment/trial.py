@@ -3,7 +3,7 @@
 import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +14,7 @@ from gan.files import regular
 from gan.seeds import derive, stream
 from pipeline.classifier.architectures import build
 from pipeline.classifier.batches import Joined, copies
+from pipeline.classifier.head import head_steps, retrain_head
 from pipeline.classifier.training import ExtraPass, fit, logits
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
@@ -133,19 +134,16 @@ def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "classify.dropout"))  # what a network draws by itself
         network = build(params, setup.root, len(store.classes), store.channels, store.image_size, seed).to(device)
-        main = train if arm.images == "real" else _synthetic(pool, arm.dose, draw)
-        fit(
-            network,
-            main.images,
-            main.labels,
-            seed=seed,
-            steps=params.steps,
-            batch_size=params.batch_size,
-            lr=arm.lr,
-            weight_decay=arm.weight_decay,
-            recipe=arm.recipe,
-            extra=_extra(arm, pool, train, seed, draw, params),
-        )
+        main = train if arm.images == "real" else _synthetic(pool, draw)
+        extra, last = _extra(arm, pool, train, seed, draw, params), 0
+        how: dict[str, Any] = {"seed": seed, "batch_size": params.batch_size, "recipe": arm.recipe}
+        how |= {"lr": arm.lr, "weight_decay": arm.weight_decay}
+        if arm.recipe.head == "retrained":
+            last = head_steps(params.steps)
+        steps = params.steps - last
+        fit(network, main.images, main.labels, **how, steps=steps, extra=None if last else extra)
+        if last:
+            retrain_head(network, main.images, main.labels, **how, steps=last, extra=extra)
     return _ask(network, store, None if arm.draws_matter else pool.images[tested_rows(pool)])
 
 
@@ -154,8 +152,8 @@ def tested_rows(pool: Pool) -> np.ndarray:
     return np.arange(0, len(pool.labels), max(1, -(-len(pool.labels) // MOST_SYNTHETIC)))
 
 
-def _synthetic(pool: Pool, dose: float, draw: int) -> Split:
-    rows = pool.rows(dose, draw)
+def _synthetic(pool: Pool, draw: int) -> Split:
+    rows = pool.rows_alone(draw)
     return Split("train", pool.images[rows], pool.labels[rows])
 
 

@@ -13,7 +13,9 @@ from pipeline.atomic import remove, replacing
 from pipeline.binding import changed, generator_files, read_figures, sources, store_files, write_figures
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
+from pipeline.experiment.adjustment import counts
 from pipeline.experiment.answers import Answers, save_answers
+from pipeline.experiment.endpoints import endpoint
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
 from pipeline.experiment.runner import Runner, import_ahead
@@ -34,7 +36,9 @@ from pipeline.workspace import Workspace
 
 FEW, VERY_FEW = 50, 20  # train images of a class
 # choices that change no single training, so that its finished trials stay good when they are changed
-OF_THE_WHOLE = {"seeds", "tuning", "tuning_seeds", "min_effect", "equivalence_margin", "max_class_loss", "bootstrap"}
+OF_THE_WHOLE = {
+    *("seeds", "tuning", "tuning_seeds", "metric", "min_effect", "equivalence_margin", "max_class_loss", "bootstrap"),
+}
 
 
 class Judged(NamedTuple):
@@ -95,19 +99,25 @@ def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refus
         refused: classes of which no synthetic image is used.
     """
     classify = params.classify
+    metric = endpoint(classify.metric, store.classes)
     folders = (cache / "pool", workspace.synthetic, workspace.models)
-    reason = make_pool(*folders, store, left_out=refused, largest=max(classify.doses), draws=classify.draws)
+    seen, largest = classify.steps * classify.batch_size, max(classify.doses)
+    reason = make_pool(*folders, store, left_out=refused, largest=largest, draws=classify.draws, seen=seen)
     pool = Pool.open(cache / "pool")
     doses = available_doses(pool, classify, reason)
     build(classify, workspace.root, len(store.classes), store.channels, store.image_size, seed=0)  # fails early
     setup = TrialSetup(workspace.root, workspace.store, cache / "pool", classify)
     with (
-        track(trials(classify, len(doses)), "classify", "classifiers") as progress,
+        track(trials(classify, len(doses), bool(pool.alone.any())), "classify", "classifiers") as progress,
         Runner(params.seed, setup, cache, progress) as runner,
     ):
-        found = experiment(runner, classify, doses, store.split("val").labels)
+        found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels, metric)
     left = ", ".join(f"{dose:g}" for dose in sorted(set(classify.doses) - set(doses)))
     notes = [f"doses left out, as {reason or 'its draws are uneven'}: {left}"] if left else []
+    if not pool.alone.any():
+        few = listed([store.classes[i] for i in refused or np.flatnonzero(pool.unit < classify.draws)])
+        why = f"none of {few} are used" if refused else f"there are not enough of {few}, and {reason}"
+        notes.append(f"no classifier was trained on synthetic images alone, as {why}")
     if classify.draws == 1 or networks(workspace.models) % classify.draws or not networks(workspace.models):
         notes.append(
             "the draws differ by their latents, not by their generators: the interval does not hold what another "

@@ -8,7 +8,7 @@ import torch
 from gan.trainer import Labelled, Trainer
 from pipeline.classifier.architectures import build
 from pipeline.classifier.training import ExtraPass, Recipe, fit
-from pipeline.experiment.search import trials
+from pipeline.experiment.search import trainings
 from pipeline.params import ClassifyParams, Params
 from pipeline.runtime import choose_device, one_thread, usable_cores
 from pipeline.store import Store
@@ -64,7 +64,7 @@ def _classifiers(params: Params, workspace: Workspace, store: Store) -> float:
     device = choose_device(classify.device, "classify.device")
     with one_thread():
         alone, doubled = (_seconds_a_step(classify, workspace, store, device, second) for second in (False, True))
-    asked = trials(classify, len(classify.doses))
+    asked = trainings(classify, len(classify.doses))
     twice = classify.tuning_seeds * (2 * len(classify.tuning) + len(classify.doses)) + classify.seeds * (
         1 + classify.draws
     )

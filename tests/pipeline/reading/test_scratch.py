@@ -50,7 +50,7 @@ def done(trial: Path) -> bool:
     return usable(trial, lambda: Predictions.load(trial), "training it anew")
 
 
-@pytest.mark.parametrize("name", ["images", "labels", "draws", "unit"])
+@pytest.mark.parametrize("name", ["images", "labels", "draws", "unit", "alone"])
 def test_a_damaged_pool_is_made_anew(tmp_path: Path, name: str) -> None:
     def check(what: str) -> None:
         assert not whole(tmp_path / "pool"), what

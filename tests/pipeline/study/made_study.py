@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.experiment.answers import ANSWERS, Answers, save_answers
+from pipeline.experiment.arms import without_synthetic
 from pipeline.params import ClassifyParams, Params, StudyParams
 from pipeline.store import SPLITS, Store, write_store
 from pipeline.study.folds import all_folds, assign_folds, read_groups
@@ -18,7 +19,7 @@ from pipeline.workspace import Workspace
 NAMES = ("ok", "dent", "crack")
 SIZES = (90, 60, 24)
 PARAMS = Params(study=StudyParams(folds=4, repeats=2), classify=ClassifyParams(bootstrap=400))
-ARMS = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic")
+ARMS = (*without_synthetic(), "synthetic")
 
 
 def make_store(folder: Path, given: bool = False) -> Store:
