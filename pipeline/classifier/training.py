@@ -1,7 +1,7 @@
 """The classifier's training loop and its predictions."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -53,6 +53,8 @@ class ExtraPass:
         batch_size: images of this pass at each step.
         until: the share of the steps, from the first on, that have this pass.
         alone: within that share there is no main pass: pretraining.
+        own_norms: the pass has scales and shifts of batch normalisation of its own too, which go when the training ends
+            (AdvProp, Xie et al. 2020).
     """
 
     images: np.ndarray | Joined
@@ -62,6 +64,7 @@ class ExtraPass:
     batch_size: int
     until: float = 1.0
     alone: bool = False
+    own_norms: bool = False
 
 
 def fit(
@@ -93,7 +96,8 @@ def fit(
         extra: images for a second pass; they move no running statistics.
     """
     recipe = recipe or Recipe()
-    optimizer, schedule = _optimizer(network, lr, weight_decay, steps)
+    own = own_norms(network) if extra is not None and extra.own_norms else {}
+    optimizer, schedule = _optimizer(network, lr, weight_decay, steps, [part for pair in own.values() for part in pair])
     main = _Pass(network, lambda rows: images[rows], labels, steps, batch_size, recipe, seed, "classifier")
     second = _second_pass(network, extra, steps, recipe, seed) if extra else None
     network.train()
@@ -102,7 +106,7 @@ def fit(
         if extra is None or not (extra.alone and step < second_steps(steps, extra.until)):
             losses.append(main.loss(step))
         if extra is not None and second is not None and step < second_steps(steps, extra.until):
-            with _statistics_apart(network):
+            with _statistics_apart(network, own):
                 losses.append(extra.weight * second.loss(step))
         optimizer.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
@@ -185,10 +189,13 @@ def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
 
 
 def _optimizer(
-    network: nn.Module, lr: float, weight_decay: float, steps: int
+    network: nn.Module, lr: float, weight_decay: float, steps: int, further: Sequence[nn.Parameter] = ()
 ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
     kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]  # weight decay on scales and biases only harms
+    others = [
+        *(p for p in network.parameters() if p.ndim <= 1),
+        *further,
+    ]  # weight decay on scales and biases only harms
     groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle((step + 1) / (steps + 1)))
@@ -212,17 +219,46 @@ def _floats(images: np.ndarray, device: torch.device) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+Norms = dict[nn.modules.batchnorm._BatchNorm, tuple[nn.Parameter, nn.Parameter]]
+"""Scale and shift of each layer of batch normalisation."""
+
+
+def own_norms(network: nn.Module) -> Norms:
+    """A second scale and shift for each batch normalisation of ``network`` that has them, the same as the first."""
+    norms = [norm for norm in _norms(network) if norm.affine]
+    return {
+        norm: (nn.Parameter(norm.weight.detach().clone()), nn.Parameter(norm.bias.detach().clone())) for norm in norms
+    }
+
+
+def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
 @contextmanager
-def _statistics_apart(network: nn.Module) -> Iterator[None]:
-    """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+def _statistics_apart(network: nn.Module, own: Norms | None = None) -> Iterator[None]:
+    """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are.
+
+    Args:
+        network: has them.
+        own: scales and shifts that it has within.
+    """
+    norms, own = _norms(network), own or {}
+    shared = {norm: (norm.weight, norm.bias) for norm in own}
     for norm in norms:
         norm.track_running_stats = False
+    _put(own)
     try:
         yield
     finally:
         for norm in norms:
             norm.track_running_stats = True
+        _put(shared)
+
+
+def _put(parameters: Norms) -> None:
+    for norm, (weight, bias) in parameters.items():
+        norm.weight, norm.bias = weight, bias
 
 
 def logits(network: nn.Module, images: np.ndarray, batch_size: int = EVAL_BATCH) -> np.ndarray:

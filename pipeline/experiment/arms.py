@@ -23,6 +23,7 @@ class Arm:
         extra: what a second forward pass sees, if there is one: the synthetic images, or ``copies``: for each
             synthetic image a real train image of the same class. Where the head is retrained there is no second pass,
             and they take part in that alone.
+        own_norms: that pass has scales and shifts of batch normalisation of its own.
         dose: of synthetic images or copies; 1 is as many as the exported set has.
         lr: peak learning rate.
         weight_decay: of AdamW.
@@ -33,6 +34,7 @@ class Arm:
     recipe: Recipe
     images: Literal["real", "synthetic"] = "real"
     extra: Literal["none", "synthetic", "copies"] = "none"
+    own_norms: bool = False
     dose: float = 0.0
     lr: float = 0.0
     weight_decay: float = 0.0
@@ -76,6 +78,8 @@ AUGMENTS: tuple[Augment, ...] = ("trivial", "rand")
 FLIPS: tuple[Flips, ...] = ("horizontal", "dihedral")
 MIXES: tuple[Mix, ...] = ("mixup", "cutmix", "cmo")
 
+USES = 3  # in a second pass, in one with norms of its own, in the head alone
+
 ALONE: dict[str, tuple[Arm, ...]] = {
     "real": (REAL,),
     **{arm.name: (arm,) for arm in BALANCED},
@@ -106,8 +110,12 @@ def with_head(base: Recipe) -> Recipe:
 
 
 def uses(name: str, base: Recipe, extra: Literal["synthetic", "copies"], dose: float) -> list[Arm]:
-    """The ways to use synthetic images, or the control's copies: in a second pass, or in the head alone."""
-    return [Arm(name, recipe, extra=extra, dose=dose) for recipe in (base, with_head(base))]
+    """The ways to use synthetic images, or the control's copies: :data:`USES` of them."""
+    return [
+        Arm(name, base, extra=extra, dose=dose),
+        Arm(name, base, extra=extra, dose=dose, own_norms=True),
+        Arm(name, with_head(base), extra=extra, dose=dose),
+    ]
 
 
 def without_synthetic() -> tuple[str, ...]:

@@ -50,14 +50,16 @@ def title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
-def describe(recipe: "Recipe", tau: float = 0.0) -> str:
+def describe(recipe: "Recipe", tau: float = 0.0, own_norms: bool = False) -> str:
     """``oversampling + TrivialAugment + MixUp``; empty for images as they come.
 
     Args:
         tau: of the logit adjustment.
+        own_norms: of the second pass.
     """
     kinds = (recipe.balance, recipe.augment, recipe.flips, recipe.mix, recipe.head)
     parts = [PARTS[kind] for kind in kinds if PARTS[kind]]
+    parts += ["norms of their own"] if own_norms else []
     return " + ".join([*parts, f"logit adjustment (τ {tau:g})"] if tau else parts)
 
 

@@ -7,14 +7,12 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.experiment.adjustment import Counts, best_adjusted, class_mass, scores
-from pipeline.experiment.arms import ALONE, FLIPS, MIXES, Arm, flipped, mixed, uses, with_head, without_synthetic
+from pipeline.experiment.arms import ALONE, FLIPS, MIXES, USES, Arm, flipped, mixed, uses, with_head, without_synthetic
 from pipeline.experiment.endpoints import BALANCED_ACCURACY, Endpoint
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.trial import Predictions
 from pipeline.params import ClassifyParams
-
-USES = 2  # of synthetic images, and of the control's copies
 
 
 @dataclass(frozen=True)

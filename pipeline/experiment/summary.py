@@ -62,7 +62,7 @@ class _Summary:
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
             "baseline": baseline,
-            "recipe": describe(arm.recipe, arm.tau),
+            "recipe": describe(arm.recipe, arm.tau, arm.own_norms),
             "dose": arm.dose,
             "draws": classify.draws,
             **comparisons[baseline],
@@ -130,8 +130,8 @@ class _Summary:
         mass = class_mass(arm, self.counts, classify)
         return {
             "title": title(arm.name),
-            "recipe": describe(arm.recipe, arm.tau),
-            **asdict(arm.recipe),
+            "recipe": describe(arm.recipe, arm.tau, arm.own_norms),
+            **_parts(arm),
             "tau": arm.tau if adjustable(mass) else None,
             "balanced_accuracy": effect.mean,
             "ci95": effect.within(0.0),
@@ -197,7 +197,12 @@ class _Summary:
 def _candidate(tried: Tried) -> Tree:
     arm = tried.arm
     rates = {"lr": arm.lr, "weight_decay": arm.weight_decay, "tau": arm.tau}
-    return {"arm": arm.name, **asdict(arm.recipe), **rates, "validation": tried.mean, "seeds": len(tried.validation)}
+    return {"arm": arm.name, **_parts(arm), **rates, "validation": tried.mean, "seeds": len(tried.validation)}
+
+
+def _parts(arm: Arm) -> Tree:
+    """How it trains, each part by its name."""
+    return asdict(arm.recipe) | ({} if arm.extra == "none" else {"own_norms": arm.own_norms})
 
 
 def _dose(tried: Tried, picked: float, pool: Pool) -> Tree:

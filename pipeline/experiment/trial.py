@@ -175,6 +175,7 @@ def _extra(arm: Arm, pool: Pool, train: Split, seed: int, draw: int, params: Cla
         params.second_batch,
         params.synthetic_until,
         params.pretrain,
+        arm.own_norms,
     )
 
 

@@ -150,6 +150,36 @@ def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 
 
+def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of the shared ones is then that of the main pass alone; that of kernels is of both, as before."""
+    gradients: dict[str, list[torch.Tensor]] = {}
+    original = torch.optim.AdamW.step
+
+    def record(self: torch.optim.AdamW, *args: object, **options: object) -> object:
+        named = {id(value): name for name, value in networks[-1].named_parameters()}
+        own = [p for group in self.param_groups for p in group["params"] if id(p) not in named]
+        gradients["own"] = [p.grad.clone() for p in own if p.grad is not None]
+        gradients.update({name: [value.grad.clone()] for name, value in networks[-1].named_parameters()})
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    found, networks = [], []
+    for extra in (None, _extra(digits, 0.5), replace(_extra(digits, 0.5), own_norms=True)):
+        networks.append(SmallResNet(10, 1, 8, width=4, seed=0))
+        fit(networks[-1], digits[0][:200], digits[1][:200], seed=0, steps=1, batch_size=32, extra=extra)
+        found.append(dict(gradients))
+    plain, shared, apart = found
+    norm, kernel = "body.1.weight", "body.0.weight"
+    torch.testing.assert_close(apart[norm], plain[norm])
+    assert not torch.allclose(shared[norm][0], plain[norm][0])
+    torch.testing.assert_close(apart[kernel], shared[kernel])
+    own = [name for name in plain if name.startswith("body") and networks[0].get_parameter(name).ndim == 1]
+    assert len(apart["own"]) == len(own) and not shared["own"]
+    for name, gradient in zip(own, apart["own"], strict=True):
+        torch.testing.assert_close(gradient, shared[name][0] - plain[name][0], atol=1e-5, rtol=1e-3)
+    assert dict(networks[-1].named_parameters()).keys() == plain.keys() - {"own"}
+
+
 def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
     digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

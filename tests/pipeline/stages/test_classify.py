@@ -120,7 +120,7 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     gap = utility["arms"]["synthetic"]["balanced_accuracy"] - utility["arms"][best]["balanced_accuracy"]
     assert utility["delta"] == pytest.approx(gap, abs=2e-6)
     assert 0 < utility["smallest_effect"] < 0.1
-    assert len(utility["candidates"]) == 3 + 6 + 2 + 3 + 1 + 2 + 2
+    assert len(utility["candidates"]) == 3 + 6 + 2 + 3 + 1 + 3 + 3
     assert [row["dose"] for row in utility["doses"]] == [0, 0.5, 1.0]
     assert utility["dose"] == max(utility["doses"][1:], key=lambda row: row["validation"])["dose"]
     assert utility["train_real_test_synthetic"]["balanced_accuracy"] > 0.6  # these are real ones
@@ -185,7 +185,7 @@ def test_a_metric_of_a_class_that_is_not_there_is_refused_before_anything_is_tra
 
 def test_the_progress_counts_a_classifier_a_draw_where_draws_matter() -> None:
     params = ClassifyParams(**SHORT | {"draws": 2})  # type: ignore[arg-type]
-    assert trials(params, doses=2) == 20 + 2 + 5 * (7 + 2 * 2)
+    assert trials(params, doses=2) == 22 + 2 + 5 * (7 + 2 * 2)
 
 
 def _pool_of(workspace: Workspace, images: np.ndarray, labels: np.ndarray, draws: int = 1) -> TrialSetup:
