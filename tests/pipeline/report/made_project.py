@@ -316,7 +316,7 @@ def study() -> dict[str, Any]:
         "repeats": 2,
         "images": 124,
         "delta": 0.0042,
-        "ci95": [-0.0061, 0.0145],
+        "ci95": [-0.0061, 0.0149],
         "smallest_effect": 0.0137,
         "chances": {"gain": 0.125, "within": 0.625, "loss": 0.25, "margin": 0.01},
         "arms": {"control": {"title": "control (copies)", "value": 0.9}},
