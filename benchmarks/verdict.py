@@ -19,7 +19,7 @@ from typing import Any
 
 import parameters
 
-from pipeline.experiment.names import ORDER
+from pipeline.experiment.names import in_order
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -60,12 +60,12 @@ def table(utility: dict[str, Any]) -> str:
     """Markdown: the arms, the doses, the verdict."""
     against = {row["against"]: row for row in utility["comparisons"]}
     rows = ["| arm | validation | test | 95 % | macro-F1 | + synthetic against it |", "| --- |" + " ---: |" * 5]
-    for name in ORDER:
-        arm = utility["arms"][name]
+    for name, arm in in_order(utility["arms"]):
         title = f"{arm['title']}, the baseline" if name == utility["baseline"] else arm["title"]
         difference = _difference(against[name]) if name in against else ""
         low, high = arm["ci95"]
         figures = (_percent(arm[key]) for key in ("validation", "balanced_accuracy"))
+        title += f" ({arm['recipe']})" if arm["recipe"] else ""
         rows.append(
             f"| {title} | {' | '.join(figures)} | {_percent(low)} to {_percent(high)} | {_percent(arm['macro_f1'])} "
             f"| {difference} |"

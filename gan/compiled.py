@@ -9,9 +9,20 @@ from torch import Tensor, nn
 from gan.layout import channels_last
 from gan.objective import Objective
 
+Gradients = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
-def compiled_gradients(objective: Objective, critic: nn.Module) -> Callable[..., Tensor]:
+
+def compiled_gradients(
+    objective: Objective, critic: nn.Module, otherwise: Gradients, note: Callable[[str], None]
+) -> Gradients:
     """The gradients of the critic step as one graph, double backward included; gives the same figures as eager.
+
+    A recorded CUDA graph (``gan.graphs``) spares the launches of kernels, but not their traffic with the memory; here
+    what goes element by element becomes one kernel with its neighbours. The two go together.
+
+    Args:
+        otherwise: the same without compilation, for a machine that cannot compile.
+        note: is told of that.
 
     Returns:
         (real, fake, labels, alpha) as :meth:`gan.objective.Objective.critic` takes them, to its figures (3,). A call
@@ -25,12 +36,28 @@ def compiled_gradients(objective: Objective, critic: nn.Module) -> Callable[...,
         return objective.critic(lambda images, y: at((images, y)), real, fake, labels, alpha)
 
     differentiate = torch.compile(torch.func.grad_and_value(total, has_aux=True), fullgraph=True)
+    failed = False
 
     def gradients(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
+        nonlocal failed
+        if failed:
+            return otherwise(real, fake, labels, alpha)
         parameters = {name: parameter.detach() for name, parameter in critic.named_parameters()}
-        found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
+        try:
+            found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ImportError, OSError) as error:  # no compiler, or a network that it does not take
+            failed = True
+            note(f"the critic's step cannot be compiled here ({_brief(error)}): done uncompiled")
+            return otherwise(real, fake, labels, alpha)
         for name, parameter in critic.named_parameters():
             parameter.grad = channels_last(found[name])
         return figures
 
     return gradients
+
+
+def _brief(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__

@@ -39,7 +39,8 @@ class Config:
         mirror: a kind of ``gan.symmetry.SYMMETRIES``: real images are shown mirrored as well, and images are drawn so.
         balance: the b of p(class) ∝ count^(1 - b): 0 takes the classes as they come, 1 all equally often.
         precision: of scores and images, a name of ``gan.objective.PRECISIONS``; the penalty is float32 always.
-        compiled: one compiled graph a critic step; pays on a GPU alone.
+        compiled: on a CUDA device an iteration is replayed as one graph (``gan.graphs``), with the critic's step
+            compiled; elsewhere that step alone, which seldom pays.
     """
 
     kimg: float

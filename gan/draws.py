@@ -3,15 +3,15 @@
 On a device each copy of its own, however small, would cost some ten microseconds and hold the launches up.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from gan.augment import Changes
 
-ALIGNED = 16  # bytes: where a tensor may begin whatever its type
+ALIGNED = 64  # bytes: where a tensor may begin whatever its type, as torch's own do on a processor
 Draws = TypeVar("Draws", bound=tuple)
 
 
@@ -59,12 +59,55 @@ def brought(draws: Draws, device: torch.device) -> Draws:
     """
     if device.type == "cpu":
         return draws
-    parts = [_bytes(tensor) for tensor in _tensors(draws)]
-    total = sum(map(len, parts))
+    pieces = _packed(draws, device).to(device, non_blocking=device.type == "cuda").split(_sizes(draws))
+    return cast(Draws, _put(draws, iter(pieces)))
+
+
+class Place(Generic[Draws]):
+    """Memory on a device for draws of one layout.
+
+    Args:
+        like: such draws.
+
+    Attributes:
+        content: what it was filled with last, always at the same addresses.
+    """
+
+    def __init__(self, like: Draws, device: torch.device) -> None:
+        self._device, sizes = device, _sizes(like)
+        self._bytes = torch.zeros(sum(sizes), dtype=torch.uint8, device=device)
+        self.content = cast(Draws, _put(like, iter(self._bytes.split(sizes))))
+
+    def fill(self, draws: Draws) -> None:
+        """Puts draws of the same layout there, in one copy."""
+        self._bytes.copy_(_packed(draws, self._device), non_blocking=self._device.type == "cuda")
+
+
+def layout(draws: object) -> Hashable:
+    """What is equal for draws that a :class:`Place` can take in turn: shapes and types."""
+    if isinstance(draws, Tensor):
+        return draws.shape, draws.dtype
+    return tuple(map(layout, draws)) if isinstance(draws, tuple) else draws
+
+
+def mapped(draws: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same tuple of tensors, tuples and None, each tensor changed."""
+    if isinstance(draws, Tensor):
+        return change(draws)
+    if isinstance(draws, tuple):
+        made = [mapped(one, change) for one in draws]
+        return type(draws)(*made) if hasattr(draws, "_fields") else tuple(made)
+    return draws
+
+
+def _packed(draws: object, device: torch.device) -> Tensor:
     # pinned memory is kept for later iterations by torch itself, and none is used again before its copy has ended
-    buffer = torch.cat(parts, out=torch.empty(total, dtype=torch.uint8, pin_memory=device.type == "cuda"))
-    pieces = iter(buffer.to(device, non_blocking=True).split([len(part) for part in parts]))
-    return cast(Draws, _put(draws, pieces))
+    total, pinned = sum(_sizes(draws)), device.type == "cuda"
+    return torch.cat(list(map(_bytes, _tensors(draws))), out=torch.empty(total, dtype=torch.uint8, pin_memory=pinned))
+
+
+def _sizes(draws: object) -> list[int]:
+    return [tensor.nbytes + -tensor.nbytes % ALIGNED for tensor in _tensors(draws)]
 
 
 def _tensors(draws: object) -> Iterator[Tensor]:
@@ -80,10 +123,5 @@ def _bytes(tensor: Tensor) -> Tensor:
     return torch.nn.functional.pad(content, (0, -len(content) % ALIGNED))
 
 
-def _put(draws: Any, pieces: Iterator[Tensor]) -> Any:
-    if isinstance(draws, Tensor):
-        return next(pieces)[: draws.nbytes].view(draws.dtype).view(draws.shape)
-    if isinstance(draws, tuple):
-        put = [_put(one, pieces) for one in draws]
-        return type(draws)(*put) if hasattr(draws, "_fields") else tuple(put)
-    return draws
+def _put(draws: object, pieces: Iterator[Tensor]) -> Any:
+    return mapped(draws, lambda tensor: next(pieces)[: tensor.nbytes].view(tensor.dtype).view(tensor.shape))

@@ -26,7 +26,13 @@ class Objective:
         return self.penalty is not None and self.config.penalty_weight > 0 and step % self.config.penalty_every == 0
 
     def critic(
-        self, critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
+        self,
+        critic: Critic,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        alpha: Tensor | None,
+        penalised: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """The critic's loss L(r, f) + λ k P + ε E[r²] + T, where r and f are the scores of real and fake images.
 
@@ -37,6 +43,7 @@ class Objective:
             critic: (N, C, H, W), (N,) to scores (N,).
             real, fake: images (N, C, H, W) of the same labels (N,).
             alpha: (n,) in [0, 1], places between the first pairs, where the penalty is taken; None for no penalty.
+            penalised: a factor on P, for a part of a batch, see ``gan.parts``.
 
         Returns:
             The sum, a scalar with a gradient; and without one (3,): the sum, the gap E[r] - E[f], and P.
@@ -53,6 +60,7 @@ class Objective:
         if alpha is not None and self.penalty is not None:
             part = slice(len(alpha))
             penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
+            penalty = penalty if penalised == 1 else penalised * penalty
             total = total + config.penalty_weight * config.penalty_every * penalty
         for term in self.family.critic_terms:
             total = total + term(critic, real, fake, labels)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gan.draws import brought
 from gan.health import Classes, overfitting, separation, sign_overfitting
+from gan.parts import in_chunks
 from gan.real_images import RealImages
 from gan.seeds import stream
 from gan.trainer import Labelled, Trainer
@@ -90,9 +91,14 @@ class Probe:
         kinds = (trainer.source.images(train), trainer.fakes(latents, labels), self._held_out.images(held_out))
         seen = [trainer.seen(images, change) for images, change in zip(kinds, changes, strict=True)]
         with trainer.objective.autocast(latents):
-            of_train, of_fake, of_held_out = (trainer.critic(one, labels[:: config.packing]).float() for one in seen)
+            of_train, of_fake, of_held_out = (self._judged(one, labels[:: config.packing]) for one in seen)
         means = [scores.mean() for scores in (of_train, of_fake, of_held_out, of_train.sign())]
         return torch.stack([*means, (of_train - of_fake).var()])
+
+    def _judged(self, seen: Tensor, labels: Tensor) -> Tensor:
+        group = max(1, self.trainer.config.minibatch_std)
+        scores = in_chunks(self.trainer.critic, seen, labels, at_once=len(seen), unit=group)
+        return torch.cat(scores).float()
 
     def _drawn(self) -> Classes:
         trainer = self.trainer

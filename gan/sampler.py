@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gan.ensemble import Ensemble
 from gan.networks import Network
+from gan.parts import in_chunks
 from gan.pixels import to_pixels
 from gan.seeds import stream
 
@@ -74,5 +75,6 @@ class Sampler:
         rng = stream(self.seed, "latent", label, block)
         z = torch.randn(self.block, self.generator.shape.latent_dim, generator=rng)
         labels = torch.full((self.block,), label, dtype=torch.int64)
-        images = self.generator(z.to(self.device), labels.to(self.device)).float()
-        return to_pixels(images).contiguous().cpu()
+        inputs = (z.to(self.device), labels.to(self.device))
+        parts = in_chunks(self.generator, *inputs, at_once=self.block, unit=self.block // BLOCK)
+        return torch.cat([to_pixels(images.float()).contiguous().cpu() for images in parts])

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.errors import UserError
 from pipeline.limits import core_quota, memory_free, memory_limit
-from pipeline.runtime import usable_cores
+from pipeline.runtime import trouble_with_mps, usable_cores
 from pipeline.workspace import Workspace
 
 GIB = 2**30
@@ -106,12 +106,21 @@ def device() -> Iterator[Result]:
         name = f"{version}, {torch.cuda.get_device_name()}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"
         few = free < 2 * GIB
         yield Result("device", "warning" if few else "ok", name, "end what else is on the GPU" if few else "")
+    elif torch.backends.mps.is_available():
+        yield _apple(version)
     elif Path("/dev/nvidia0").exists():
         remedy = "install the build of torch for its driver's CUDA; until then train.device: auto is the processor"
         yield Result("device", "warning", f"{version} sees no GPU, and there is one", remedy)
     else:
         kind = torch.backends.cpu.get_cpu_capability()
         yield Result("device", "ok", f"{version} on the processor ({kind}), which is slow above 64 pixels")
+
+
+def _apple(version: str) -> Result:
+    reason = trouble_with_mps()
+    if reason:
+        return Result("device", "ok", f"{version} on the processor; it cannot train on the Apple GPU ({reason})")
+    return Result("device", "ok", f"{version} on the processor; train.device: mps would take the Apple GPU")
 
 
 def commands() -> Iterator[Result]:

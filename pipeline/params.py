@@ -204,7 +204,7 @@ class TrainParams(Section):
     mirror: Literal["none", "horizontal", "dihedral"] = "none"
     balance: Fraction = _GAN.balance
     precision: Annotated[str, _one_of("gan.objective:PRECISIONS", "auto")] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compiled: Literal["auto"] | bool = "auto"
     rollbacks: Annotated[int, Field(ge=0, le=10)] = 3
     snapshot_kimg: Interval = 20.0
@@ -365,7 +365,7 @@ class ClassifyParams(Section):
     tuning_seeds: Count = 2
     classifier: str = "small-resnet"
     weights: str = ""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     steps: Steps = 160
     batch_size: BatchSize = 64
     width: Annotated[int, Field(ge=4, le=512)] = 16

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,22 +91,60 @@ def one_thread() -> Iterator[None]:
 
 
 def choose_device(name: str, key: str) -> "torch.device":
-    """The device that ``auto``, ``cpu`` or ``cuda`` stands for.
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``mps`` (Apple) stands for.
+
+    ``auto`` never takes ``mps``, on which nobody has run this. Asked for, it is tried first, see :mod:`gan.fitness`;
+    where it does not do, that is said, and the processor is taken.
 
     Args:
         name: the choice.
         key: its place in params.yaml, for the message: ``train.device``.
 
     Raises:
-        UserError: ``cuda`` where there is none.
+        UserError: ``cuda`` or ``mps`` where there is none.
     """
     import torch  # not before :func:`prepare`
 
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError(f"{key}: cuda is asked for, but torch sees no CUDA device; use auto or cpu")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError(f"{key}: mps is asked for, but torch sees no Apple GPU; use auto or cpu")
+    if name == "mps" and (reason := trouble_with_mps()):
+        _say_once(f"{key}: torch {torch.__version__} cannot train on this Apple GPU ({reason}); taking the processor")
+        name = "cpu"
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    import multiprocessing
+
+    from pipeline.progress import say
+
+    if multiprocessing.parent_process() is None:  # the processes of trials choose as theirs did, which has said it
+        say(sentence)
+
+
+@cache
+def trouble_with_mps() -> str | None:
+    """What keeps an Apple GPU from training, in a few words; tried once a process."""
+    import torch  # not before :func:`prepare`
+
+    from gan.fitness import trouble
+
+    return trouble(torch.device("mps"))
+
+
+def taken_by_others(device: "torch.device") -> bool:
+    """Whether other programs hold more than half of a GPU's memory, so that to wait may help."""
+    import torch  # not before :func:`prepare`
+
+    if device.type != "cuda":
+        return False
+    free, total = torch.cuda.mem_get_info(device)
+    return total - free - torch.cuda.memory_reserved(device) > total / 2
 
 
 def stage_ancestors() -> list[int]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,22 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 from gan.augment import OPERATIONS
 from gan.config import Config
 from gan.networks import FAMILIES
-from gan.probe import Probe
+from gan.probe import EVERY, Probe
 from gan.recipes import RECIPES
 from gan.sampler import Sampler
 from gan.trainer import Labelled, Trainer
 from pipeline.classifier import training
 from pipeline.classifier.network import SmallResNet
+from pipeline.training.watch import Watch
 
 NAME = "standin"
+MAIN = ("wgan-gp", "r3", "dcgan")  # recipes
 COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
@@ -43,7 +46,7 @@ class Backend(_DummyBackendModule):
 
 
 class Copies(TorchDispatchMode):
-    """Counts what goes between devices while it is active."""
+    """Counts what goes between devices while it is active; nothing may be float64 there, which Apple's have not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +54,8 @@ class Copies(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        for made in tree_leaves(result):
+            assert not (isinstance(made, Tensor) and made.device.type == NAME and made.dtype == torch.float64), func
         if func in COPIES:
             source = args[1] if func is COPIES[1] else args[0]
             moved = source.device.type != result.device.type
@@ -68,8 +73,18 @@ def _replaced(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bo
             module._parameters[name] = nn.Parameter(change(parameter.detach()), parameter.requires_grad)
     for name, buffer in module._buffers.items():
         if buffer is not None:
-            module._buffers[name] = change(torch.empty(buffer.shape, dtype=buffer.dtype))  # no constant
+            module._buffers[name] = change(
+                torch.empty(buffer.shape, dtype=buffer.dtype, device=buffer.device)
+            )  # no constant
     return module
+
+
+def _adam(known: Callable[..., None], *lists: Any, lr: Any, **others: Any) -> None:
+    """The fused step, which torch knows for tensors without values as long as the rate is a number."""
+    if isinstance(lr, Tensor):
+        assert lr.device == lists[0][0].device
+        lr = 1.0
+    known(*lists, lr=lr, **others)
 
 
 @contextmanager
@@ -77,6 +92,7 @@ def device() -> Any:
     """The device, and a mode in which no tensor has values."""
     _setup_privateuseone_for_python_backend(NAME, Backend())
     nn.Module._apply = _replaced  # type: ignore[assignment,method-assign]
+    torch._fused_adam_ = partial(_adam, torch._fused_adam_)  # type: ignore[assignment]
     FakeTensorMode.__deepcopy__ = lambda mode, memo: mode  # type: ignore[attr-defined]
     with FakeTensorMode():
         yield torch.device(NAME)
@@ -86,11 +102,13 @@ def data(size: int = 8, channels: int = 1) -> Labelled:
     return Labelled(np.zeros((96, channels, size, size), np.uint8), np.arange(96) % 2, classes=2)
 
 
-def iterate(config: Config, where: torch.device) -> dict[str, int]:
-    """The copies of one iteration, after one that may have to set things up."""
+def iterate(config: Config, where: torch.device, fixed: bool = False) -> dict[str, int]:
+    """The copies of one iteration; of one at fixed addresses that is not the first, which makes their place."""
     trainer = Trainer.on_images(config, data(), 0, where)
     trainer.strength = 0.5
-    trainer.iteration()
+    if fixed:
+        trainer._fix()
+        trainer.iteration()
     with Copies() as copies:
         figures = trainer.iteration()
     assert figures.device.type == NAME
@@ -105,6 +123,20 @@ def look(where: torch.device) -> dict[str, int]:
         assert probe.look()
     assert probe.mean.device.type == NAME
     return {"there": copies.there, "back": copies.back}
+
+
+def watch(where: torch.device) -> dict[str, int]:
+    """A run's iteration with a look of the probe, and so many more as are read at once."""
+    trainer = Trainer.on_images(Config(kimg=1, batch_size=12, width=8, latent_dim=8), data(), 0, where)
+    watching = Watch(trainer, data(), data())
+    trainer.done = EVERY - 1
+    with Copies() as copies:
+        watching.take(trainer.iteration())
+    taken = 1
+    while not watching.full:
+        watching.take(watching._unread[0])
+        taken += 1
+    return {"there": copies.there, "back": copies.back, "at once": taken}
 
 
 def draw(where: torch.device) -> dict[str, int]:
@@ -134,11 +166,17 @@ def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
         "packed": {"packing": 2, "augment": OPERATIONS},
         "grouped": {"minibatch_std": 4, "label_delay": 0.3, "penalty_every": 3, "adaptive": True, "weight_clip": 0.1},
     }
-    found: dict[str, Callable[[torch.device], dict[str, int]]] = {"look": look, "draw": draw, "classify": classify}
-    choices = zip(sorted(RECIPES), cycle(sorted(FAMILIES)), cycle(extras))
-    for recipe, family, name in choices:
+    found: dict[str, Callable[[torch.device], dict[str, int]]] = {
+        "look": look,
+        "watch": watch,
+        "draw": draw,
+        "classify": classify,
+    }
+    choices = [*product(MAIN, ("packed", "grouped")), *((recipe, "plain") for recipe in sorted({*RECIPES} - {*MAIN}))]
+    for (recipe, name), family in zip(choices, cycle(sorted(FAMILIES))):
         config = Config.of(recipe, family=family, **small | extras[name])
         found[f"{recipe} {family} {name}"] = partial(iterate, config)
+    found["r3 fixed"] = partial(iterate, Config.of("r3", **small), fixed=True)
     return found
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from flops import Flops
 from mimicry import Mimicry
 from plain import LEVERS, Plain
 from rich.console import Console
@@ -149,8 +150,6 @@ def _say_peak(
     times: dict[str, tuple[float, float]], shape: Shape, options: argparse.Namespace, device: torch.device
 ) -> None:
     """The achieved share of the card's dense bfloat16 peak, where its data sheet is known."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     peaks = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "4090": 165e12}  # NVIDIA data sheets
     if device.type != "cuda":
         return
@@ -159,11 +158,11 @@ def _say_peak(
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, shape.channels, shape.image_size, shape.image_size), dtype=np.uint8)
     counted = Ours(Labelled(images, np.arange(64) % 10, 10), shape, options.batch, device)
-    with FlopCounterMode(display=False) as flops:
+    with Flops() as flops:
         counted.critic_step()
-    rate = flops.get_total_flops() / (times["augmint, default policy"][0] / 1e3)
+    rate = flops.total / (times["augmint, default policy"][0] / 1e3)
     share = f", {rate / peak:.1%} of the bfloat16 peak" if peak else ""
-    print(f"critic step: {flops.get_total_flops() / 1e9:.2f} GFLOP, {rate / 1e12:.2f} TFLOP/s{share}")
+    print(f"critic step: {flops.total / 1e9:.2f} GFLOP, {rate / 1e12:.2f} TFLOP/s{share}")
 
 
 if __name__ == "__main__":

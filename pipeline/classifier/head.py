@@ -4,15 +4,18 @@ Features are learnt best from the images as they come, and it is the last layer 
 Synthetic images may take part here alone: what they teach then cannot harm the features.
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan.optimizers import Adam
 from gan.pixels import to_floats
 from gan.seeds import stream
 from pipeline.classifier.batches import draw_batches, shuffled_rounds
-from pipeline.classifier.training import ExtraPass, Recipe, changed
+from pipeline.classifier.training import ExtraPass, Recipe, Task, changed
 
 SHARE = 0.2  # of the steps; Kang et al. take a tenth, of far more
 EXTRA = 0.5  # of a batch, where there are extra images
@@ -30,16 +33,13 @@ def head(network: nn.Module) -> nn.Module:
 
 def retrain_head(
     network: nn.Module,
-    images: np.ndarray,
-    labels: np.ndarray,
+    task: Task,
     *,
-    seed: int,
     steps: int,
     batch_size: int,
     lr: float,
     weight_decay: float,
     recipe: Recipe,
-    extra: ExtraPass | None = None,
 ) -> None:
     """Trains :func:`head` from zero, in place; all else is frozen and stays so, statistics of batch normalisation too.
 
@@ -47,28 +47,27 @@ def retrain_head(
 
     Args:
         network: trained; maps float32 (N, C, H, W) in [-1, 1] to logits (N, classes).
-        images: uint8 (N, C, H, W), may be memory-mapped.
-        labels: int64 (N,).
+        task: of its extra images come :data:`EXTRA` of each class's, where they have any; their weight counts for
+            nothing.
         steps: optimiser steps.
         recipe: says how images are flipped and augmented; they are not mixed.
-        extra: of these come :data:`EXTRA` of each class's images, where they have any; its weight counts for nothing.
     """
+    labels, extra = task.labels, task.extra
     last, device = head(network), next(network.parameters()).device
     network.eval().requires_grad_(False)
     weights = [nn.init.zeros_(each.requires_grad_()) for each in last.parameters(recurse=False)]
-    optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    rows = draw_batches(labels, steps, batch_size, True, stream(seed, "classifier.head.batch"))
-    instead, rng = _instead(labels[rows], extra, seed), stream(seed, "classifier.head.augment")
+    optimizer = Adam(weights, lr, weight_decay=weight_decay)
+    rows = draw_batches(labels, steps, batch_size, True, stream(task.seed, "classifier.head.batch"))
+    instead, rng = _instead(labels[rows], extra, task.seed), stream(task.seed, "classifier.head.augment")
     for step in range(steps):
-        pixels = np.array(images[rows[step]])
+        pixels = np.array(task.images[rows[step]])
         if extra is not None and (taken := instead[step] >= 0).any():
             pixels[taken] = extra.images[instead[step][taken]]
         logits = network(changed(to_floats(torch.from_numpy(pixels).to(device)), recipe, rng))
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         F.cross_entropy(logits, torch.from_numpy(labels[rows[step]]).to(device)).backward()
+        optimizer.lr = lr * (1 + math.cos(math.pi * step / steps)) / 2
         optimizer.step()
-        schedule.step()
 
 
 def _instead(labels: np.ndarray, extra: ExtraPass | None, seed: int) -> np.ndarray:

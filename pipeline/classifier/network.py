@@ -32,9 +32,9 @@ class SmallResNet(nn.Module):
             stem += [_conv(width, width, stride=2), nn.BatchNorm2d(width), nn.ReLU()]
         self.body = nn.Sequential(
             *stem,
-            _Block(width, width),
-            _Block(width, 2 * width, stride=2),
-            _Block(2 * width, 4 * width, stride=2),
+            Block(width, width),
+            Block(width, 2 * width, stride=2),
+            Block(2 * width, 4 * width, stride=2),
             nn.Conv2d(4 * width, FEATURES, 1, bias=False),
             nn.BatchNorm2d(FEATURES),
             nn.ReLU(),
@@ -61,7 +61,9 @@ class SmallResNet(nn.Module):
         return self.head(self.features(images))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Two convolutions beside a shortcut: (N, inputs, H, W) -> (N, outputs, H, W over stride)."""
+
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.residual = nn.Sequential(

@@ -1,9 +1,9 @@
 """The classifier's training loop and its predictions."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gan.optimizers import Adam
+from gan.parts import in_chunks
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
+from pipeline.classifier.learners import Learner, learner_of
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
 
@@ -67,6 +70,23 @@ class ExtraPass:
     own_norms: bool = False
 
 
+@dataclass(frozen=True)
+class Task:
+    """What one of several classifiers learns.
+
+    Attributes:
+        images: uint8 (N, C, H, W), may be memory-mapped.
+        labels: int64 (N,), each in [0, classes).
+        seed: of batches and augmentation; the initial weights are the network's own.
+        extra: images for a second pass; they move no running statistics.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    seed: int
+    extra: ExtraPass | None = None
+
+
 def fit(
     network: nn.Module,
     images: np.ndarray,
@@ -80,39 +100,57 @@ def fit(
     recipe: Recipe | None = None,
     extra: ExtraPass | None = None,
 ) -> None:
-    """Trains ``network`` in place, on the device that it is on, with AdamW and a one-cycle learning rate.
-
-    Equal ``seed`` means equal batches wherever labels and the sampling are equal, whatever else differs; the draws of
-    ``extra`` depend on its size alone.
+    """Trains ``network`` in place: :func:`fit_all` of this one alone.
 
     Args:
         network: maps float32 (N, C, H, W) in [-1, 1] to logits (N, classes).
-        images: uint8 (N, C, H, W), may be memory-mapped.
-        labels: int64 (N,), each in [0, classes).
-        seed: of batches and augmentation; the initial weights are the network's own.
+        images: with ``labels``, ``seed`` and ``extra`` a :class:`Task`.
+    """
+    task = Task(images, labels, seed, extra)
+    fit_all([network], [task], steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, recipe=recipe)
+
+
+def fit_all(
+    networks: Sequence[nn.Module],
+    tasks: Sequence[Task],
+    *,
+    steps: int,
+    batch_size: int = 64,
+    lr: float = 3e-3,
+    weight_decay: float = 1e-2,
+    recipe: Recipe | None = None,
+) -> None:
+    """Trains ``networks`` in place, on the device that they are on, with AdamW and a one-cycle learning rate.
+
+    Each learns its own task, all by the same recipe, and each the same as if it were alone. Equal seeds mean equal
+    batches wherever labels and the sampling are equal, whatever else differs; the draws of an extra pass depend on its
+    size alone.
+
+    Args:
+        networks: of one shape, for which :func:`pipeline.classifier.learners.together` is true; or one.
+        tasks: as many; all with an extra pass of the same sizes and weight, or all without.
         steps: optimizer steps.
+        batch_size: images of the main pass of each network at each step.
         lr: the peak of the cycle.
         recipe: plain sampling without augmentation if left out.
-        extra: images for a second pass; they move no running statistics.
     """
     recipe = recipe or Recipe()
-    own = own_norms(network) if extra is not None and extra.own_norms else {}
-    optimizer, schedule = _optimizer(network, lr, weight_decay, steps, [part for pair in own.values() for part in pair])
-    main = _Pass(network, lambda rows: images[rows], labels, steps, batch_size, recipe, seed, "classifier")
-    second = _second_pass(network, extra, steps, recipe, seed) if extra else None
-    network.train()
+    extra = tasks[0].extra
+    learner = learner_of(networks, own_norms=extra is not None and extra.own_norms)
+    optimizers = _optimizers(learner, lr, weight_decay)
+    main = _main_pass(learner, tasks, steps, batch_size, recipe)
+    second = _second_pass(learner, tasks, steps, recipe) if extra else None
     for step in range(steps):
-        losses = []
+        learner.zero_grad()
         if extra is None or not (extra.alone and step < second_steps(steps, extra.until)):
-            losses.append(main.loss(step))
+            learner.backward(main.loss(step).sum())
         if extra is not None and second is not None and step < second_steps(steps, extra.until):
-            with _statistics_apart(network, own):
-                losses.append(extra.weight * second.loss(step))
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(losses).sum().backward()
-        optimizer.step()
-        schedule.step()
-    network.eval()
+            with learner.statistics_apart():
+                learner.backward(extra.weight * second.loss(step).sum())
+        for optimizer in optimizers:
+            optimizer.lr = lr * _cycle((step + 1) / (steps + 1))
+            optimizer.step()
+    learner.store()
 
 
 def second_steps(steps: int, until: float) -> int:
@@ -120,85 +158,122 @@ def second_steps(steps: int, until: float) -> int:
     return round(until * steps)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where a pass of one network takes its images from: ``rows`` of (N, C, H, W) by number, labels (N,), a seed."""
+
+    look_up: Callable[[np.ndarray], np.ndarray]
+    labels: np.ndarray
+    seed: int
+
+
 class _Pass:
-    """One forward pass a step: its batches, changes and loss, each from a stream named after the pass."""
+    """One forward pass a step: each network's batches, changes and loss, from streams named after the pass."""
 
     def __init__(
-        self,
-        network: nn.Module,
-        look_up: Callable[[np.ndarray], np.ndarray],
-        labels: np.ndarray,
-        steps: int,
-        batch_size: int,
-        recipe: Recipe,
-        seed: int,
-        name: str,
+        self, learner: Learner, sources: Sequence[_Source], steps: int, batch_size: int, recipe: Recipe, name: str
     ) -> None:
-        self._network, self._look_up, self._labels, self._recipe = network, look_up, labels, recipe
-        self._device = next(network.parameters()).device
-        self._weights = _image_weights(labels) if recipe.balance == "weights" else np.ones(len(labels), np.float32)
+        self._learner, self._sources, self._recipe = learner, sources, recipe
         balanced = recipe.balance == "oversampling"
-        self._batches = draw_batches(labels, steps, batch_size, balanced, stream(seed, f"{name}.batch"))
-        self._changes = stream(seed, f"{name}.augment")
-        self._rng = np.random.default_rng(derive(seed, f"{name}.mix"))
+        self._batches = [
+            draw_batches(source.labels, steps, batch_size, balanced, stream(source.seed, f"{name}.batch"))
+            for source in sources
+        ]
+        weighted = recipe.balance == "weights"
+        self._weights = [
+            _image_weights(source.labels) if weighted else np.ones(len(source.labels), np.float32) for source in sources
+        ]
+        self._changes = [stream(source.seed, f"{name}.augment") for source in sources]
+        self._rngs = [np.random.default_rng(derive(source.seed, f"{name}.mix")) for source in sources]
         if recipe.mix == "cmo":
-            self._pasted = draw_batches(labels, steps, batch_size, True, stream(seed, f"{name}.pasted"))
-            self._pasted_changes = stream(seed, f"{name}.pasted.augment")
+            self._pasted = [
+                draw_batches(source.labels, steps, batch_size, True, stream(source.seed, f"{name}.pasted"))
+                for source in sources
+            ]
+            self._pasted_changes = [stream(source.seed, f"{name}.pasted.augment") for source in sources]
 
     def loss(self, step: int) -> torch.Tensor:
-        """The weighted mean cross-entropy of the step's batch."""
-        rows = self._batches[step]
-        x, others, other_rows, other_weights = self._changed(rows, self._changes), None, rows, self._weights
-        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
-            other_rows, other_weights = self._pasted[step], np.ones_like(self._weights)
-            others = self._changed(other_rows, self._pasted_changes)
-        elif self._recipe.mix != "none":
-            other_rows, others = np.roll(rows, 1), x.roll(1, 0)
-        x, share = mix(x, x if others is None else others, self._recipe.mix, self._rng)
-        logits_ = self._network(x)
+        """The weighted mean cross-entropy of each network's batch of the step: (S,)."""
+        rows = [batches[step] for batches in self._batches]
+        x = self._changed(rows, self._changes)
+        if self._recipe.mix == "none":
+            return self._entropy(self._learner(x), rows, self._weights)
+        other_rows, others, other_weights = self._others(step, rows, x)
+        x, share = _mixed(x, others, self._recipe.mix, self._rngs)
+        logits_ = self._learner(x)
         loss = share * self._entropy(logits_, rows, self._weights)
-        if share < 1:
-            loss = loss + (1 - share) * self._entropy(logits_, other_rows, other_weights)
-        return loss
+        return loss + (1 - share) * self._entropy(logits_, other_rows, other_weights)
 
-    def _changed(self, rows: np.ndarray, rng: torch.Generator) -> torch.Tensor:
-        return changed(_floats(self._look_up(rows), self._device), self._recipe, rng)
+    def _others(
+        self, step: int, rows: list[np.ndarray], x: torch.Tensor
+    ) -> tuple[list[np.ndarray], torch.Tensor, list[np.ndarray]]:
+        """What the step's images are mixed with: rows, images (S, N, C, H, W), and the weights of all rows."""
+        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
+            pasted = [batches[step] for batches in self._pasted]
+            return pasted, self._changed(pasted, self._pasted_changes), [np.ones_like(one) for one in self._weights]
+        return [np.roll(one, 1) for one in rows], x.roll(1, 1), self._weights
 
-    def _entropy(self, logits_: torch.Tensor, rows: np.ndarray, weights: np.ndarray) -> torch.Tensor:
-        labels, chosen = (torch.from_numpy(array[rows]).to(self._device) for array in (self._labels, weights))
-        return _weighted(logits_, labels, chosen)
+    def _changed(self, rows: Sequence[np.ndarray], rngs: Sequence[torch.Generator]) -> torch.Tensor:
+        """Each network's images, flipped and augmented: (S, N, C, H, W)."""
+        found = [source.look_up(one) for source, one in zip(self._sources, rows, strict=True)]
+        x = changed(_floats(np.concatenate(found), self._learner.device), self._recipe, *rngs)
+        return x.unflatten(0, (len(rows), -1))
+
+    def _entropy(
+        self, logits_: torch.Tensor, rows: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+    ) -> torch.Tensor:
+        labels = _gathered([source.labels for source in self._sources], rows).to(logits_.device)
+        return _weighted(logits_, labels, _gathered(weights, rows).to(logits_.device))
 
 
-def changed(images: torch.Tensor, recipe: Recipe, rng: torch.Generator) -> torch.Tensor:
-    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice."""
-    return augment(flip(images, recipe.flips, rng), recipe.augment, rng)
+def changed(images: torch.Tensor, recipe: Recipe, *rngs: torch.Generator) -> torch.Tensor:
+    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice.
+
+    Args:
+        rngs: each makes the changes of an equal part of the images, one part after the other.
+    """
+    return augment(flip(images, recipe.flips, *rngs), recipe.augment, *rngs)
 
 
-def _second_pass(network: nn.Module, extra: ExtraPass, steps: int, recipe: Recipe, seed: int) -> _Pass:
+def _main_pass(learner: Learner, tasks: Sequence[Task], steps: int, batch_size: int, recipe: Recipe) -> _Pass:
+    sources = [_Source(task.images.__getitem__, task.labels, task.seed) for task in tasks]
+    return _Pass(learner, sources, steps, batch_size, recipe, "classifier")
+
+
+def _second_pass(learner: Learner, tasks: Sequence[Task], steps: int, recipe: Recipe) -> _Pass:
     """Changed and mixed like the main pass, but drawn as it is: its classes are balanced by the dose already."""
+    extras = [(task.extra, task.seed) for task in tasks if task.extra is not None]
+    sources = [_Source(partial(_of_extra, extra), extra.labels, seed) for extra, seed in extras]
     plain = replace(recipe, balance="none")
+    return _Pass(learner, sources, steps, extras[0][0].batch_size, plain, "classifier.extra")
 
-    def look_up(rows: np.ndarray) -> np.ndarray:
-        return extra.images[extra.rows[rows]]
 
-    return _Pass(network, look_up, extra.labels, steps, extra.batch_size, plain, seed, "classifier.extra")
+def _of_extra(extra: ExtraPass, rows: np.ndarray) -> np.ndarray:
+    return extra.images[extra.rows[rows]]
+
+
+def _gathered(arrays: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> torch.Tensor:
+    """Each network's rows of its own array, (S, N)."""
+    return torch.from_numpy(np.stack([array[one] for array, one in zip(arrays, rows, strict=True)]))
+
+
+def _mixed(
+    x: torch.Tensor, others: torch.Tensor, kind: Mix, rngs: Sequence[np.random.Generator]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each network's batch of (S, N, C, H, W) mixed with others, and the shares (S,)."""
+    found = [mix(one, other, kind, rng) for one, other, rng in zip(x, others, rngs, strict=True)]
+    return torch.stack([one for one, _ in found]), torch.tensor([share for _, share in found]).to(x.device)
 
 
 def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    return (F.cross_entropy(logits_, labels, reduction="none") * weights).sum() / weights.sum()
+    """The weighted means of (S, N) cross-entropies: (S,)."""
+    entropy = F.cross_entropy(logits_.flatten(0, 1), labels.flatten(), reduction="none").view(weights.shape)
+    return (entropy * weights).sum(1) / weights.sum(1)
 
 
-def _optimizer(
-    network: nn.Module, lr: float, weight_decay: float, steps: int, further: Sequence[nn.Parameter] = ()
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [
-        *(p for p in network.parameters() if p.ndim <= 1),
-        *further,
-    ]  # weight decay on scales and biases only harms
-    groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle((step + 1) / (steps + 1)))
+def _optimizers(learner: Learner, lr: float, weight_decay: float) -> tuple[Adam, Adam]:
+    """Weight decay on scales and biases only harms."""
+    return Adam(learner.kernels, lr, weight_decay=weight_decay), Adam(learner.others, lr)
 
 
 def _cycle(progress: float) -> float:
@@ -219,48 +294,6 @@ def _floats(images: np.ndarray, device: torch.device) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-Norms = dict[nn.modules.batchnorm._BatchNorm, tuple[nn.Parameter, nn.Parameter]]
-"""Scale and shift of each layer of batch normalisation."""
-
-
-def own_norms(network: nn.Module) -> Norms:
-    """A second scale and shift for each batch normalisation of ``network`` that has them, the same as the first."""
-    norms = [norm for norm in _norms(network) if norm.affine]
-    return {
-        norm: (nn.Parameter(norm.weight.detach().clone()), nn.Parameter(norm.bias.detach().clone())) for norm in norms
-    }
-
-
-def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
-    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-
-
-@contextmanager
-def _statistics_apart(network: nn.Module, own: Norms | None = None) -> Iterator[None]:
-    """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are.
-
-    Args:
-        network: has them.
-        own: scales and shifts that it has within.
-    """
-    norms, own = _norms(network), own or {}
-    shared = {norm: (norm.weight, norm.bias) for norm in own}
-    for norm in norms:
-        norm.track_running_stats = False
-    _put(own)
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
-        _put(shared)
-
-
-def _put(parameters: Norms) -> None:
-    for norm, (weight, bias) in parameters.items():
-        norm.weight, norm.bias = weight, bias
-
-
 def logits(network: nn.Module, images: np.ndarray, batch_size: int = EVAL_BATCH) -> np.ndarray:
     """Logits of uint8 images (N, C, H, W), in evaluation mode: float32 (N, classes)."""
     return _in_chunks(network, network, images, batch_size)
@@ -277,8 +310,8 @@ def _in_chunks(
 ) -> np.ndarray:
     device = next(network.parameters()).device
     network.eval()
-    chunks = [
-        function(_floats(np.array(images[start : start + batch_size]), device)).float().cpu().numpy()
-        for start in range(0, len(images), batch_size)
-    ]
-    return np.concatenate(chunks)
+
+    def answers(some: np.ndarray) -> np.ndarray:
+        return function(_floats(np.array(some), device)).float().cpu().numpy()
+
+    return np.concatenate(in_chunks(answers, images, at_once=batch_size))

@@ -18,15 +18,18 @@ import torch
 from gan.seeds import derive
 from pipeline.errors import UserError
 from pipeline.experiment.arms import Arm
-from pipeline.experiment.trial import Asked, Predictions, TrialSetup, train_arm
+from pipeline.experiment.trial import Asked, Predictions, TrialSetup, train_stack
 from pipeline.progress import Progress
 from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
 
-# one process imports what a trial needs and is forked for each worker: torch and its compiler, which every optimiser
-# asks for, take some seconds of a core, which three processes on two cores would spend three times
+# one process imports what a trial needs and is forked for each worker: torch takes some seconds of a core, which three
+# processes on two cores would spend three times
 CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-CONTEXT.set_forkserver_preload(["pipeline.experiment.trial", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["pipeline.experiment.trial"])
+
+
+MOST = 6  # classifiers in a stack on a processor: more gain nothing, and would take more memory
 
 
 class Trial(NamedTuple):
@@ -39,8 +42,16 @@ class Trial(NamedTuple):
 
 def import_ahead(device: torch.device) -> None:
     """Begins the imports of the trials' processes, while this one still does other things; needs not be called."""
-    if usable_cores() > 1 and device.type != "cuda" and CONTEXT.get_start_method() == "forkserver":
+    if usable_cores() > 1 and device.type == "cpu" and CONTEXT.get_start_method() == "forkserver":
         forkserver.ensure_running()
+
+
+class Stack(NamedTuple):
+    """Classifiers of one arm that one process trains together, and the file of each."""
+
+    arm: Arm
+    cells: list[tuple[int, int]]
+    files: list[Path]
 
 
 class Runner:
@@ -58,8 +69,8 @@ class Runner:
         self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: int | None = None
     ) -> None:
         self._seed, self._setup, self._cache, self._progress = seed, setup, cache, progress
-        cuda = choose_device(setup.params.device, "classify.device").type == "cuda"
-        self._workers = 1 if cuda else workers or usable_cores()
+        self._on_gpu = choose_device(setup.params.device, "classify.device").type != "cpu"
+        self._workers = 1 if self._on_gpu else workers or usable_cores()
         self._exits = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
@@ -107,27 +118,45 @@ class Runner:
 
     def _train(self, trials: Iterable[Trial]) -> None:
         by_file = {self._file(trial): trial for trial in trials}
-        jobs = [
-            (trial.arm, derive(self._seed, "classify", trial.number), trial.draw, self._setup, file)
+        missing = {
+            file: trial
             for file, trial in by_file.items()
             if not usable(file, partial(self._look, file), "training it anew")
-        ]
-        self._progress.advance(len(by_file) - len(jobs))
+        }
+        self._progress.advance(len(by_file) - len(missing))
+        stacks = self._stacks(missing)
         if self._pool is None:
-            for job in jobs:
-                _work(*job)
-                self._progress.advance(note=job[0].name)
+            for stack in stacks:
+                _work(stack, self._setup)
+                self._progress.advance(len(stack.files), note=stack.arm.name)
             return
-        futures = {self._pool.submit(_work, *job): job[0].name for job in jobs}
+        futures = {self._pool.submit(_work, stack, self._setup): stack for stack in stacks}
         try:
             for future in as_completed(futures):
                 future.result()
-                self._progress.advance(note=futures[future])
+                self._progress.advance(len(futures[future].files), note=futures[future].arm.name)
         except BrokenProcessPool:
             raise UserError(
                 "classify: a training process was killed, most likely because memory ran out; free some and run "
                 "`dvc repro` again: finished runs are kept"
             ) from None
+
+    def _stacks(self, trials: dict[Path, Trial]) -> list[Stack]:
+        """Trials of one arm together, in stacks as equal as can be that keep every process at work.
+
+        How they are cut has no bearing on what comes out.
+        """
+        by_arm: dict[str, list[Path]] = {}
+        for file, trial in trials.items():
+            by_arm.setdefault(trial.arm.key(), []).append(file)
+        most = len(trials) if self._on_gpu else min(MOST, -(-len(trials) // self._workers))
+        stacks = []
+        for files in by_arm.values():
+            count = -(-len(files) // most)
+            for part in (files[len(files) * i // count : len(files) * (i + 1) // count] for i in range(count)):
+                cells = [(derive(self._seed, "classify", trials[file].number), trials[file].draw) for file in part]
+                stacks.append(Stack(trials[part[0]].arm, cells, part))
+        return sorted(stacks, key=lambda stack: -len(stack.files))  # the long ones first, so that none waits at the end
 
     @cached_property
     def _asked(self) -> Asked:
@@ -153,5 +182,6 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _work(arm: Arm, seed: int, draw: int, setup: TrialSetup, file: Path) -> None:
-    train_arm(arm, seed, draw, setup).save(file)
+def _work(stack: Stack, setup: TrialSetup) -> None:
+    for file, predictions in zip(stack.files, train_stack(stack.arm, stack.cells, setup), strict=True):
+        predictions.save(file)

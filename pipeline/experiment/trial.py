@@ -1,7 +1,8 @@
 """One classifier of one arm: trained, asked about every image, its logits kept in a file."""
 
 import zlib
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -15,7 +16,8 @@ from gan.seeds import derive, stream
 from pipeline.classifier.architectures import build
 from pipeline.classifier.batches import Joined, copies
 from pipeline.classifier.head import head_steps, retrain_head
-from pipeline.classifier.training import ExtraPass, fit, logits
+from pipeline.classifier.learners import together
+from pipeline.classifier.training import ExtraPass, Task, fit_all, logits
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
 from pipeline.params import ClassifyParams
@@ -120,31 +122,49 @@ class Predictions:
 
 
 def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
-    """Trains one classifier and asks it.
+    """Trains one classifier and asks it: :func:`train_stack` of this one alone."""
+    return train_stack(arm, [(seed, draw)], setup)[0]
 
-    The initial weights depend on ``seed`` alone; batches and augmentation are the same in every arm as far as its
-    recipe allows, and those of the two kinds of second pass are the same, image for image.
+
+def train_stack(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -> list[Predictions]:
+    """Trains one classifier of ``arm`` for each seed and draw, all together where that can be, and asks each.
+
+    The initial weights depend on the seed alone; batches and augmentation are the same in every arm as far as its
+    recipe allows, and those of the two kinds of second pass are the same, image for image. What else is in the stack
+    has no bearing on any of it.
 
     Args:
-        draw: of the synthetic images; copies take its classes.
+        cells: seeds, each with a draw of the synthetic images; copies take the draw's classes.
     """
     store, pool, params = Store.open(setup.store), Pool.open(setup.pool), setup.params
-    train = store.split("train")
     device = choose_device(params.device, "classify.device")
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "classify.dropout"))  # what a network draws by itself
-        network = build(params, setup.root, len(store.classes), store.channels, store.image_size, seed).to(device)
+    sizes = len(store.classes), store.channels, store.image_size
+    train = store.split("train")
+    tasks = []
+    for seed, draw in cells:
         main = train if arm.images == "real" else _synthetic(pool, draw)
-        extra, last = _extra(arm, pool, train, seed, draw, params), 0
-        how: dict[str, Any] = {"seed": seed, "batch_size": params.batch_size, "recipe": arm.recipe}
-        how |= {"lr": arm.lr, "weight_decay": arm.weight_decay}
-        if arm.recipe.head == "retrained":
-            last = head_steps(params.steps)
-        steps = params.steps - last
-        fit(network, main.images, main.labels, **how, steps=steps, extra=None if last else extra)
-        if last:
-            retrain_head(network, main.images, main.labels, **how, steps=last, extra=extra)
-    return _ask(network, store, None if arm.draws_matter else pool.images[tested_rows(pool)])
+        tasks.append(Task(main.images, main.labels, seed, _extra(arm, pool, train, seed, draw, params)))
+    with torch.random.fork_rng():
+        networks = [build(params, setup.root, *sizes, seed).to(device) for seed, _ in cells]
+        alike = together(networks, (sizes[1], *sizes[2:] * 2))
+        for own in [slice(None)] if alike else [slice(index, index + 1) for index in range(len(cells))]:
+            torch.manual_seed(derive(cells[own][0][0], "classify.dropout"))  # what a network draws by itself
+            _train(networks[own], tasks[own], arm, params)
+    synthetic = None if arm.draws_matter else pool.images[tested_rows(pool)]
+    return [_ask(network, store, synthetic) for network in networks]
+
+
+def _train(networks: Sequence[nn.Module], tasks: Sequence[Task], arm: Arm, params: ClassifyParams) -> None:
+    how: dict[str, Any] = {"batch_size": params.batch_size, "lr": arm.lr, "weight_decay": arm.weight_decay}
+    if arm.recipe.head == "joint":
+        fit_all(networks, tasks, steps=params.steps, recipe=arm.recipe, **how)
+        return
+    last = head_steps(params.steps)
+    fit_all(
+        networks, [replace(task, extra=None) for task in tasks], steps=params.steps - last, recipe=arm.recipe, **how
+    )
+    for network, task in zip(networks, tasks, strict=True):
+        retrain_head(network, task, steps=last, recipe=arm.recipe, **how)
 
 
 def tested_rows(pool: Pool) -> np.ndarray:

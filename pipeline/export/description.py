@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torchvision.datasets.folder import find_classes
-
 from gan.files import sha256
 from pipeline.binding import read_figures
 from pipeline.errors import UserError
@@ -133,6 +131,8 @@ def seen(folder: Path, about: About) -> Iterator[str]:
     """Whether torchvision's ``ImageFolder`` finds the classes of the set, in their order."""
     if about.format != "imagefolder":
         return
+    from torchvision.datasets.folder import find_classes  # seconds, which other formats would pay too
+
     layout = Layout(about.classes, about.splits)
     for split, root in layout.roots.items():
         expected = [name.rpartition("/")[2] for name in layout.folders[split]]

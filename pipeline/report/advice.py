@@ -63,13 +63,19 @@ def _finish(quality: Tree | None) -> Step:
 # By the verdict ------------------------------------------------------------------------------------------------------
 
 
+WAYS = {
+    "joint": "Give them batches of their own, so that normalisation does not mix them with real ones.",
+    "retrained": "They are for the last layer alone: half of balanced batches, over features that stay as they are.",
+}
+
+
 def _on_verdict(params: Params, utility: Tree) -> Iterator[Step]:
     baseline = _in_words(utility)
     if utility["verdict"] == "HELPS":
         count = next(row["images"] for row in utility["doses"] if row["picked"])
         yield Step(
             f"Train with the synthetic images: {count:,} of them, recipe {utility['recipe']}.",
-            "Give them batches of their own, so that normalisation does not mix them with real ones.",
+            WAYS[utility["arms"]["synthetic"]["head"]],
         )
         yield from _for_a_claim(params)
     elif utility["verdict"] == "HURTS":

@@ -19,7 +19,7 @@ from pipeline.identity import digests
 from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.progress import Progress, track
-from pipeline.runtime import choose_device
+from pipeline.runtime import choose_device, taken_by_others
 from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
@@ -39,8 +39,9 @@ def run(params: Params, workspace: Workspace) -> None:
     Of an ensemble the first member lies there as a single generator would, the others in ``member_<i>`` below.
 
     Raises:
-        UserError: no ingested set, a class without a train image, no such device, or a run that diverged.
-        BusyError: another training is in work in this folder, or the GPU has no room.
+        UserError: no ingested set, a class without a train image, no such device, a GPU that is too small even for the
+            smallest parts of a batch, or a run that diverged.
+        BusyError: another training is in work in this folder, or something else fills the GPU.
     """
     check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
     with alone(workspace.scratch / "train.lock", "a training"):
@@ -48,8 +49,8 @@ def run(params: Params, workspace: Workspace) -> None:
             _all_members(params, workspace)
         except torch.OutOfMemoryError as error:
             raise BusyError(
-                f"train: the GPU has no room ({error}); wait for what else is on it, or lower train.batch_size or "
-                "train.width"
+                f"train: the GPU has no room ({_brief(error)}); wait for what else is on it, or lower "
+                "train.batch_size or train.width"
             ) from None
 
 
@@ -117,8 +118,19 @@ def _train(work: Run, name: str) -> None:
         except KeyboardInterrupt:
             _leave(work, progress)
             raise
+        except torch.OutOfMemoryError as error:
+            if not work.trainer.in_smallest_parts or taken_by_others(setup.device):
+                raise
+            raise UserError(
+                f"train: the GPU has no room, even for a batch in {work.trainer.parts} parts ({_brief(error)}); lower "
+                "train.width or data.image_size, or take train.device: cpu"
+            ) from None
         work.save()
         estimate.tell_peak(progress, setup.device)
+
+
+def _brief(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 def _leave(work: Run, progress: Progress) -> None:

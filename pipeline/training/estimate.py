@@ -8,6 +8,7 @@ from dataclasses import asdict
 import torch
 
 from gan.config import Config
+from gan.graphs import WARM_UP
 from gan.memory import peak_bytes
 from gan.networks import Shape
 from gan.trainer import Trainer
@@ -16,7 +17,7 @@ from pipeline.store import Store
 
 MIB = 2**20
 CPU_OVERHEAD = 1.7  # memory of a process over that of its tensors: 1.67 at 8 pixels, 1.66 at 64 (float32, one thread)
-TIMED = 5  # iterations, after one that warms up
+TIMED = 5  # iterations, after such that warm up
 
 
 def describe(trainer: Trainer, store: Store, minutes: float | None) -> str:
@@ -28,16 +29,23 @@ def describe(trainer: Trainer, store: Store, minutes: float | None) -> str:
         budget = f"{config.kimg:g} kimg in {config.iterations:,} iterations of {config.images_per_iteration} images"
     else:
         budget = f"{minutes:g} minutes; what comes out hangs on the speed of this machine"
-    memory = peak_bytes(config, shape, device) * (1.0 if device.type == "cuda" else CPU_OVERHEAD)
     operations = ", ".join(config.augment) or "none"
     return "\n".join(
         [
             f"train: {config.family}, {config.loss} with penalty {config.penalty}, {config.precision} on {device.type}",
             f"train: {sizes['generator']:,} parameters of the generator, {sizes['critic']:,} of the critic",
             f"train: {budget}; augmentation {operations}{' at adaptive strength' if config.adaptive else ''}",
-            f"train: about {memory / MIB:,.0f} MiB at the peak, beside the program itself and a set held in memory",
+            f"train: {_memory(config, shape, device)}, beside the program itself and a set held in memory",
         ]
     )
+
+
+def _memory(config: Config, shape: Shape, device: torch.device) -> str:
+    try:
+        memory = peak_bytes(config, shape, device) * (CPU_OVERHEAD if device.type == "cpu" else 1.0)
+    except torch.OutOfMemoryError:
+        return "more memory than there is on the device"
+    return f"about {memory / MIB:,.0f} MiB at the peak"
 
 
 def settings(config: Config) -> str:
@@ -47,7 +55,8 @@ def settings(config: Config) -> str:
 
 def seconds_per_iteration(trainer: Trainer) -> float:
     """The mean time of a few iterations from all over the budget, for networks that grow; they move ``trainer`` on."""
-    trainer.iteration(0.0).cpu()
+    for _ in range(WARM_UP + 2 if trainer.config.compiled else 1):
+        trainer.iteration(0.0).cpu()
     began = time.perf_counter()
     for place in range(TIMED):
         trainer.iteration((place + 0.5) / TIMED).cpu()

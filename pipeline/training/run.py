@@ -44,7 +44,7 @@ class Run:
         self.pictures = Pictures(folder, setup.store.classes, seed, self.trainer.device)
         key = setup.key(seed)
         self.album = Album(setup.judge, folder, key)
-        self.rollbacks = 0
+        self.rollbacks, self._told = 0, 0
         self.share = 0.0  # of the budget, spent by the end of the last iteration
         self._file = StateFile(folder, key)
         self._good = self._state()
@@ -99,6 +99,7 @@ class Run:
         """One iteration, and what falls due by it; returns the figures of a run that is seen to have diverged."""
         share, images, params = self.share, self.images, self.setup.params
         self.watch.take(self.trainer.iteration(share))
+        self._tell()
         self.share = self.budget.share(self.trainer.done)
         ended, labelled = self.share >= 1, self.trainer.label_strength == 1
         stretch = ended or int(self.share * POINTS) > int(share * POINTS)
@@ -118,11 +119,17 @@ class Run:
             self.album.take(self.trainer.ema, self.images)
         return None
 
+    def _tell(self) -> None:
+        """Says what the trainer notes, once each."""
+        for note in self.trainer.notes[self._told :]:
+            say(f"train: {note}")
+        self._told = len(self.trainer.notes)
+
     def _report(self, reporter: Reporter) -> None:
         figures = dict(zip(COLUMNS[1:], self.watch.curve[-1][1:].tolist(), strict=True)) if self.watch.curve else {}
         snapshots = [one.described() for one in self.album.taken]
         alarms = [str(alarm) for alarm in self.watch.monitor.alarms if alarm.until is None]
-        reporter.write(self.kimg, self.share, figures, snapshots, alarms)
+        reporter.write(self.kimg, self.share, figures, snapshots, alarms, self.trainer.notes)
 
     def _passed(self, kimg: float, before: int) -> bool:
         """Whether the last iteration took the run over a multiple of ``kimg``; ``before`` images were seen ahead."""

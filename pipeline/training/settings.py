@@ -11,7 +11,7 @@ from pipeline.params import TrainParams
 
 
 def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int]) -> Config:
-    """What ``auto`` stands for: bfloat16 where the hardware has it, compiled on a GPU, augmented by the set's size.
+    """What ``auto`` stands for: bfloat16 where the hardware has it, compiled on CUDA, augmented by the set's size.
 
     Args:
         params: the choices.
@@ -36,5 +36,7 @@ def has_bfloat16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     allowed = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     return allowed and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

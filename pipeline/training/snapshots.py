@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan.checkpoint import WeightsError, read_state, save_state
 from gan.networks import Network
+from gan.parts import in_chunks
 from gan.pixels import to_pixels
 from gan.seeds import derive, stream
 from pipeline.atomic import remove
@@ -101,10 +102,11 @@ class Judge:
     def _draw(self, generator: Network, labels: Tensor) -> np.ndarray:
         device = next(generator.parameters()).device
         z = torch.randn(len(labels), generator.shape.latent_dim, generator=stream(self.seed, "train.snapshot.latent"))
-        parts = zip(z.split(AT_ONCE), labels.split(AT_ONCE), strict=True)
-        return torch.cat(
-            [to_pixels(generator(one.to(device), of.to(device)).float()).cpu() for one, of in parts]
-        ).numpy()
+
+        def drawn(one: Tensor, of: Tensor) -> Tensor:
+            return to_pixels(generator(one.to(device), of.to(device)).float()).cpu()
+
+        return torch.cat(in_chunks(drawn, z, labels, at_once=AT_ONCE)).numpy()
 
 
 class Album:

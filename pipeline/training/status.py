@@ -41,6 +41,7 @@ class Status(Document):
         seconds_left: ``None`` while that cannot be told.
         figures: of the last stretch of the curves, by the names of ``plots/train/curves.csv``.
         alarms: what its health shows, in sentences.
+        notes: what is done in another way than asked for, in sentences.
     """
 
     pid: Annotated[int, Field(ge=1)]
@@ -51,6 +52,7 @@ class Status(Document):
     figures: dict[str, float | None]
     snapshots: list[Seen]
     alarms: list[str]
+    notes: list[str] = Field(default_factory=list)
 
 
 class Reporter:
@@ -78,6 +80,7 @@ class Reporter:
         figures: Mapping[str, float],
         snapshots: Sequence[Mapping[str, float]],
         alarms: Sequence[str],
+        notes: Sequence[str],
     ) -> None:
         """See :class:`Status`; a disk that does not take it is passed over."""
         self._last = time.monotonic()
@@ -91,6 +94,7 @@ class Reporter:
             "figures": {name: value if math.isfinite(value) else None for name, value in figures.items()},
             "snapshots": [dict(one) for one in snapshots],
             "alarms": list(alarms),
+            "notes": list(notes),
         }
         part = self._path.with_suffix(".part")
         with suppress(OSError, ValueError):

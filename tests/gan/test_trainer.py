@@ -76,7 +76,7 @@ def test_learning_rates_fall_over_the_last_part_of_the_budget() -> None:
     rates = []
     for _ in range(trainer.config.iterations):
         trainer.iteration()
-        rates.append(trainer.critic_optimizer.param_groups[0]["lr"] / trainer.config.critic_lr)
+        rates.append(trainer.critic_optimizer.lr / trainer.config.critic_lr)
     assert len(rates) == 20
     assert rates[:11] == [1.0] * 11
     assert rates[11:] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])

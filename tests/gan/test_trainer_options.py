@@ -76,7 +76,7 @@ def test_learning_rates_rise_from_zero_and_fall_to_it() -> None:
     trainer, rates = Trainer.on_images(config, bars(), 0, CPU), []
     for _ in range(config.iterations):
         trainer.iteration()
-        rates.append(trainer.generator_optimizer.param_groups[0]["lr"] / config.generator_lr)
+        rates.append(trainer.generator_optimizer.lr / config.generator_lr)
     assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
 
 

@@ -92,7 +92,8 @@ def _figures(status: dict[str, Any]) -> list[str]:
         said.append(f"last snapshot: {_judged(last)}")
         if best is not last:
             said.append(f"lowest KID of {len(shots)}: {_judged(best)}")
-    return said + [f"health: {alarm}" for alarm in status["alarms"]]
+    said += [f"health: {alarm}" for alarm in status["alarms"]]
+    return said + [f"note: {note}" for note in status.get("notes", [])]
 
 
 def _judged(shot: dict[str, float]) -> str:

@@ -107,7 +107,8 @@ def test_photometric_operations_are_torchvisions(level: float, channels: int) ->
 def test_each_image_gets_its_own_operation_and_strength() -> None:
     images = _images(3, 3)
     chosen = torch.tensor([OPERATIONS.index(name) for name in ("brightness", "identity", "solarise")])
-    changed = augmentation._operate(images, chosen, torch.tensor([-1.0, 1.0, 0.5]))
+    as_they_are = torch.eye(2, 3).expand(3, 2, 3)
+    changed = augmentation._operate(images, chosen, torch.tensor([-1.0, 1.0, 0.5]), as_they_are)
     torch.testing.assert_close((changed[0] + 1) / 2, (images[0] + 1) / 2 * 0.1)
     torch.testing.assert_close(changed[1], images[1], atol=1e-5, rtol=0)
     assert changed[2].max() <= 1e-5

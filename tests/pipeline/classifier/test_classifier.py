@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +9,15 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
+from gan.optimizers import Adam
 from gan.seeds import derive, stream
 from pipeline.classifier import training
 from pipeline.classifier.batches import Joined, draw_batches
+from pipeline.classifier.learners import Learner, Mapped, One, learner_of
 from pipeline.classifier.mixing import PASTED, Mix, mix
 from pipeline.classifier.network import SmallResNet
-from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
+from pipeline.classifier.stacked import StackedResNet
+from pipeline.classifier.training import ExtraPass, Recipe, Task, features, fit, fit_all, logits
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -56,13 +60,13 @@ def test_same_seed_same_bits(digits: Digits, kind: training.Augment) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 9, 10])
-def test_the_learning_rate_rises_to_its_peak_and_falls_near_to_nothing(steps: int) -> None:
-    optimizer, schedule = training._optimizer(SmallResNet(2, 1, 8, width=4), 0.5, 0.0, steps)
+def test_the_learning_rate_rises_to_its_peak_and_falls_near_to_nothing(
+    steps: int, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rates = []
-    for _ in range(steps):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    monkeypatch.setattr(Adam, "step", lambda self: rates.append(self.lr))
+    fit(SmallResNet(10, 1, 8, width=4), digits[0][:8], digits[1][:8], seed=0, steps=steps, batch_size=2, lr=0.5)
+    rates = rates[::2]  # kernels and others have the same
     assert all(0 < rate <= 0.5 for rate in rates)
     assert rates == sorted(rates[: rates.index(max(rates))]) + sorted(rates[rates.index(max(rates)) :], reverse=True)
     if steps >= 9:
@@ -122,7 +126,8 @@ def test_class_weights_are_scikit_learns() -> None:
     by_class = torch.zeros(4)
     by_class[np.unique(labels)] = torch.from_numpy(expected).float()
     reference = nn.functional.cross_entropy(answers, targets, weight=by_class)
-    torch.testing.assert_close(training._weighted(answers, targets, torch.from_numpy(found)), reference)
+    ours = training._weighted(answers[None], targets[None], torch.from_numpy(found)[None])
+    torch.testing.assert_close(ours, reference[None])
 
 
 def _norms(network: nn.Module) -> list[torch.Tensor]:
@@ -144,40 +149,77 @@ def test_the_extra_pass_moves_weights_but_no_running_statistics(digits: Digits) 
 
 def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     norm = nn.BatchNorm2d(2)
-    x = torch.randn(8, 2, 4, 4) * 3 + 5
-    with training._statistics_apart(norm):
-        torch.testing.assert_close(norm(x).mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    x = torch.randn(1, 8, 2, 4, 4) * 3 + 5
+    learner = learner_of([norm])
+    with learner.statistics_apart():
+        torch.testing.assert_close(learner(x).mean(dim=(0, 1, 3, 4)), torch.zeros(2), atol=1e-5, rtol=0)
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 
 
-def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("made", [StackedResNet, lambda networks, own: One(networks[0], own), Mapped])
+def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(made: Callable[..., Learner]) -> None:
     """The gradient of the shared ones is then that of the main pass alone; that of kernels is of both, as before."""
-    gradients: dict[str, list[torch.Tensor]] = {}
-    original = torch.optim.AdamW.step
+    images = torch.randn(3, 1, 8, 1, 8, 8, generator=stream(0, "x"))
 
-    def record(self: torch.optim.AdamW, *args: object, **options: object) -> object:
-        named = {id(value): name for name, value in networks[-1].named_parameters()}
-        own = [p for group in self.param_groups for p in group["params"] if id(p) not in named]
-        gradients["own"] = [p.grad.clone() for p in own if p.grad is not None]
-        gradients.update({name: [value.grad.clone()] for name, value in networks[-1].named_parameters()})
-        return original(self, *args, **options)
+    def learner(own: bool, second: bool) -> Learner:
+        made_of = made([SmallResNet(3, 1, 8, width=4, seed=0)], own)
+        for _ in range(2):  # what is left of one step must not come into the next
+            made_of.zero_grad()
+            made_of.backward(made_of(images[0]).square().sum())
+            if second:
+                with made_of.statistics_apart():
+                    made_of.backward(0.5 * made_of(images[1]).square().sum())
+        return made_of
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", record)
-    found, networks = [], []
-    for extra in (None, _extra(digits, 0.5), replace(_extra(digits, 0.5), own_norms=True)):
-        networks.append(SmallResNet(10, 1, 8, width=4, seed=0))
-        fit(networks[-1], digits[0][:200], digits[1][:200], seed=0, steps=1, batch_size=32, extra=extra)
-        found.append(dict(gradients))
-    plain, shared, apart = found
-    norm, kernel = "body.1.weight", "body.0.weight"
-    torch.testing.assert_close(apart[norm], plain[norm])
-    assert not torch.allclose(shared[norm][0], plain[norm][0])
-    torch.testing.assert_close(apart[kernel], shared[kernel])
-    own = [name for name in plain if name.startswith("body") and networks[0].get_parameter(name).ndim == 1]
-    assert len(apart["own"]) == len(own) and not shared["own"]
-    for name, gradient in zip(own, apart["own"], strict=True):
-        torch.testing.assert_close(gradient, shared[name][0] - plain[name][0], atol=1e-5, rtol=1e-3)
-    assert dict(networks[-1].named_parameters()).keys() == plain.keys() - {"own"}
+    main, shared, apart = learner(False, False), learner(False, True), learner(True, True)
+    for one, other in zip(apart.kernels, shared.kernels, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    count = len(main.others)
+    for one, other in zip(apart.others[:count], main.others, strict=True):
+        wanted = other.grad.clone()
+        if one is apart.others[count - 1]:  # the head's bias, of which there is one alone, and which both passes move
+            size = apart.others[count].shape[-1] if count == 1 else 0
+            wanted[..., size:] = shared.others[count - 1].grad[..., size:]
+        torch.testing.assert_close(one.grad, wanted)
+    assert len(apart.others) > count
+    for own, one, both in zip(apart.others[count:], main.others, shared.others, strict=False):
+        size = own.shape[-1]
+        torch.testing.assert_close(own.grad, (both.grad - one.grad)[..., :size], atol=1e-4, rtol=1e-3)
+    with apart.statistics_apart():
+        inside = apart(images[2])
+    for own in apart.others[count:]:
+        own.data += 1
+    with apart.statistics_apart():
+        assert not torch.allclose(apart(images[2]), inside)
+    assert len(learner(False, False).others) == count
+
+
+def test_norms_of_their_own_go_when_the_training_ends_and_stacks_are_as_good_as_one(digits: Digits) -> None:
+    extra = replace(_extra(digits, 0.5), own_norms=True)
+    tasks = [Task(digits[0][:200], digits[1][:200], seed, extra) for seed in (0, 1)]
+    networks = [SmallResNet(10, 1, 8, width=4, seed=seed) for seed in (0, 1)]
+    fit_all(networks, tasks, steps=4, batch_size=32)
+    for seed, network in enumerate(networks):
+        alone = SmallResNet(10, 1, 8, width=4, seed=seed)
+        names = list(alone.state_dict())
+        fit_all([alone], tasks[seed : seed + 1], steps=4, batch_size=32)
+        assert list(network.state_dict()) == names
+        assert all(torch.equal(value, network.state_dict()[name]) for name, value in alone.state_dict().items())
+    shared = SmallResNet(10, 1, 8, width=4, seed=0)
+    fit_all([shared], [replace(tasks[0], extra=_extra(digits, 0.5))], steps=4, batch_size=32)
+    assert not torch.equal(shared.head.weight, networks[0].head.weight)
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(mix="cmo"), Recipe("oversampling", "rand", "cutmix", "dihedral"), Recipe(flips="horizontal")]
+)
+def test_flips_and_boxes_are_each_networks_own_whatever_stands_beside_it(digits: Digits, recipe: Recipe) -> None:
+    tasks = [Task(digits[0][:200], digits[1][:200], seed) for seed in (0, 1, 2)]
+    networks = [SmallResNet(10, 1, 8, width=4, seed=seed) for seed in (0, 1, 2)]
+    fit_all(networks, tasks, steps=3, batch_size=16, recipe=recipe)
+    alone = SmallResNet(10, 1, 8, width=4, seed=1)
+    fit_all([alone], tasks[1:2], steps=3, batch_size=16, recipe=recipe)
+    assert all(torch.equal(value, networks[1].state_dict()[name]) for name, value in alone.state_dict().items())
 
 
 def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
@@ -186,17 +228,17 @@ def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
     """One class, one image: both passes see the same batch, so that the loss is (1 + w) times the plain one."""
     images, labels = digits[0][:1], digits[1][:1]
     gradients = []
-    original = torch.optim.AdamW.step
 
-    def record(self: torch.optim.AdamW, *args: object, **options: object) -> object:
-        gradients.append(torch.cat([p.grad.flatten() for g in self.param_groups for p in g["params"]]))
-        return original(self, *args, **options)
+    def record(self: Adam) -> None:
+        gradients.append(torch.cat([p.grad.flatten() for p in self.parameters if p.grad is not None]))
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    monkeypatch.setattr(Adam, "step", record)
     for extra in (None, ExtraPass(images, np.zeros(1, np.int64), labels, 0.5, 4)):
         network = SmallResNet(10, 1, 8, width=4, seed=0)
         fit(network, images, labels, seed=0, steps=1, batch_size=4, extra=extra)
-    torch.testing.assert_close(gradients[1], 1.5 * gradients[0], atol=1e-6, rtol=1e-4)
+    assert len(gradients) == 4
+    for plain, doubled in zip(gradients[:2], gradients[2:], strict=True):  # of kernels, and of all others
+        torch.testing.assert_close(doubled, 1.5 * plain, atol=1e-6, rtol=1e-4)
 
 
 def test_the_second_pass_can_end_early_or_come_alone_first(digits: Digits) -> None:
@@ -230,8 +272,8 @@ def test_a_mixed_batch_holds_as_much_of_each_image_as_it_says(kind: Mix) -> None
 
 def test_the_loss_of_a_mixed_batch_is_that_of_its_parts(digits: Digits) -> None:
     network, labels = SmallResNet(10, 1, 8, width=4, seed=0).train(), digits[1][:8]
-    part = training._Pass(network, lambda rows: digits[0][rows], labels, 1, 8, Recipe(mix="cutmix"), 3, "x")
-    loss = part.loss(0)
+    source = training._Source(digits[0].__getitem__, labels, 3)
+    (loss,) = training._Pass(learner_of([network]), [source], 1, 8, Recipe(mix="cutmix"), "x").loss(0)
     rows = draw_batches(labels, 1, 8, False, stream(3, "x.batch"))[0]
     plain = training._floats(digits[0][rows], torch.device("cpu"))
     x, share = mix(plain, plain.roll(1, 0), "cutmix", np.random.default_rng(derive(3, "x.mix")))
@@ -256,17 +298,18 @@ def test_the_box_that_cmo_pastes_comes_from_images_of_all_classes_equally_often(
             seen.append(((x + 1) * 127.5).round().long())
             return self.bias.expand(len(x), 3)
 
-    part = training._Pass(Watching(), lambda rows: images[rows], labels, 50, 12, Recipe(mix="cmo"), 3, "x")
+    source = training._Source(images.__getitem__, labels, 3)
+    part = training._Pass(One(Watching()), [source], 50, 12, Recipe(mix="cmo"), "x")
     for step in range(50):
         part.loss(step)
     pasted = torch.zeros(40)
     for step, x in enumerate(seen):
-        own = torch.from_numpy(part._batches[step]).view(-1, 1, 1, 1)
-        others = torch.from_numpy(part._pasted[step]).view(-1, 1, 1, 1)
+        own = torch.from_numpy(part._batches[0][step]).view(-1, 1, 1, 1)
+        others = torch.from_numpy(part._pasted[0][step]).view(-1, 1, 1, 1)
         assert ((x == own) | (x == others)).all()
         pasted += torch.bincount(others.flatten(), minlength=40)
     assert torch.bincount(torch.from_numpy(labels), weights=pasted).tolist() == [200, 200, 200]
-    backgrounds = np.bincount(labels[part._batches.ravel()])
+    backgrounds = np.bincount(labels[part._batches[0].ravel()])
     assert backgrounds[0] / backgrounds.sum() == pytest.approx(0.95, abs=0.01)
 
 
@@ -274,3 +317,19 @@ def test_the_mean_area_of_the_box_is_what_it_is_said_to_be() -> None:
     rng, images = np.random.default_rng(0), torch.zeros(1, 1, 200, 200)
     shares = [mix(images, images, "cutmix", rng)[1] for _ in range(4000)]
     assert 1 - np.mean(shares) == pytest.approx(PASTED, abs=0.015)
+
+
+def test_answers_come_in_smaller_chunks_where_the_device_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = SmallResNet(3, 1, 8, seed=0).eval()
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
+    expected, forward, sizes = logits(network, images), network.forward, list[int]()
+
+    def small(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        if len(x) > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(x)
+
+    monkeypatch.setattr(network, "forward", small)
+    np.testing.assert_allclose(logits(network, images, batch_size=40), expected, rtol=1e-4, atol=1e-5)
+    assert sizes == [40, 20, 10, 10, 10, 10]

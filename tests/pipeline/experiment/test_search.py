@@ -150,11 +150,11 @@ def test_every_arm_begins_with_the_same_weights_pretrained_ones_too(
     params = setup.params.model_copy(update=choices)
     begun: list[dict[str, torch.Tensor]] = []
 
-    def watch(network: torch.nn.Module, *_: object, **__: object) -> None:
-        begun.append({name: value.clone() for name, value in network.state_dict().items()})
+    def watch(networks: list[torch.nn.Module], *_: object, **__: object) -> None:
+        begun.append({name: value.clone() for name, value in networks[0].state_dict().items()})
         raise _StopError
 
-    monkeypatch.setattr(trial, "fit", watch)
+    monkeypatch.setattr(trial, "fit_all", watch)
     asked = Chances()
     counts = Counts(*np.full((3, 10), 50))
     experiment(asked, params, [1.0], counts, LABELS)  # type: ignore[arg-type]

@@ -25,6 +25,10 @@ def healthy() -> dict[str, Any]:
 
 def test_synthetic_images_that_help_are_to_be_used_in_the_dose_that_was_picked() -> None:
     assert now() == ["Train with the synthetic images: 2,212 of them, recipe oversampling + affine."]
+    steps = advise(CLAIM, utility(), None, None).now
+    assert "batches of their own" in steps[0].why
+    arms = utility()["arms"] | {"synthetic": utility()["arms"]["synthetic"] | {"head": "retrained"}}
+    assert "last layer alone" in advise(CLAIM, utility() | {"arms": arms}, None, None).now[0].why
     again = now(Params())[1]
     assert again.startswith("Before others are to believe it, set classify.seeds: 10, train.seeds: 3, and run")
 

@@ -131,6 +131,10 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     said = " ".join(utility["warnings"])
     assert "fewer than 20 train images" in said and "used all the same" in said
     assert "doses left out, as there is no generator in models/ to draw more: 2" in said
+    assert "trained on synthetic images alone, as there are not enough of '0', and" in said
+    assert utility["arms"]["oversampling"]["tau"] is None and utility["arms"]["real"]["tau"] in (0, 0.5, 1, 1.5)
+    flips = {row["flips"] for row in utility["candidates"] if row["arm"] == "classical"}
+    assert flips == {"none", "horizontal", "dihedral"} and utility["arms"]["classical"]["flips"] == "none"
     assert set(_outputs(workspace)) == {"utility.json", "arms.csv", "arms.png", "per_class.csv", "dose.csv", "dose.png"}
     assert not (workspace.scratch / "classify").exists()
     shown = capsys.readouterr().out
@@ -219,7 +223,7 @@ def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
     setting = _pool_of(workspace, *spare)
     setting = replace(setting, params=setting.params.model_copy(update={"copies_share": 0.4}))
     passes = []
-    monkeypatch.setattr("pipeline.experiment.trial.fit", lambda *_, extra, **__: passes.append(extra))
+    monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: passes.append(tasks[0].extra))
     for extra in ("synthetic", "copies"):
         train_arm(Arm("x", Recipe(), extra=extra, dose=1.0, lr=1e-2), 7, 0, setting)  # type: ignore[arg-type]
     mixed, control = passes
@@ -232,6 +236,25 @@ def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
     assert np.array_equal(mixed.images[mixed.rows[same]], images[control.rows[same] - len(pool)])
     seen = Arm("x", Recipe(), extra="synthetic").images_seen(setting.params)
     assert seen == {"real": 32, "synthetic": 19, "copies": 13}
+
+
+def test_synthetic_images_alone_are_of_every_class(
+    tail: tuple[Workspace, Digits, Digits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the plan makes none of the largest: without them it would be a class that is never answered."""
+    workspace, _, (images, labels) = tail
+    _held_out_fewer(workspace)
+    order, unit = np.argsort(labels, kind="stable"), np.bincount(labels, minlength=10)
+    folder, alone = workspace.root / "pool", np.full(10, 3)
+    images = np.concatenate([images[:6], images[order]])
+    labels = np.concatenate([np.zeros(6, np.int64), labels[order]])
+    save(folder, images, labels, np.arange(len(labels)) % 2, np.where(np.arange(10) == 0, 0, unit), alone)
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: seen.append(tasks[0].labels))
+    arm = Arm("synthetic_only", Recipe(), images="synthetic", lr=1e-2)
+    train_arm(arm, 7, 1, TrialSetup(workspace.root, workspace.store, folder, TINY.classify))
+    assert unit[0] == 0
+    assert np.bincount(seen[0]).tolist() == [3] * 10
 
 
 def test_equal_trials_share_their_name_and_others_do_not() -> None:
@@ -258,7 +281,7 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     setting = _pool_of(workspace, *spare, draws=2)
     with _runner(setting, workspace, workers=1) as runner:
         alone = runner.run(*ARMS, seeds=3, draws=2)
-    monkeypatch.setattr("pipeline.experiment.runner.train_arm", None)  # a second training would fail
+    monkeypatch.setattr("pipeline.experiment.runner.train_stack", None)  # a second training would fail
     with _runner(setting, workspace, workers=1) as runner:
         again = runner.run(*ARMS, seeds=3, draws=2)
         uncrossed = runner.run(ARMS[1], seeds=2, draws=2, crossed=False)[0]

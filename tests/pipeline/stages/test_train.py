@@ -17,9 +17,11 @@ from pipeline.locks import alone
 from pipeline.params import Params, TrainParams
 from pipeline.progress import Progress
 from pipeline.stages import train
-from pipeline.training import snapshots
+from pipeline.training import snapshots, status
 from pipeline.training.settings import gan_config
+from pipeline.training.status import Reporter
 from pipeline.workspace import Workspace
+from tests.gan.test_parts import Room
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +82,26 @@ def test_a_full_gpu_is_worth_another_try(digits_workspace: Workspace, monkeypatc
     monkeypatch.setattr(Trainer, "iteration", full)
     with pytest.raises(BusyError, match=r"no room \(tried to allocate 2 GiB\).*lower train.batch_size"):
         train.run(Params(train=tiny()), digits_workspace)
+
+
+def test_a_batch_without_room_is_taken_in_parts_and_that_is_told(
+    digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(status, "SECONDS_BETWEEN", 0.0)
+    told: list[list[str]] = []
+    write = Reporter.write
+    monkeypatch.setattr(Reporter, "write", lambda self, *args: (told.append(args[-1][:]), write(self, *args)))
+    with Room(8):
+        train.run(Params(train=tiny(kimg=0.064)), digits_workspace)
+    said = capsys.readouterr().err
+    for parts in (2, 4):
+        assert said.count(f"it is taken in {parts} parts, with the same gradients but for rounding") == 1
+    assert "in 4 parts" in told[-1][1]
+    with Room(0), pytest.raises(UserError, match=r"even for a batch in 16 parts \(.*lower train\.width"):
+        train.run(Params(train=tiny(kimg=0.064)), digits_workspace)
+    monkeypatch.setattr(train, "taken_by_others", lambda device: True)
+    with Room(0), pytest.raises(BusyError, match="wait for what else is on it"):
+        train.run(Params(train=tiny(kimg=0.064)), digits_workspace)
 
 
 @pytest.fixture

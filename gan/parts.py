@@ -1,0 +1,86 @@
+"""A batch in parts, for a device that has no room for it at once: the gradients are those of the whole."""
+
+from collections.abc import Callable, Sequence, Sized
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from gan.config import Config
+from gan.draws import CriticDraws, GeneratorDraws, mapped
+
+Made = TypeVar("Made")
+Step = CriticDraws | GeneratorDraws
+
+
+class Part(NamedTuple):
+    """Some of a batch's draws.
+
+    Attributes:
+        draws: of the part.
+        weight: its share of the batch's images.
+        penalised: by how much the penalty's mean over the part counts more or less than the part does.
+    """
+
+    draws: Any
+    weight: float = 1.0
+    penalised: float = 1.0
+
+
+def groups(config: Config) -> int:
+    """How many parts a batch can have: what is judged together stays together."""
+    return config.batch_size // (config.packing * max(1, config.minibatch_std))
+
+
+def parted(draws: Step, config: Config, count: int) -> list[Part]:
+    """A step's draws in ``count`` parts, equal where the groups of the batch divide by it.
+
+    Each takes every ``count``-th group, so that the penalised ones, which are the first, are spread over all parts. A
+    loss is a mean over the batch: the sum of the parts' losses, each times its weight, is the whole one.
+    """
+    if count == 1:
+        return [Part(draws)]
+    found, images = [], config.batch_size // groups(config)
+    alpha = draws.alpha if isinstance(draws, CriticDraws) else None
+    rest = draws._replace(alpha=None) if isinstance(draws, CriticDraws) else draws
+    for first in range(count):
+        one = mapped(rest, lambda tensor: _every(tensor, images, first, count))  # noqa: B023
+        weight, penalised = len(one.labels) / config.batch_size, 1.0
+        if alpha is not None and len(some := _every(alpha, images // config.packing, first, count)):
+            one, penalised = one._replace(alpha=some), len(some) / len(alpha) / weight
+        found.append(Part(one, weight, penalised))
+    return found
+
+
+def in_chunks(work: Callable[..., Made], *inputs: Any, at_once: int, unit: int = 1) -> list[Made]:
+    """``work`` on one slice of the inputs after another; where the device has no room, on halves of such slices.
+
+    Args:
+        inputs: of one length, tensors or arrays.
+        at_once: their rows a slice.
+        unit: rows that must stay together.
+
+    Raises:
+        torch.OutOfMemoryError: there is no room for one unit.
+    """
+    made: list[Made] = []
+    start, count = 0, _length(inputs)
+    while start < count:
+        try:
+            made.append(work(*(one[start : start + at_once] for one in inputs)))
+        except torch.OutOfMemoryError:
+            if at_once <= unit:
+                raise
+        else:
+            start += at_once
+            continue
+        at_once = max(1, at_once // 2 // unit) * unit  # here, as the error holds what filled the memory
+    return made
+
+
+def _length(inputs: Sequence[Sized]) -> int:
+    return len(inputs[0])
+
+
+def _every(tensor: Tensor, group: int, first: int, step: int) -> Tensor:
+    return tensor.unflatten(0, (-1, group))[first::step].flatten(0, 1)

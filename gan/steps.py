@@ -1,0 +1,261 @@
+"""One iteration of the conditional GAN: critic steps, a step of the generator, and the average of its weights."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gan.augment import Changes, augment
+from gan.compiled import Gradients, compiled_gradients
+from gan.config import Config
+from gan.draws import CriticDraws, GeneratorDraws, brought
+from gan.graphs import CaptureError, FixedIterations, Inputs, recorder_for, unrecordable
+from gan.layout import unsafe_channels_last
+from gan.networks import Network
+from gan.networks.family import GeneratorStep
+from gan.objective import Objective
+from gan.optimizers import Adam
+from gan.parts import Part, Step, groups, in_chunks, parted
+from gan.seeds import stream
+
+UNSAFE = (
+    "a convolution of one pixel with a stride and fewer than 16 channels, with which oneDNN writes past its memory: "
+    "leave out pixels first (x[:, :, ::2, ::2]), or take more channels"
+)
+
+
+class ImageSource(Protocol):
+    """Where real images come from; ``gan.real_images.RealImages`` is the usual one."""
+
+    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
+        """Labels in the sampling proportions, int64 (count,), on the CPU."""
+        ...
+
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Names a real image of each label, (N, ...) on the CPU."""
+        ...
+
+    def images(self, drawn: Tensor) -> Tensor:
+        """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
+        ...
+
+
+class Steps:
+    """Networks, their optimisers, and how an iteration moves them.
+
+    Args:
+        config: the hyper-parameters.
+        generator: (N, latent_dim), (N,) to images (N, C, H, W).
+        critic: images and labels to scores (N,); with packing m, m images of a label stacked to (N, m C, H, W).
+        source: of real images.
+        seed: of the random numbers of a family's own terms.
+
+    Attributes:
+        done: iterations.
+        notes: sentences on what is done in another way than ``config`` says, as they come up.
+        parts: how many a batch is taken in; more than one where the device has no room.
+
+    Raises:
+        ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`.
+    """
+
+    def __init__(self, config: Config, generator: Network, critic: Network, source: ImageSource, seed: int) -> None:
+        self.config, self.source, self.seed = config, source, seed
+        if unsafe_channels_last(generator) or unsafe_channels_last(critic):
+            raise ValueError(UNSAFE)
+        self.generator, self.critic = (n.to(memory_format=torch.channels_last) for n in (generator, critic))
+        self.device = next(generator.parameters()).device
+        self.ema = copy.deepcopy(generator).requires_grad_(False).eval()
+        betas = (config.beta1, config.beta2)
+        self.generator_optimizer = Adam(generator.parameters(), config.generator_lr, betas)
+        self.critic_optimizer = Adam(critic.parameters(), config.critic_lr, betas)
+        self.objective = Objective(config)
+        self.notes: list[str] = []
+        self._gradients: Gradients = self._eager_gradients
+        self._fixed: FixedIterations | None = None
+        if config.compiled:
+            self._gradients = compiled_gradients(self.objective, critic, self._eager_gradients, self.notes.append)
+            self._fix()
+        self.parts = 1
+        self.done = 0
+
+    def _run(self, inputs: Inputs) -> Tensor:
+        if self._fixed is not None and self.parts == 1:
+            try:
+                return self._fixed(inputs)
+            except CaptureError as error:
+                self._fixed = None
+                self.notes.append(f"an iteration cannot be replayed as one CUDA graph ({error}): done step by step")
+        return self._update(inputs._replace(draws=brought(inputs.draws, self.device)))
+
+    def _fix(self) -> None:
+        """Has iterations find their inputs at fixed addresses; on a CUDA device they are replayed as one graph."""
+        if reason := unrecordable(self.objective.family):
+            self.notes.append(f"iterations are not replayed as CUDA graphs, as {reason}: done step by step")
+        else:
+            self._fixed = FixedIterations(self._update, self._held, self.device, recorder_for(self.device))
+
+    def _held(self) -> Iterator[Tensor]:
+        """All that an iteration reads and changes but for its inputs."""
+        for network in (self.generator, self.critic, self.ema):
+            yield from chain(network.parameters(), network.buffers())
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            yield from optimizer.moments().values()
+
+    def _update(self, inputs: Inputs) -> Tensor:
+        """An iteration whose inputs are on the device: a function of them and of :meth:`_held` alone."""
+        given, rates = inputs
+        self.critic_optimizer.lr, self.generator_optimizer.lr = rates.critic, rates.generator
+        critic_figures = [self._critic_step(one) for one in given.critic]
+        critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
+        generator_loss, generator_gradient = self._generator_step(given.generator)
+        self._average(rates.average)
+        return torch.stack([critic_loss, generator_loss, gap, penalty, critic_gradient, generator_gradient])
+
+    def _recording(self) -> bool:
+        return self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+    def _critic_step(self, given: CriticDraws) -> Tensor:
+        figures = self._leave_gradients(self.critic_optimizer, self._critic_gradients, given)
+        self.critic_optimizer.step()
+        if self.config.weight_clip:
+            _clip(self.critic, self.config.weight_clip)
+        return torch.cat([figures, _gradient_norm(self.critic)])
+
+    def _critic_gradients(self, part: Part) -> Tensor:
+        given: CriticDraws = part.draws
+        with torch.no_grad(), self.objective.autocast(given.latents):
+            fake = self.generator(given.latents, given.labels)
+        real = self.seen(self.source.images(given.real), given.of_real)
+        fake = self.seen(fake, given.of_fake)
+        labels = given.labels[:: self.config.packing]
+        if part.weight == 1:
+            return self._gradients(real, fake, labels, given.alpha)
+        total, figures = self.objective.critic(self.critic, real, fake, labels, given.alpha, part.penalised)
+        (part.weight * total).backward()
+        return part.weight * figures
+
+    def _eager_gradients(self, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
+        total, figures = self.objective.critic(self.critic, real, fake, labels, alpha)
+        total.backward()
+        return figures
+
+    def _generator_step(self, given: GeneratorDraws) -> Tensor:
+        with _frozen(self.critic):
+            loss = self._leave_gradients(self.generator_optimizer, self._generator_gradients, given)
+        self.generator_optimizer.step()
+        return torch.cat([loss, _gradient_norm(self.generator)])
+
+    def _generator_gradients(self, part: Part) -> Tensor:
+        given: GeneratorDraws = part.draws
+        labels = given.labels
+        with self.objective.autocast(given.latents):
+            images = self.generator(given.latents, labels)
+        fake, real = self.seen(images, given.of_fake), None
+        if given.real is not None and given.of_real is not None:
+            real = self.seen(self.source.images(given.real), given.of_real)
+        loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing])
+        if terms := self.objective.family.generator_terms:
+            made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
+            for term in terms:
+                loss = loss + term(self.generator, made)
+        if part.weight != 1:
+            loss = part.weight * loss
+        loss.backward()
+        return loss.detach().view(1)
+
+    def _leave_gradients(self, optimizer: Adam, gradients: Callable[[Part], Tensor], given: Step) -> Tensor:
+        """Leaves the parameters a step's gradients and returns its figures; in more parts where there is no room.
+
+        Until then nothing has been changed by the step, so that it can be begun anew.
+
+        Raises:
+            torch.OutOfMemoryError: there is no room for the smallest part.
+        """
+        while True:
+            optimizer.zero_grad()
+            try:
+                return _sum([gradients(part) for part in parted(given, self.config, self.parts)])
+            except torch.OutOfMemoryError as error:
+                if self._recording() or self.in_smallest_parts:
+                    raise
+                reason = str(error).strip().split("\n")[0]
+            self._take_more_parts(reason)  # here, as the error holds what filled the memory
+
+    @property
+    def in_smallest_parts(self) -> bool:
+        """Whether a batch cannot be taken in more parts than it is."""
+        return self.parts == groups(self.config)
+
+    def _take_more_parts(self, reason: str) -> None:
+        self.parts = min(2 * self.parts, groups(self.config))
+        self._fixed = None
+        self.notes.append(
+            f"the device has no room for a batch of {self.config.batch_size} at once ({reason}): from iteration "
+            f"{self.done + 1:,} on it is taken in {self.parts} parts, with the same gradients but for rounding"
+        )
+
+    @torch.no_grad()
+    def _average(self, weight: float | Tensor) -> None:
+        """Moves the averaged generator by ``weight`` towards the latest one, see :class:`gan.rates.Rates`.
+
+        Buffers of floats are averaged likewise; others, such as counts, are copied.
+        """
+        averages: list[Tensor] = list(self.ema.parameters())
+        latest: list[Tensor] = list(self.generator.parameters())
+        if isinstance(weight, Tensor):
+            for one, other in zip(averages, latest, strict=True):
+                one.lerp_(other, weight.to(one.dtype))
+        else:
+            torch._foreach_lerp_(averages, latest, weight)
+        for average, other in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(other, weight.to(average.dtype) if isinstance(weight, Tensor) else weight)
+            else:
+                average.copy_(other)
+
+    # Parts ---------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def fakes(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """What the generator, not its average, draws by now; leaves its state alone. (N, C, H, W) in [-1, 1]."""
+        self.generator.eval()
+        with self.objective.autocast(latents):
+            images = in_chunks(self.generator, latents, labels, at_once=len(latents))
+        self.generator.train()
+        return torch.cat(images).float()
+
+    def seen(self, images: Tensor, changes: Changes) -> Tensor:
+        """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
+        images = augment(images.float(), changes)
+        packed = images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
+        return packed.contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Within, no gradients are left at the network's parameters."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def _sum(figures: list[Tensor]) -> Tensor:
+    return figures[0] if len(figures) == 1 else torch.stack(figures).sum(dim=0)
+
+
+def _clip(network: nn.Module, bound: float) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.clamp_(-bound, bound)
+
+
+def _gradient_norm(network: nn.Module) -> Tensor:
+    norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
+    return torch.stack(norms).norm().float().view(1)
