@@ -16,7 +16,7 @@ from pipeline.experiment.effect import estimate_figure, stratified_weights
 from pipeline.experiment.endpoints import MACRO_F1, Endpoint, average_precision, recall_at
 
 CLASSES, SIZES = 4, (150, 100, 60, 25)
-SEEDS, DRAWS, BOOTSTRAP = 6, 3, 500
+SEEDS, DRAWS, BOOTSTRAP = 6, 3, 200
 RARE = CLASSES - 1
 ENDPOINTS = (MACRO_F1, average_precision(RARE, "rare"), recall_at(RARE, "rare", 0.05))
 NOISE = {  # between seeds, between draws, of the rest
@@ -63,7 +63,7 @@ def truth(rng: np.random.Generator, endpoint: Endpoint, noise: Noise, rounds: in
     return float(np.mean(found))
 
 
-def coverage(endpoint: Endpoint, noise: Noise, experiments: int, seed: int, rounds: int = 150) -> tuple[float, float]:
+def coverage(endpoint: Endpoint, noise: Noise, experiments: int, seed: int, rounds: int = 40) -> tuple[float, float]:
     """The share of experiments whose interval holds the truth, and the mean of half its width."""
     rng = np.random.default_rng(seed)
     expected, inside, halves = truth(rng, endpoint, noise, rounds), [], []
@@ -79,7 +79,7 @@ def coverage(endpoint: Endpoint, noise: Noise, experiments: int, seed: int, roun
 
 def main() -> None:
     """Prints the table."""
-    experiments = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    experiments = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     title = f"intervals that hold the truth, in % of {experiments} experiments (half width, points)"
     table = Table("noise", *(endpoint.name for endpoint in ENDPOINTS), title=title)
     for number, (name, noise) in enumerate(NOISE.items()):
