@@ -29,6 +29,8 @@ CHOICES = "params.yaml"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 STAGES = {"ingest": "ingest", "train": "train", "quality": "evaluate", "export": "export", "utility": "classify"}
 """The stage that writes the figures of a name."""
+WRITERS = STAGES | {"study": "study/dvc.yaml:summary"}
+"""The same, and that of the study, which not every project has."""
 
 
 class Source(Document):
@@ -77,7 +79,7 @@ class Card(Document):
     members: list[Digest] = Field([])
 
 
-MODELS: dict[str, type[Figures]] = {"quality": Quality, "utility": Utility}
+MODELS: dict[str, type[Figures]] = {"quality": Quality, "utility": Utility, "study": Utility}
 
 
 def write_figures(path: Path, figures: Mapping[str, Any], made_from: Iterable[Mapping[str, str]] = ()) -> None:
@@ -97,13 +99,13 @@ def read_figures(workspace: Workspace, name: str, path: Path | None = None) -> d
     """The figures called ``name``, as their stage wrote them.
 
     Args:
-        name: a key of :data:`STAGES`.
+        name: a key of :data:`WRITERS`.
         path: where they are, if not in their place.
 
     Raises:
         UserError: there are none, or they were edited.
     """
-    return read_bound(path or workspace.metrics(name), MODELS.get(name, Figures), STAGES[name])
+    return read_bound(path or workspace.metrics(name), MODELS.get(name, Figures), WRITERS[name])
 
 
 def read_bound(path: Path, model: type[Figures], stage: str) -> dict[str, Any]:
@@ -203,14 +205,14 @@ def require_current(name: str, figures: Mapping[str, Any], now: Iterable[Mapping
     """Lets figures pass that belong to the files and choices as they are.
 
     Args:
-        name: a key of :data:`STAGES`.
+        name: a key of :data:`WRITERS`.
         figures, now: see :func:`changed`.
 
     Raises:
         UserError: something that they were computed from has changed.
     """
     if found := changed(figures, now):
-        stage = STAGES[name]
+        stage = WRITERS[name]
         raise UserError(
             f"metrics/{name}.json: out of date: {', '.join(found)} changed since {stage} computed it; run `dvc repro "
             f"{stage}`, or, if DVC finds nothing to do, `dvc repro --force --single-item {stage}`"

@@ -24,6 +24,7 @@ from ruamel.yaml.comments import CommentedMap
 from gan.config import LABEL_FADE, Config
 from pipeline.errors import UserError
 from pipeline.gates import check_figure, check_gates, parse
+from pipeline.metric import split_metric
 from pipeline.plain_yaml import read_mapping, shortened
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -354,6 +355,7 @@ class ClassifyParams(Section):
         doses: of synthetic images; 1 is the exported set.
         draws: generator seeds; see :mod:`pipeline.experiment.pool`.
         classifier: ``small-resnet``, ``torchvision:<model>``, or ``module:factory`` of the user's own.
+        metric: what the verdict is about, in the forms of :mod:`pipeline.experiment.endpoints`.
     """
 
     seeds: Annotated[int, Field(ge=5, le=100)] = 6
@@ -373,6 +375,7 @@ class ClassifyParams(Section):
     pretrain: bool = False
     copies_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     force: bool = False
+    metric: str = "balanced_accuracy"
     min_effect: Annotated[float, Field(ge=0, lt=1)] = 0.0
     equivalence_margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
     max_class_loss: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -390,6 +393,12 @@ class ClassifyParams(Section):
             raise ValueError(f"{classifier!r} is none of small-resnet, torchvision:<model>, <module>:<factory>")
         return classifier
 
+    @field_validator("metric")
+    @classmethod
+    def _measured(cls, metric: str) -> str:
+        split_metric(metric)
+        return metric
+
     @model_validator(mode="after")
     def _possible(self) -> "ClassifyParams":
         if self.tuning_seeds > self.seeds:
@@ -398,6 +407,19 @@ class ClassifyParams(Section):
             raise ValueError("pretrain needs steps on real images after it; lower synthetic_until below 1")
         if self.weights and not self.classifier.startswith("torchvision:"):
             raise ValueError(f"weights goes with classifier: torchvision:<model>, not with {self.classifier}")
+        return self
+
+
+class StudyParams(Section):
+    """How ``augmint study`` cross-validates the experiment; see :mod:`pipeline.study`."""
+
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    repeats: Annotated[int, Field(ge=1, le=50)] = 1
+
+    @model_validator(mode="after")
+    def _enough(self) -> "StudyParams":
+        if self.folds * self.repeats < 3:
+            raise ValueError("two folds once tell no spread; raise folds or repeats")
         return self
 
 
@@ -410,6 +432,7 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
     export: ExportParams = ExportParams()
     classify: ClassifyParams = ClassifyParams()
+    study: StudyParams = StudyParams()
 
 
 def load_params(path: Path) -> Params:

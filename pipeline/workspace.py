@@ -41,6 +41,15 @@ class Workspace:
         return self.root / "report"
 
     @property
+    def study(self) -> Path:
+        """The plan of `augmint study`, its ``dvc.yaml``, and what its folds found."""
+        return self.root / "study"
+
+    def fold(self, name: str) -> Path:
+        """What one fold of the study found."""
+        return self.study / "folds" / name
+
+    @property
     def scratch(self) -> Path:
         """Resumable state of runs in work. Never an output of DVC's; what lies here may be lost without harm."""
         return self.root / ".augmint"
@@ -54,12 +63,12 @@ class Workspace:
     @property
     def places(self) -> tuple[Path, ...]:
         """The folders that outputs lie in, where :func:`pipeline.atomic.recover` has to look."""
-        below = ("data", "metrics", "plots", ".augmint/aside")
+        below = ("data", "metrics", "plots", "study", "study/folds", ".augmint/aside")
         return (self.root, *(self.root / name for name in below))
 
     def metrics(self, name: str) -> Path:
-        """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality``, ``export`` or
-        ``utility``."""
+        """The JSON of figures called ``name``: ``ingest``, ``train``, ``quality``, ``export``,
+        ``utility`` or ``study``."""
         return self.root / "metrics" / f"{name}.json"
 
     def plots(self, stage: str) -> Path:

@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.classifier.mixing import PASTED
 from pipeline.classifier.training import Recipe, second_steps
-from pipeline.experiment.accuracies import answers, balanced_accuracy
 from pipeline.experiment.arms import Arm
+from pipeline.experiment.endpoints import BALANCED_ACCURACY, Endpoint
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.trial import Predictions
 from pipeline.params import ClassifyParams
@@ -91,20 +91,22 @@ def adjustable(mass: np.ndarray) -> bool:
     return len(np.unique(mass[mass > 0])) > 1
 
 
-def scores(predictions: Predictions, labels: np.ndarray) -> np.ndarray:
-    """Balanced accuracy on the validation split of each classifier, float64 (seeds, draws).
+def scores(predictions: Predictions, labels: np.ndarray, metric: Endpoint = BALANCED_ACCURACY) -> np.ndarray:
+    """The metric on the validation split of each classifier, float64 (seeds, draws).
 
     Args:
         labels: int64 (N,).
     """
-    return balanced_accuracy(answers(predictions.val) == labels, labels)
+    return metric(predictions.val, labels)
 
 
-def best_adjusted(predictions: Predictions, mass: np.ndarray, labels: np.ndarray) -> tuple[float, Predictions]:
+def best_adjusted(
+    predictions: Predictions, mass: np.ndarray, labels: np.ndarray, metric: Endpoint = BALANCED_ACCURACY
+) -> tuple[float, Predictions]:
     """The τ of :data:`TAUS` with the best mean score on validation, the least of equals, and what it makes of the
     logits."""
     if not adjustable(mass):
         return 0.0, predictions
     found = {tau: adjusted(predictions, mass, tau) for tau in TAUS}
-    tau = max(TAUS, key=lambda tau: float(scores(found[tau], labels).mean()))
+    tau = max(TAUS, key=lambda tau: float(scores(found[tau], labels, metric).mean()))
     return tau, found[tau]

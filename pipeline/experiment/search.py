@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.experiment.adjustment import Counts, best_adjusted, class_mass, scores
 from pipeline.experiment.arms import ALONE, FLIPS, MIXES, USES, Arm, flipped, mixed, uses, with_head, without_synthetic
+from pipeline.experiment.endpoints import BALANCED_ACCURACY, Endpoint
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.trial import Predictions
@@ -16,7 +17,7 @@ from pipeline.params import ClassifyParams
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate and its balanced accuracy on the validation split, one value a tuning seed that it was tried with."""
+    """A candidate and ``classify.metric`` on the validation split, one value a tuning seed that it was tried with."""
 
     arm: Arm
     validation: tuple[float, ...]
@@ -96,7 +97,12 @@ def available_doses(pool: Pool, params: ClassifyParams, reason: str | None = Non
 
 
 def experiment(
-    runner: Runner, params: ClassifyParams, doses: Sequence[float], counts: Counts, labels: np.ndarray
+    runner: Runner,
+    params: ClassifyParams,
+    doses: Sequence[float],
+    counts: Counts,
+    labels: np.ndarray,
+    metric: Endpoint = BALANCED_ACCURACY,
 ) -> Experiment:
     """Searches, then trains every chosen arm over all seeds.
 
@@ -105,8 +111,9 @@ def experiment(
 
     Args:
         labels: of the validation split, int64 (N,).
+        metric: what is chosen by.
     """
-    search = _Search(runner, params, counts, labels)
+    search = _Search(runner, params, counts, labels, metric)
     alone = dict(zip(ALONE, search.best(*ALONE.values()), strict=True))
     alone["classical"] = _best([alone["classical"], *search.best(flipped(alone["classical"].arm))])
     (mixing,) = search.best(mixed(alone["classical"].arm.recipe))
@@ -124,14 +131,17 @@ def experiment(
     arms = [tried.arm for tried in (*alone.values(), mixing, head)]
     arms += [replace(tried.arm, dose=picked) for tried in (control, synthetic)] + [tried.arm for tried in only]
     results = {arm.name: (arm, found) for arm, found in search.adjusted(arms, params.seeds, crossed=True)}
-    validation = {name: float(scores(results[name][1], labels).mean()) for name in without_synthetic()}
+    validation = {name: float(scores(results[name][1], labels, metric).mean()) for name in without_synthetic()}
     none = head if synthetic.arm.recipe.head == "retrained" else without
     return Experiment(results, max(validation, key=validation.__getitem__), search.tried, [none, *by_dose])
 
 
 class _Search:
-    def __init__(self, runner: Runner, params: ClassifyParams, counts: Counts, labels: np.ndarray) -> None:
+    def __init__(
+        self, runner: Runner, params: ClassifyParams, counts: Counts, labels: np.ndarray, metric: Endpoint
+    ) -> None:
         self._runner, self._params, self._counts, self._labels = runner, params, counts, labels
+        self._metric = metric
         self.tried: list[Tried] = []
 
     def best(self, *groups: Sequence[Arm]) -> list[Tried]:
@@ -158,7 +168,7 @@ class _Search:
     def compare(self, arms: Sequence[Arm], seeds: int) -> list[Tried]:
         """Each arm with these seeds."""
         return [
-            Tried(arm, tuple(scores(found, self._labels).ravel().tolist()))
+            Tried(arm, tuple(scores(found, self._labels, self._metric).ravel().tolist()))
             for arm, found in self.adjusted(arms, seeds, crossed=False)
         ]
 
@@ -167,7 +177,7 @@ class _Search:
         found = self._runner.run(*arms, seeds=seeds, draws=self._params.draws, crossed=crossed)
         for arm, predictions in zip(arms, found, strict=True):
             mass = class_mass(arm, self._counts, self._params)
-            tau, better = best_adjusted(predictions, mass, self._labels)
+            tau, better = best_adjusted(predictions, mass, self._labels, self._metric)
             yield replace(arm, tau=tau), better
 
 

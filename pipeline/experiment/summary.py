@@ -15,9 +15,10 @@ from pipeline.experiment.accuracies import (
     recalls,
     seeds_interval,
 )
-from pipeline.experiment.adjustment import adjustable, class_mass, counts
+from pipeline.experiment.adjustment import adjustable, class_mass, counts, scores
 from pipeline.experiment.arms import Arm, without_synthetic
-from pipeline.experiment.effect import Effect, estimate, recall_interval
+from pipeline.experiment.effect import Effect, estimate, estimate_figure, recall_interval, stratified_weights
+from pipeline.experiment.endpoints import BALANCED_ACCURACY, endpoint
 from pipeline.experiment.given import compare_splits
 from pipeline.experiment.names import describe, title
 from pipeline.experiment.pool import Pool
@@ -44,20 +45,23 @@ class _Summary:
         self.counts = counts(store, pool)
         self.correct = {name: answers(result.test) == self.test for name, (_, result) in found.arms.items()}
         self.correct_val = {name: answers(result.val) == self.val for name, (_, result) in found.arms.items()}
+        self.endpoint = endpoint(params.classify.metric, store.classes)
+        self.values: dict[str, np.ndarray] = {}  # of arms in the endpoint, where it is no mean over images
 
     def tree(self) -> Tree:
-        effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
+        effects = {name: self._gain(name) for name in without_synthetic()}
         comparisons = {name: self._comparison(name, effect) for name, effect in effects.items()}
         baseline, effect = self.found.baseline, effects[self.found.baseline]
         per_class = self._per_class()
         falls = {row["class"]: row["recall_difference"] for row in per_class if row["test"]}
         classify = self.params.classify
         bounds = Bounds(classify.min_effect, classify.max_class_loss, classify.equivalence_margin)
-        verdict = decide(effect, falls, title(baseline), bounds)
+        verdict = decide(effect, falls, title(baseline), bounds, self.endpoint.title)
         arm = self.found.arms["synthetic"][0]
         gained = effect.low > 0
         return {
             "verdict": verdict.name,
+            "metric": {"name": self.endpoint.name, "title": self.endpoint.title},
             "sentence": verdict.sentence,
             "recommended": self._recommended(verdict.name, gained),
             "given_splits": self._given_splits(),
@@ -92,6 +96,31 @@ class _Summary:
         """+ synthetic minus ``against``, int8 (seeds, draws, images), paired by seed and image."""
         return self.correct["synthetic"].astype(np.int8) - self.correct[against]
 
+    def _gain(self, against: str) -> Effect:
+        """+ synthetic over ``against`` in what the verdict is about."""
+        if self.endpoint is BALANCED_ACCURACY:
+            return self._effect(self._differences(against), "difference", against)
+        rng = np.random.default_rng(derive(self.params.seed, "classify.bootstrap", "difference", against))
+        return estimate_figure(self._measured("synthetic") - self._measured(against), rng)
+
+    def _measured(self, arm: str) -> np.ndarray:
+        """The endpoint of an arm's classifiers, (seeds, draws, 1 + resamples): as it is, then in resamples of images.
+
+        The resamples are the same for all arms.
+        """
+        if arm not in self.values:
+            rng = np.random.default_rng(derive(self.params.seed, "classify.bootstrap", "resamples"))
+            weights = stratified_weights(self.test, self.params.classify.bootstrap, rng)
+            both = np.concatenate([np.ones((1, len(self.test))), weights])
+            self.values[arm] = self.endpoint(self.found.arms[arm][1].test, self.test, both)
+        return self.values[arm]
+
+    def _by_seed(self, against: str) -> np.ndarray:
+        """The difference of each seed, the mean over its draws, (seeds,)."""
+        if self.endpoint is BALANCED_ACCURACY:
+            return balanced_accuracy(self._differences(against).mean(axis=1), self.test)
+        return (self._measured("synthetic") - self._measured(against))[..., 0].mean(axis=1)
+
     def _effect(self, outcomes: np.ndarray, *names: str | int, label: int | None = None) -> Effect:
         rng = np.random.default_rng(derive(self.params.seed, "classify.bootstrap", *names))
         chosen = slice(None) if label is None else self.test == label
@@ -99,7 +128,7 @@ class _Summary:
         return estimate(cells, self.test[chosen], resamples=self.params.classify.bootstrap, rng=rng)
 
     def _comparison(self, against: str, effect: Effect) -> Tree:
-        over_seeds = seeds_interval(balanced_accuracy(self._differences(against).mean(axis=1), self.test))
+        over_seeds = seeds_interval(self._by_seed(against))
         return {
             "delta": effect.mean,
             "ci95": effect.within(-1.0),
@@ -109,7 +138,7 @@ class _Summary:
     def _arm(self, arm: Arm, result: Predictions) -> Tree:
         correct, classify = self.correct[arm.name], self.params.classify
         accuracies = balanced_accuracy(correct, self.test)
-        validation = balanced_accuracy(self.correct_val[arm.name], self.val)
+        validation = scores(result, self.val, self.endpoint)
         effect = self._effect(correct, "arm", arm.name)
         cells = list(np.ndindex(*accuracies.shape))
         f1 = {cell: macro_f1(answers(result.test[cell]), self.test) for cell in cells}
@@ -124,6 +153,7 @@ class _Summary:
             "tau": arm.tau if adjustable(mass) else None,
             "balanced_accuracy": effect.mean,
             "ci95": effect.within(0.0),
+            **self._in_endpoint(arm.name),
             "spread": float(accuracies.mean(axis=1).std(ddof=1)),
             "macro_f1": float(np.mean(list(f1.values()))),
             "calibration_error": float(np.mean(errors)),
@@ -144,6 +174,14 @@ class _Summary:
                 for cell in cells
             ],
         }
+
+    def _in_endpoint(self, arm: str) -> Tree:
+        """An arm's own figure in the endpoint, where that is another one than its balanced accuracy."""
+        if self.endpoint is BALANCED_ACCURACY:
+            return {}
+        rng = np.random.default_rng(derive(self.params.seed, "classify.bootstrap", "metric", arm))
+        effect = estimate_figure(self._measured(arm), rng)
+        return {"metric": effect.mean, "metric_ci95": effect.within(0.0)}
 
     def _per_class(self) -> list[Tree]:
         size, baseline = len(self.store.classes), self.found.baseline

@@ -37,7 +37,13 @@ class Verdict:
     seeds_to_settle: int | None = None
 
 
-def decide(effect: Effect, class_deltas: dict[str, float], baseline: str, bounds: Bounds) -> Verdict:
+def decide(
+    effect: Effect,
+    class_deltas: dict[str, float],
+    baseline: str,
+    bounds: Bounds,
+    measure: str = "balanced accuracy",
+) -> Verdict:
     """The verdict on real + synthetic against the best arm without synthetic images.
 
     >>> sure = Effect(0.03, 0.01, 0.05, 6, 3, 1e-5, 1e-5, 1e-5, 1e-5)
@@ -45,12 +51,13 @@ def decide(effect: Effect, class_deltas: dict[str, float], baseline: str, bounds
     'HELPS'
 
     Args:
-        effect: the paired difference in balanced accuracy, + synthetic minus ``baseline``.
+        effect: the paired difference, + synthetic minus ``baseline``.
         class_deltas: the same difference in each class's recall.
         baseline: name of that best arm, for the sentence.
+        measure: what the difference is in, for the sentence.
     """
     span = f"95 % interval {effect.low * 100:+.1f} to {effect.high * 100:+.1f}"
-    figures = f"{_points(effect.mean)} in balanced accuracy against {baseline!r} ({span})"
+    figures = f"{_points(effect.mean)} in {measure} against {baseline!r} ({span})"
     worst = min(class_deltas, key=lambda name: class_deltas[name])
     margin = bounds.equivalence_margin
     falls = class_deltas[worst] < -bounds.max_class_loss

@@ -12,9 +12,10 @@ from pipeline.flows.augment import augment
 from pipeline.flows.export_set import export_set
 from pipeline.flows.names import slug, tags
 from pipeline.flows.refresh import refresh
+from pipeline.flows.study import study
 from pipeline.flows.sweep import sweep
 
-FLOWS: tuple[Flow[..., Any], ...] = (refresh, augment, export_set, sweep)
+FLOWS: tuple[Flow[..., Any], ...] = (refresh, augment, export_set, sweep, study)
 SEVERAL = (export_set,)  # several at a time; of the others one
 ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 

@@ -39,11 +39,25 @@ def _chart(figure: Figure, name: str, caption: str, label: str) -> Chart:
 
 def effect(utility: Tree, margin: float) -> Chart:
     """The verdict's difference around zero; ``utility`` is the content of ``metrics/utility.json``."""
-    return effects([Effect("", utility["delta"], utility["ci95"])], margin)
+    measure = utility.get("metric", {"title": "balanced accuracy"})["title"]  # earlier files know of no other
+    return effects([Effect("", utility["delta"], utility["ci95"])], margin, measure)
 
 
-def effects(found: Sequence[Effect], margin: float) -> Chart:
-    """The differences of some verdicts; ``margin`` is ``classify.equivalence_margin``."""
+def study(study: Tree, utility: Tree | None, margin: float) -> Chart:
+    """The study's difference under that of the single split, if there is one; the contents of their files."""
+    single = [Effect("single split", utility["delta"], utility["ci95"])] if utility else []
+    found = [*single, Effect(f"study, {study['folds']} folds", study["delta"], study["ci95"])]
+    return effects(found, margin, study["endpoint"]["title"], "study-effect")
+
+
+def effects(found: Sequence[Effect], margin: float, measure: str = "balanced accuracy", name: str = "effect") -> Chart:
+    """The differences of some verdicts.
+
+    Args:
+        margin: ``classify.equivalence_margin``.
+        measure: what they are in.
+        name: the chart's own on the page.
+    """
     caption = (
         f"What the synthetic images add, with its 95 % interval. Within the band, of {margin * 100:.1f} points either "
         "way, a difference does not matter."
@@ -53,7 +67,7 @@ def effects(found: Sequence[Effect], margin: float) -> Chart:
         f"{between(one.ci95, 'points')}"
         for one in found
     )
-    return _chart(interval_figure(found, margin), "effect", caption, "; ".join(said) + ".")
+    return _chart(interval_figure(found, margin, measure), name, caption, "; ".join(said) + ".")
 
 
 def verdict(utility: Tree) -> list[Chart]:

@@ -18,11 +18,12 @@ class Effect(NamedTuple):
 
 
 @look()
-def interval_figure(effects: Sequence[Effect], margin: float) -> Figure:
+def interval_figure(effects: Sequence[Effect], margin: float, measure: str = "balanced accuracy") -> Figure:
     """One row an effect, in points, over the band around zero in which a difference does not matter.
 
     Args:
         margin: ``classify.equivalence_margin``.
+        measure: what the difference is in.
     """
     alone = len(effects) == 1
     figure, (axes,) = panels(0.75 + 0.3 * len(effects))
@@ -36,6 +37,6 @@ def interval_figure(effects: Sequence[Effect], margin: float) -> Figure:
     reach = 110 * max(margin, *(abs(end) for effect in effects for end in effect.ci95), 0.002)
     axes.set(xlim=(-reach, reach), ylim=(len(effects) - 0.4, -0.6))
     axes.set_yticks([] if alone else range(len(effects)), [] if alone else [shortened(one.name, 18) for one in effects])
-    axes.set_xlabel("hurts \N{LEFTWARDS ARROW} points of balanced accuracy \N{RIGHTWARDS ARROW} helps")
+    axes.set_xlabel(f"hurts \N{LEFTWARDS ARROW} points of {measure} \N{RIGHTWARDS ARROW} helps")
     axes.spines["left"].set_visible(False)
     return figure

@@ -1,5 +1,6 @@
 """The report: one HTML page that holds its pictures and styles, needs no network and runs no script."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,7 +40,7 @@ PICTURES = (
     ),
 )
 CURVES, CONFUSIONS = "plots/train/curves.csv", "plots/evaluate/confusions.csv"
-UTILITY, QUALITY, TRAIN = (f"metrics/{name}.json" for name in ("utility", "quality", "train"))
+UTILITY, QUALITY, TRAIN, STUDY = (f"metrics/{name}.json" for name in ("utility", "quality", "train", "study"))
 
 
 def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[str, Path] | None = None) -> None:
@@ -58,6 +59,7 @@ def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[s
         effect=files.part(UTILITY, lambda tree: [charts.effect(tree, params.classify.equivalence_margin)]) or [],
         verdict_charts=files.part(UTILITY, charts.verdict) or [],
         advice=advise(params, *(files.part(name, dict) for name in (UTILITY, QUALITY, TRAIN))),
+        **_study(files, params.classify.equivalence_margin),
         quality=files.part(QUALITY, quality),
         bias_charts=_bias_charts(files),
         per_class=parts.per_class(files),
@@ -72,6 +74,17 @@ def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[s
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
+
+
+def _study(files: PageFiles, margin: float) -> Tree:
+    """The study and its chart, the single split above it; none is missed where there is none."""
+    if not os.path.lexists(files.workspace.metrics("study")):
+        return {"study": None, "study_charts": []}
+    utility = files.part(UTILITY, dict)
+    return {
+        "study": files.part(STUDY, parts.study),
+        "study_charts": files.part(STUDY, lambda tree: [charts.study(tree, utility, margin)]) or [],
+    }
 
 
 def _bias_charts(files: PageFiles) -> list[charts.Chart]:

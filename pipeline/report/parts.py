@@ -59,6 +59,22 @@ def utility(tree: Tree) -> Tree:
     }
 
 
+def study(tree: Tree) -> Tree:
+    """The study as it is, its endpoints in one list, the verdict's first."""
+    means = {
+        name: _mean([fold[name] for fold in tree["by_fold"] if fold[name] is not None])
+        for name in ("baseline", "synthetic")
+    }
+    main = {"title": tree["endpoint"]["title"], "better": "higher", **means}
+    main |= {"gain": tree["delta"], "ci95": tree["ci95"], "p_holm": None}
+    folds = [row | {"baseline_arm": tree["arms"][row["baseline_arm"]]["title"]} for row in tree["by_fold"]]
+    return tree | {"endpoints": [main, *tree["second_endpoints"]], "by_fold": folds}
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
 def data(summary: Tree, files: PageFiles) -> Tree:
     """Images by class and split, and what ingest left out."""
     made = files.synthetic_counts()

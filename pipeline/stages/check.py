@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pipeline.errors import BusyError, UserError
+from pipeline.experiment.endpoints import endpoint
 from pipeline.export.plan import Plan, balanced_counts, make_plan
 from pipeline.formats.encoding import Encoding
 from pipeline.formats.names import folder_names
+from pipeline.metric import split_metric
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import Params, locate
 from pipeline.runtime import choose_device
@@ -242,6 +244,29 @@ def doses_are_possible(params: Params, workspace: Workspace) -> Iterator[Finding
         )
 
 
+def metric_is_possible(params: Params, workspace: Workspace) -> Iterator[Finding]:
+    """What the verdict is about must be of a class of the set, and measurable on val and test."""
+    store, where = Store.open(workspace.store), _at(workspace, "classify", "metric")
+    try:
+        _, name, allowed = split_metric(endpoint(params.classify.metric, store.classes).name)
+    except UserError as error:
+        yield Finding("classify", f"{where}: {error}")
+        return
+    for split in SPLITS[1:] if name else ():
+        own = store.split(split).labels == store.classes.index(name)
+        if not own.any():
+            yield Finding(
+                "classify", f"{where}: classify.metric: no {split} image of class {name!r}; raise its fraction"
+            )
+        elif allowed is not None and allowed * (~own).sum() < 1:
+            yield Finding(
+                "classify",
+                f"{where}: classify.metric: {(~own).sum():,} {split} images of other classes tell no share of false "
+                f"alarms as small as {allowed:g} from none at all",
+                fatal=False,
+            )
+
+
 def _plan(params: Params, workspace: Workspace, store: Store) -> Plan:
     return make_plan(store, balanced_counts(params.export, store, workspace.params), params.export.include_real)
 
@@ -272,4 +297,9 @@ def _disk(params: Params, workspace: Workspace, store: Store, plan: Plan) -> Ite
 
 
 BEFORE_INGEST: tuple[Part, ...] = (overlaps, devices, measured_gates, classifier_is_there)
-AFTER_INGEST: tuple[Part, ...] = (classes_are_exportable, splits_are_large_enough, doses_are_possible)
+AFTER_INGEST: tuple[Part, ...] = (
+    classes_are_exportable,
+    splits_are_large_enough,
+    doses_are_possible,
+    metric_is_possible,
+)

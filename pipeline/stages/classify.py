@@ -14,6 +14,8 @@ from pipeline.binding import changed, generator_files, read_figures, sources, st
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
 from pipeline.experiment.adjustment import counts
+from pipeline.experiment.answers import Answers, save_answers
+from pipeline.experiment.endpoints import endpoint
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
 from pipeline.experiment.runner import Runner, import_ahead
@@ -29,12 +31,15 @@ from pipeline.report import page
 from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
+from pipeline.study.shown import study_shown
 from pipeline.wording import listed
 from pipeline.workspace import Workspace
 
 FEW, VERY_FEW = 50, 20  # train images of a class
 # choices that change no single training, so that its finished trials stay good when they are changed
-OF_THE_WHOLE = {"seeds", "tuning", "tuning_seeds", "min_effect", "equivalence_margin", "max_class_loss", "bootstrap"}
+OF_THE_WHOLE = {
+    *("seeds", "tuning", "tuning_seeds", "metric", "min_effect", "equivalence_margin", "max_class_loss", "bootstrap"),
+}
 
 
 class Judged(NamedTuple):
@@ -51,11 +56,14 @@ class Judged(NamedTuple):
     found: Experiment
 
 
-def run(params: Params, workspace: Workspace) -> None:
+def run(params: Params, workspace: Workspace, answers: Path | None = None) -> None:
     """Searches on validation, trains every arm over the same seeds, and tests once.
 
     Writes ``metrics/utility.json``, ``plots/classify``, the recommended ``classifier/``, and ``report/``, which shows
     what all stages found; prints the table and the verdict.
+
+    Args:
+        answers: where to write what every arm's classifiers said of the test images, as a study of folds needs it.
 
     Raises:
         UserError: no ingested or exported set, or one that cannot be judged.
@@ -67,7 +75,9 @@ def run(params: Params, workspace: Workspace) -> None:
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
     metrics, notes, found = judge(params, workspace, store, cache, refused)
-    metrics |= {"warnings": [*notes, *_warnings(store, refused)]}
+    metrics |= {"warnings": [*notes, *_warnings(store, refused)], **study_shown(workspace)}
+    if answers:
+        save_answers(answers, Answers.of(found, store))
     places = (workspace.metrics("utility"), workspace.plots("classify"), workspace.classifier, workspace.report)
     with replacing(*places) as (figures, plots, classifier, report):
         write_figures(figures, metrics, made_from)
@@ -92,6 +102,7 @@ def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refus
         refused: classes of which no synthetic image is used.
     """
     classify = params.classify
+    metric = endpoint(classify.metric, store.classes)
     folders = (cache / "pool", workspace.synthetic, workspace.models)
     seen, largest = classify.steps * classify.batch_size, max(classify.doses)
     reason = make_pool(*folders, store, left_out=refused, largest=largest, draws=classify.draws, seen=seen)
@@ -103,7 +114,7 @@ def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refus
         track(trials(classify, len(doses), bool(pool.alone.any())), "classify", "classifiers") as progress,
         Runner(params.seed, setup, cache, progress) as runner,
     ):
-        found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels)
+        found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels, metric)
     left = ", ".join(f"{dose:g}" for dose in sorted(set(classify.doses) - set(doses)))
     notes = [f"doses left out, as {reason or 'its draws are uneven'}: {left}"] if left else []
     if not pool.alone.any():

@@ -13,6 +13,7 @@ from pipeline.params import load_params
 from pipeline.report.advice import Step, advise
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
+from pipeline.report.terminal.study import print_study
 from pipeline.report.terminal.tables import utility_table
 from pipeline.workspace import Workspace
 
@@ -31,6 +32,10 @@ def print_results(workspace: Workspace) -> None:
     print_utility(utility)
     if found := changed(utility, as_now(workspace, utility)):
         _say(f"note: these are the last run's; since then {', '.join(found)} changed: run `dvc repro`")
+    if study := _read(workspace, "study"):
+        print_study(study, utility["smallest_effect"])
+        if found := changed(study, as_now(workspace, study)):
+            _say(f"note: the study is an earlier one; since then {', '.join(found)} changed: run `augmint study`")
     for line in _advice_lines(workspace, utility):
         _say(line)
     Console().print(f"report: {workspace.report / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
@@ -50,7 +55,7 @@ def as_tree(workspace: Workspace) -> Tree:
         "changed_since": changed(utility, as_now(workspace, utility)),
         "now": [step.what for step in _steps(workspace, utility)],
         "report": str(workspace.report / "index.html"),
-        "figures": {"utility": utility, **{name: _read(workspace, name) for name in ("quality", "export")}},
+        "figures": {"utility": utility, **{name: _read(workspace, name) for name in ("quality", "export", "study")}},
     }
 
 

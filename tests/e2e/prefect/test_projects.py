@@ -10,14 +10,14 @@ from pipeline.flows.server import claim
 from tests.e2e.prefect.conftest import Server, made, start_worker, wait_for
 
 pytestmark = pytest.mark.timeout(1500)
-FLOWS = ("refresh", "augment", "export_set", "sweep")
+FLOWS = ("refresh", "augment", "export_set", "sweep", "study")
 
 
 def test_served_projects_keep_to_themselves(server: Server, tmp_path: Path) -> None:
     first, second, same = (made(tmp_path / name) for name in ("a/shelf", "a/drawer", "b/shelf"))
     one, other = (server.start(folder, "augmint", "serve") for folder in (first, second))
     for folder in (first, second):
-        wait_for(f"augmint serve in {folder}", lambda name=folder.name: server.deployment(f"sweep/{name}"))
+        wait_for(f"augmint serve in {folder}", lambda name=folder.name: server.deployment(f"study/{name}"))
     runs = {folder: server.begin(f"augment/{folder.name}") for folder in (first, second)}
     refused = server.attempt(same, "augmint", "serve")
     assert refused.returncode == 2, refused.stdout

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from pipeline.experiment.accuracies import balanced_accuracy, seeds_interval
-from pipeline.experiment.effect import Effect, estimate, recall_interval
+from pipeline.experiment.effect import Effect, estimate, estimate_figure, recall_interval, stratified_weights
 from pipeline.experiment.verdict import Bounds, decide
 
 LABELS = np.repeat(np.arange(10), 40)
@@ -199,3 +199,18 @@ def test_without_a_verdict_it_says_how_many_seeds_would_do_or_that_none_would() 
     never = decide(_effect(0.01, -0.01, 0.03, by_image=1e-4), EVEN, "control", BOUNDS)
     assert never.seeds_to_settle is None
     assert "the test images are the limit" in never.sentence
+
+
+@pytest.mark.parametrize("name", ["images", "draws", "all"])
+def test_a_figure_that_is_a_mean_has_the_interval_of_a_mean(name: str) -> None:
+    """Resamples of the whole figure against the analysis of variance of its images."""
+    rng = np.random.default_rng(2)
+    outcomes = _experiment(rng, 0.3, NOISE[name], 6, 3)
+    weights = stratified_weights(LABELS, 8000, rng)
+    means = np.stack([(outcomes * (label == LABELS)) @ weights.T / 40 for label in range(10)]).mean(axis=0)
+    values = np.concatenate([balanced_accuracy(outcomes, LABELS)[..., None], means], axis=-1)
+    found, expected = (estimate_figure(values, rng), estimate(outcomes, LABELS, resamples=8000, rng=rng))
+    assert found.mean == pytest.approx(expected.mean)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.1, abs=0.01)
+    for part in ("by_image", "by_seed", "by_draw", "by_cell"):
+        assert getattr(found, part) == pytest.approx(getattr(expected, part), rel=0.15, abs=3e-6), part

@@ -177,7 +177,7 @@ def test_a_failure_says_why_and_whether_it_may_pass(lines: list[str], kind: type
 
 def test_flows_import_no_torch() -> None:
     # whose import would cost every run, however little it has to do, more seconds than all the rest
-    flows = ", ".join(f"pipeline.flows.{name}" for name in ("augment", "refresh", "export_set", "sweep"))
+    flows = ", ".join(f"pipeline.flows.{name}" for name in ("augment", "refresh", "export_set", "sweep", "study"))
     script = (
         f"import sys, {flows}; print([name for name in ('torch', 'torchvision', 'sklearn') if name in sys.modules])"
     )

@@ -25,6 +25,7 @@ TONES = ("brightness", "contrast")
 PICTURES = (*(f"evaluate/{name}" for name in EVALUATED), "train/samples")
 CHARTS = (
     "effect",
+    "study-effect",
     "arms",
     "dose",
     "confusion-synthetic",
@@ -262,6 +263,7 @@ def make(root: Path) -> Workspace:
     }
     files = {
         workspace.metrics("utility"): utility(),
+        workspace.metrics("study"): study(),
         workspace.metrics("quality"): quality(),
         workspace.metrics("train"): training(),
         workspace.metrics("export"): export(),
@@ -300,3 +302,45 @@ def make(root: Path) -> Workspace:
 def written(workspace: Workspace) -> str:
     write(Params(seed=41), workspace, workspace.report / "index.html")
     return (workspace.report / "index.html").read_text()
+
+
+def study() -> dict[str, Any]:
+    """A study of the same two classes, at the smallest."""
+    second = {"name": "brier", "title": "Brier score", "better": "lower", "baseline": 0.31, "synthetic": 0.25}
+    per_class = {
+        "class": HOSTILE,
+        "images": 118,
+        "recall": {"baseline": 0.5, "synthetic": 0.75},
+        "recall_difference": 0.25,
+        "right_of": {"baseline": [29, 29], "synthetic": [28, 29]},
+        "at_least": {"baseline": 0.9019, "synthetic": 0.8466},
+    }
+    return {
+        "verdict": "INCONCLUSIVE",
+        "sentence": f"No verdict over all folds, says {HOSTILE}.",
+        "endpoint": {"name": "balanced_accuracy", "title": "balanced accuracy"},
+        "folds": 5,
+        "repeats": 2,
+        "images": 124,
+        "delta": 0.0042,
+        "ci95": [-0.0061, 0.0149],
+        "smallest_effect": 0.0137,
+        "chances": {"gain": 0.125, "within": 0.625, "loss": 0.25, "margin": 0.01},
+        "arms": {"control": {"title": "control (copies)", "value": 0.9}},
+        "second_endpoints": [{**second, "gain": 0.06, "ci95": [0.01, 0.11], "p": 0.02, "p_holm": 0.04, "folds": 10}],
+        "rare_classes": [HOSTILE],
+        "per_class": [per_class],
+        "by_fold": [
+            {
+                "fold": "1-3",
+                "baseline_arm": "control",
+                "baseline": 0.91,
+                "synthetic": None,
+                "gain": None,
+                "images": {"train": 80, "val": 19, "test": 25},
+                "gates_failed": ["kid"],
+                "verdict": "HELPS",
+            }
+        ],
+        "warnings": [f"a word of {HOSTILE}"],
+    }

@@ -18,6 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from sklearn.metrics import roc_curve
 
 from gan.seeds import stream
 from pipeline.binding import write_figures
@@ -182,6 +183,48 @@ def _check_classifier(workspace: Workspace, utility: dict[str, Any]) -> None:
     card = json.loads((workspace.classifier / "classifier.json").read_text(encoding="utf-8"))
     assert card["accuracy"]["seed_test"] == best["balanced_accuracy"]
     assert (card["arm"], card["seed"], card["training"]["steps"]) == ("synthetic", best["seed"], 40)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_the_verdict_is_about_what_classify_metric_says(tail: tuple[Workspace, Digits, Digits]) -> None:
+    workspace, _, spare = tail
+    _held_out_fewer(workspace)
+    _export(workspace.synthetic, *spare)
+    chosen = TINY.classify.model_copy(update={"metric": "recall:9@5%"})
+    classify.run(TINY.model_copy(update={"classify": chosen}), workspace, workspace.root / "answers.npz")
+    utility = json.loads(workspace.metrics("utility").read_text())
+    assert utility["metric"] == {"name": "recall:9@0.05", "title": "recall of '9' at 0.05 false alarms"}
+    assert "in recall of '9' at 0.05 false alarms against" in utility["sentence"]
+    store = Store.open(workspace.store)
+    nines = int((store.split("val").labels == 9).sum())
+    for row in utility["candidates"]:  # what is chosen by, too
+        assert row["validation"] * nines * row["seeds"] == pytest.approx(
+            round(row["validation"] * nines * row["seeds"])
+        )
+    labels = store.split("test").labels
+    with np.load(workspace.root / "answers.npz") as saved:
+        for name in (utility["baseline"], "synthetic"):
+            values = []
+            for logits in saved[f"scores_{name}"].reshape(-1, len(labels), 10):
+                of_nine = np.exp(logits - logits.max(axis=1, keepdims=True))
+                of_nine = of_nine[:, 9] / of_nine.sum(axis=1)
+                alarms, hits, _ = roc_curve(labels == 9, of_nine, drop_intermediate=False)
+                values.append(hits[alarms <= 0.05].max())
+            assert utility["arms"][name]["metric"] == pytest.approx(np.mean(values), abs=1e-6)
+    arms = utility["arms"]
+    gain = arms["synthetic"]["metric"] - arms[utility["baseline"]]["metric"]
+    assert utility["delta"] == pytest.approx(gain, abs=2e-6)
+    assert utility["ci95"][0] <= utility["delta"] <= utility["ci95"][1]
+
+
+def test_a_metric_of_a_class_that_is_not_there_is_refused_before_anything_is_trained(
+    tail: tuple[Workspace, Digits, Digits],
+) -> None:
+    workspace, _, spare = tail
+    _export(workspace.synthetic, *spare)
+    chosen = TINY.classify.model_copy(update={"metric": "average_precision:nine"})
+    with pytest.raises(UserError, match="no class 'nine' in this set; it has '0', '1'"):
+        classify.run(TINY.model_copy(update={"classify": chosen}), workspace)
 
 
 def test_the_progress_counts_a_classifier_a_draw_where_draws_matter() -> None:
