@@ -28,7 +28,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-ROUNDS = 2
+ROUNDS = 5
 TIMES = 10
 
 LOOPS = {
