@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from pipeline.experiment.adjustment import counts
 from pipeline.experiment.pool import Pool, save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.search import available_doses, experiment, trials
@@ -94,9 +95,9 @@ def run(kind: str, number: int, folder: Path, draws: int) -> dict[str, object]:
     params = Params(seed=number, classify=classify)
     doses = available_doses(pool, classify)
     setting = TrialSetup(folder, folder / "store", folder / "pool", classify)
-    progress = Progress(trials(classify, len(doses)), f"{kind} {number}", "classifiers")
+    progress = Progress(trials(classify, len(doses), alone=False), f"{kind} {number}", "classifiers")
     with Runner(number, setting, folder, progress, workers=1) as runner:
-        found = experiment(runner, classify, doses, store.split("val").labels)
+        found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels)
     result = summarise(params, store, pool, found)
     low, high = result["ci95"]
     told = {"delta": result["delta"], "low": low, "high": high, "baseline": result["baseline"], "dose": result["dose"]}

@@ -22,7 +22,7 @@ from rich.table import Table
 from gan.seeds import derive
 from pipeline.classifier.training import Recipe
 from pipeline.errors import UserError
-from pipeline.experiment.accuracies import balanced_accuracy
+from pipeline.experiment.accuracies import answers, balanced_accuracy
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.effect import estimate
 from pipeline.experiment.pool import make_pool
@@ -66,7 +66,7 @@ def judged(params: Params, workspace: Workspace, arm: Arm) -> tuple[np.ndarray, 
             (predictions,) = runner.run(arm, seeds=settings.seeds, draws=1)
     classes = json.loads(workspace.metrics("export").read_text())["classes"]
     drawn, accepted = (sum(each[name] for each in classes) for name in ("drawn", "accepted"))
-    return predictions.test == store.split("test").labels, accepted / drawn
+    return answers(predictions.test) == store.split("test").labels, accepted / drawn
 
 
 def compare(params: Params, generators: int, where: Path) -> None:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from pipeline.classifier.training import Recipe
 from pipeline.errors import UserError
-from pipeline.experiment.accuracies import balanced_accuracy
+from pipeline.experiment.accuracies import answers, balanced_accuracy
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool, make_pool
 from pipeline.experiment.runner import Runner
@@ -102,7 +102,7 @@ def judge(params: Params, dose: float, recipe: Recipe, folder: Path) -> Scores:
         Runner(params.seed, TrialSetup(workspace.root, judging, pool, classify), cache, progress) as runner,
     ):
         found = runner.run(*arms, seeds=classify.seeds, draws=classify.draws, crossed=False)
-    return Scores(*(balanced_accuracy(result.test == labels, labels).ravel() for result in found))
+    return Scores(*(balanced_accuracy(answers(result.test) == labels, labels).ravel() for result in found))
 
 
 def difference(scores: np.ndarray, others: np.ndarray) -> str:

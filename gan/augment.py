@@ -3,7 +3,8 @@
 Its strength p is the chance that an operation touches an image; it may follow how far the critic overfits (ADA, Karras
 et al. 2020). The amounts are small and continuous, so that the critic can still tell images as they are from changed
 ones, and the generator does not learn the changes. Mirroring half of the images would hide which way round they are,
-and the generator would draw mirrored ones: hence there is no mirror.
+and the generator would draw mirrored ones: hence there is no mirror here. Where mirrored ones are wanted,
+``Config.mirror`` makes them part of the set.
 """
 
 import math

@@ -36,6 +36,7 @@ class Config:
         ema_kimg: half-life of the averaged generator; 0 ships the last one.
         augment: operations of ``gan.augment`` on real and fake images.
         adaptive: their strength follows the critic's overfitting (Karras et al. 2020); else it is 1.
+        mirror: a kind of ``gan.symmetry.SYMMETRIES``: real images are shown mirrored as well, and images are drawn so.
         balance: the b of p(class) ∝ count^(1 - b): 0 takes the classes as they come, 1 all equally often.
         precision: of scores and images, a name of ``gan.objective.PRECISIONS``; the penalty is float32 always.
         compiled: one compiled graph a critic step; pays on a GPU alone.
@@ -66,6 +67,7 @@ class Config:
     ema_kimg: float = 5.0
     augment: tuple[str, ...] = ("translate", "scale", "rotate", "shear")
     adaptive: bool = False
+    mirror: str = "none"
     balance: float = 0.5
     precision: str = "float32"
     compiled: bool = False

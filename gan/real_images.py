@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from gan.pixels import to_floats
+from gan.symmetry import SYMMETRIES, reflect
 
 RESIDENT_BYTES = 2**31
 
@@ -25,19 +26,27 @@ class RealImages:
         classes: how many labels there are; each must occur.
         balance: the b of p(class) ∝ count^(1 - b): 0 takes the classes as they come, 1 all equally often.
         device: where batches go.
+        mirror: a kind of :data:`gan.symmetry.SYMMETRIES`: the set holds each image in so many ways, all equally likely.
 
     Raises:
         ValueError: a class has no image.
     """
 
     def __init__(
-        self, images: np.ndarray, labels: np.ndarray, classes: int, balance: float, device: torch.device
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        classes: int,
+        balance: float,
+        device: torch.device,
+        mirror: str = "none",
     ) -> None:
         counts = np.bincount(labels, minlength=classes)
         if (counts == 0).any():
             raise ValueError(f"no image of class {int(np.argmin(counts))}")
         self.probabilities = torch.from_numpy(counts.astype(np.float64) ** (1 - balance))
-        self._counts = torch.from_numpy(counts)
+        self._ways = SYMMETRIES[mirror]
+        self._counts = torch.from_numpy(counts * self._ways)
         self._starts = torch.from_numpy(np.cumsum(counts) - counts)
         self._order = torch.from_numpy(np.argsort(labels, kind="stable"))
         self._file = images
@@ -48,11 +57,21 @@ class RealImages:
         return torch.multinomial(self.probabilities, count, replacement=True, generator=rng)
 
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """An image of each label, int64 (N,): its row in the set on the device, int64 (N,), else its uint8 pixels."""
+        """An image of each label, int64 (N,): its number in the set on the device, int64 (N,), else its uint8 pixels.
+
+        A number is that of a row times the ways to mirror it, plus the way.
+        """
         within = (torch.rand(len(labels), generator=rng, dtype=torch.float64) * self._counts[labels]).long()
-        rows = self._order[self._starts[labels] + within]
-        return rows if self._resident is not None else torch.from_numpy(self._file[rows.numpy()])
+        rows, ways = self._order[self._starts[labels] + within // self._ways], within % self._ways
+        if self._resident is not None:
+            return rows * self._ways + ways
+        return self._mirrored(torch.from_numpy(self._file[rows.numpy()]), ways)
 
     def images(self, drawn: Tensor) -> Tensor:
         """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
-        return to_floats(drawn if self._resident is None else self._resident[drawn])
+        if self._resident is None:
+            return to_floats(drawn)
+        return to_floats(self._mirrored(self._resident[drawn // self._ways], drawn % self._ways))
+
+    def _mirrored(self, images: Tensor, ways: Tensor) -> Tensor:
+        return reflect(images, ways) if self._ways > 1 else images

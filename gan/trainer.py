@@ -97,7 +97,7 @@ class Trainer:
         """
         _, channels, size, _ = data.images.shape
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
-        batches = RealImages(data.images, data.labels, data.classes, config.balance, device)
+        batches = RealImages(data.images, data.labels, data.classes, config.balance, device, config.mirror)
         generator, critic = (fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic"))
         return cls(config, generator, critic, batches, seed)
 

@@ -168,6 +168,7 @@ class TrainParams(Section):
 
     Attributes:
         augment: operations at full strength; ``auto`` chooses by the set's size, see :func:`gan.augment.choose`.
+        mirror: see :data:`gan.symmetry.SYMMETRIES`.
         seeds: generators, each from a seed of its own, that sampling draws from in turn.
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
@@ -199,6 +200,7 @@ class TrainParams(Section):
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
     ema_kimg: NotNegative = _GAN.ema_kimg
     augment: tuple[Operation, ...] | Literal["auto"] = _GAN.augment
+    mirror: Literal["none", "horizontal", "dihedral"] = "none"
     balance: Fraction = _GAN.balance
     precision: Annotated[str, _one_of("gan.objective:PRECISIONS", "auto")] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -13,7 +13,7 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 10.0
 CHANNEL = "AUGMINT_PROGRESS"  # an environment variable: "json" asks for Report as lines of JSON, more of them
 SECONDS_BETWEEN_REPORTS = 2.0
-FAST = 10.0  # units a second, from which on fractions of one say nothing
+FAST = 10.0  # units a second, or seconds a unit, from which on fractions of one say nothing
 MOST = 2**53  # of what is counted
 
 
@@ -94,11 +94,22 @@ class Progress:
         seconds = self._last_line - self._began
         rate = (self.done - self.start) / max(seconds, 1e-9)
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
-        speed = f", {rate:,.0f}/s" if rate >= FAST else f", {rate:.2g}/s" if rate > 0 else ""
+        speed = f", {_speed(rate)}" if rate > 0 else ""
         tail = f", {note}" if note else ""
         line = f"{self.what}: {self.done:,}/{self.total:,} {self.unit}{speed}, {seconds:.0f} s{left}{tail}"
         report = Report(self.what, self.done, self.total, self.unit, line)
         print(report.dumps() if self._json else line, file=sys.stderr, flush=True)
+
+
+def _speed(rate: float) -> str:
+    """Units a second, and below one the seconds of each.
+
+    >>> _speed(1234.5), _speed(2.34), _speed(0.11), _speed(0.004)
+    ('1,234/s', '2.3/s', '9.1 s each', '250 s each')
+    """
+    if rate >= 1:
+        return f"{rate:,.0f}/s" if rate >= FAST else f"{rate:.2g}/s"
+    return f"{1 / rate:,.0f} s each" if rate < 1 / FAST else f"{1 / rate:.2g} s each"
 
 
 def say(text: str) -> None:

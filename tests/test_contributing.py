@@ -18,6 +18,7 @@ from gan.networks import FAMILIES, Family, dcgan, resnet
 from gan.penalties import PENALTIES, image_gradient
 from gan.recipes import RECIPES
 from pipeline.classifier.training import Recipe
+from pipeline.experiment.adjustment import Counts
 from pipeline.experiment.arms import ALONE, Arm, without_synthetic
 from pipeline.experiment.search import experiment
 from pipeline.experiment.trial import Predictions
@@ -181,7 +182,8 @@ class Answers:
         for arm in arms:
             shape = (seeds, draws if arm.draws_matter else 1, 50)
             told = np.zeros(shape, np.int64) if arm.name == self.best else np.arange(50) % 2 + np.zeros(shape, np.int64)
-            found.append(Predictions(told, told, np.ones(shape, np.float32), told))
+            logits = np.eye(2, dtype=np.float32)[told]
+            found.append(Predictions(logits, logits, told))
         return found
 
     def __init__(self, best: str) -> None:
@@ -190,11 +192,12 @@ class Answers:
 
 def test_an_arm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ALONE, "affine", (Arm("affine", Recipe("none", "affine")),))
-    found = experiment(Answers("affine"), ClassifyParams(), [1.0], np.zeros(50, np.int64))  # type: ignore[arg-type]
+    counts = Counts(*np.full((3, 2), 50))
+    found = experiment(Answers("affine"), ClassifyParams(), [1.0], counts, np.zeros(50, np.int64))  # type: ignore[arg-type]
     assert found.baseline == "affine"
     assert found.arms["affine"][0].recipe == Recipe("none", "affine")
     assert [tried.arm.name for tried in found.tried].count("affine") == len(ClassifyParams().tuning)
-    assert without_synthetic()[-3:] == ("affine", "mixed", "control")
+    assert without_synthetic()[-4:] == ("affine", "mixed", "retrained", "control")
 
 
 STAGE = """

@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import torch
+from plain import usual_layers
 from torch import Tensor, nn
 
 STAND_INS = (
@@ -63,10 +64,12 @@ class Mimicry:
 
     def critic_step(self) -> None:
         """One update of the critic."""
-        self.critic.train_step(self._batch(), self.generator, self.critic_optimizer, self.log, self.device)
+        with usual_layers():
+            self.critic.train_step(self._batch(), self.generator, self.critic_optimizer, self.log, self.device)
 
     def iteration(self) -> None:
         """``n_critic`` critic steps and a generator step."""
         for _ in range(self.n_critic):
             self.critic_step()
-        self.generator.train_step(self._batch(), self.critic, self.generator_optimizer, self.log, self.device)
+        with usual_layers():
+            self.generator.train_step(self._batch(), self.critic, self.generator_optimizer, self.log, self.device)

@@ -1,12 +1,18 @@
 """The textbook WGAN-GP loop, with each of augmint's levers as a switch, so that each can be timed alone."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from gan.networks import resnet
+from gan.networks.convolutions import double, halve
+
 LEVERS = (
+    "cheaper convolutions",
     "no generator graph in the critic step",
     "one pass for real and fake",
     "fused Adam",
@@ -17,6 +23,16 @@ LEVERS = (
     "channels_last",
     "compiled critic step",
 )
+
+
+def usual_layers() -> AbstractContextManager[object]:
+    """Within, the residual blocks convolve and then pool, as most code does: the same function in its usual form."""
+    return patch.multiple(
+        resnet,
+        convolve=lambda conv, x: conv(x),
+        convolve_and_halve=lambda conv, x: halve(conv(x)),
+        double_and_convolve=lambda x, conv: conv(double(x)),
+    )
 
 
 class Plain:
@@ -43,6 +59,7 @@ class Plain:
         levers: tuple[str, ...] = (),
     ) -> None:
         self.on = {name: name in levers for name in LEVERS}
+        self.layers = nullcontext if self.on["cheaper convolutions"] else usual_layers
         self.format = torch.channels_last if self.on["channels_last"] else torch.contiguous_format
         self.generator, self.critic = (n.to(memory_format=self.format) for n in (generator, critic))
         self.device = next(generator.parameters()).device
@@ -62,10 +79,15 @@ class Plain:
         """``n_critic`` critic steps and a generator step."""
         for _ in range(self.n_critic):
             self.critic_step()
-        self.generator_step()
+        with self.layers():
+            self._generator_step()
 
     def critic_step(self) -> None:
         """One update of the critic."""
+        with self.layers():
+            self._critic_step()
+
+    def _critic_step(self) -> None:
         real, labels = self._draw()
         z = torch.randn(len(real), self.latent_dim, device=self.device)
         with torch.set_grad_enabled(not self.on["no generator graph in the critic step"]), self._autocast():
@@ -76,8 +98,7 @@ class Plain:
         self.critic_optimizer.step()
         self.steps += 1
 
-    def generator_step(self) -> None:
-        """One update of the generator."""
+    def _generator_step(self) -> None:
         labels = torch.randint(0, self.generator.shape.classes, (self.batch_size,), device=self.device)
         z = torch.randn(self.batch_size, self.latent_dim, device=self.device)
         self.generator_optimizer.zero_grad()

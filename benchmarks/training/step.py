@@ -3,7 +3,10 @@
     python benchmarks/training/step.py [--size 32] [--channels 3] [--batch 64] [--mimicry FOLDER]
 
 Same networks, batch and threads for all, and 5 critic steps an iteration; all variants take turns in one process, and
-the median over the rounds counts. ``FOLDER`` is where torch-mimicry was installed (see ``mimicry.py``).
+the median over the rounds counts. ``FOLDER`` is where torch-mimicry was installed (see ``mimicry.py``). Most people's
+processor is that of
+
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 python benchmarks/training/step.py
 """
 
 import argparse
@@ -70,7 +73,8 @@ def main() -> None:
     data = Labelled(images, rng.integers(0, 10, 2000), 10)
     makers = _variants(data, shape, options, device)
     times = _timed({name: make() for name, make in makers.items()}, options.rounds, device)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    processor = f"CPU with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name() if device.type == "cuda" else processor
     title = f"{options.size}x{options.size}, {options.channels} channels, width {shape.width}, batch {options.batch}"
     table = Table("loop", "critic step ms", "times as fast", "iteration ms", "times as fast", title=f"{title}, {where}")
     plain = times["textbook loop"]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan.networks.conditioning import Modulation, Projection
+from gan.networks.convolutions import convolve, convolve_and_halve, double, double_and_convolve, halve
 from gan.networks.family import Family
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
@@ -33,8 +34,8 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """x (N, inputs, H, W), style (N, S) to (N, outputs, 2H, 2W)."""
         y = self.first(F.relu(self.first_norm(x, style)))
-        y = F.interpolate(F.relu(self.second_norm(y, style)), scale_factor=2.0, mode="nearest")
-        return self.second(y) + F.interpolate(self.skip(x), scale_factor=2.0, mode="nearest")
+        y = F.relu(self.second_norm(y, style))
+        return double_and_convolve(y, self.second) + double(self.skip(x))
 
 
 class Generator(UpsamplingGenerator):
@@ -56,10 +57,11 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H/2, W/2), or (N, outputs, H, W) without ``down``."""
-        y = self.first(F.relu(x))
         if self.down:
-            y, x = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (y, x))
-        return self.second(F.relu(y)) + self.skip(x)
+            y, x = convolve_and_halve(self.first, F.relu(x)), halve(x)
+        else:
+            y = convolve(self.first, F.relu(x))
+        return convolve(self.second, F.relu(y)) + self.skip(x)
 
 
 class Critic(Network):

@@ -13,8 +13,10 @@ import torch.nn.functional as F
 import torchvision.transforms.v2.functional as vision
 
 from gan.augment import warp
+from gan.symmetry import SYMMETRIES, reflect
 
 Augment = Literal["none", "affine", "trivial", "rand"]
+Flips = Literal["none", "horizontal", "dihedral"]
 
 # Both as in torchvision's RandAugment. TrivialAugmentWide's bounds (135 degrees, 32 pixels) destroy small images.
 GEOMETRIC = {"shear_x": 0.3, "shear_y": 0.3, "shift_x": 150 / 331, "shift_y": 150 / 331, "rotate": math.radians(30)}
@@ -26,6 +28,19 @@ MAX_FACTOR = 0.9  # a blend's factor is 1 plus or minus so much
 
 # of ``affine``: a column each of _matrices' amounts
 AFFINE = torch.tensor([0.15, 0.15, 0.125, 0.125, math.radians(15), math.log(1.15)])
+
+
+def flip(images: torch.Tensor, kind: Flips, rng: torch.Generator) -> torch.Tensor:
+    """Each image as it is or as one of its mirror images, all equally likely; see :mod:`gan.symmetry`.
+
+    Args:
+        images: float32 (N, C, H, H).
+        kind: ``none`` returns ``images`` as they are and asks for no random number.
+        rng: on the CPU.
+    """
+    if kind == "none":
+        return images
+    return reflect(images, torch.randint(SYMMETRIES[kind], (len(images),), generator=rng))
 
 
 def augment(images: torch.Tensor, kind: Augment, rng: torch.Generator) -> torch.Tensor:

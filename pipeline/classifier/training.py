@@ -1,7 +1,7 @@
 """The classifier's training loop and its predictions."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan.seeds import derive, stream
-from pipeline.classifier.augmentation import Augment, augment
+from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
 from pipeline.classifier.mixing import Mix, mix
 from pipeline.classifier.network import SmallResNet
@@ -30,11 +30,15 @@ class Recipe:
             draws every class equally often.
         augment: see :func:`pipeline.classifier.augmentation.augment`.
         mix: see :func:`pipeline.classifier.mixing.mix`.
+        flips: see :func:`pipeline.classifier.augmentation.flip`.
+        head: ``retrained``: at the end the last layer is, see :mod:`pipeline.classifier.head`; :func:`fit` leaves it.
     """
 
     balance: Literal["none", "weights", "oversampling"] = "none"
     augment: Augment = "none"
     mix: Mix = "none"
+    flips: Flips = "none"
+    head: Literal["joint", "retrained"] = "joint"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class ExtraPass:
         batch_size: images of this pass at each step.
         until: the share of the steps, from the first on, that have this pass.
         alone: within that share there is no main pass: pretraining.
+        own_norms: the pass has scales and shifts of batch normalisation of its own too, which go when the training ends
+            (AdvProp, Xie et al. 2020).
     """
 
     images: np.ndarray | Joined
@@ -58,6 +64,7 @@ class ExtraPass:
     batch_size: int
     until: float = 1.0
     alone: bool = False
+    own_norms: bool = False
 
 
 def fit(
@@ -89,7 +96,8 @@ def fit(
         extra: images for a second pass; they move no running statistics.
     """
     recipe = recipe or Recipe()
-    optimizer, schedule = _optimizer(network, lr, weight_decay, steps)
+    own = own_norms(network) if extra is not None and extra.own_norms else {}
+    optimizer, schedule = _optimizer(network, lr, weight_decay, steps, [part for pair in own.values() for part in pair])
     main = _Pass(network, lambda rows: images[rows], labels, steps, batch_size, recipe, seed, "classifier")
     second = _second_pass(network, extra, steps, recipe, seed) if extra else None
     network.train()
@@ -98,7 +106,7 @@ def fit(
         if extra is None or not (extra.alone and step < second_steps(steps, extra.until)):
             losses.append(main.loss(step))
         if extra is not None and second is not None and step < second_steps(steps, extra.until):
-            with _statistics_apart(network):
+            with _statistics_apart(network, own):
                 losses.append(extra.weight * second.loss(step))
         optimizer.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
@@ -133,19 +141,37 @@ class _Pass:
         self._batches = draw_batches(labels, steps, batch_size, balanced, stream(seed, f"{name}.batch"))
         self._changes = stream(seed, f"{name}.augment")
         self._rng = np.random.default_rng(derive(seed, f"{name}.mix"))
+        if recipe.mix == "cmo":
+            self._pasted = draw_batches(labels, steps, batch_size, True, stream(seed, f"{name}.pasted"))
+            self._pasted_changes = stream(seed, f"{name}.pasted.augment")
 
     def loss(self, step: int) -> torch.Tensor:
         """The weighted mean cross-entropy of the step's batch."""
         rows = self._batches[step]
-        x = augment(_floats(self._look_up(rows), self._device), self._recipe.augment, self._changes)
-        x, share = mix(x, self._recipe.mix, self._rng)
-        labels = torch.from_numpy(self._labels[rows]).to(self._device)
-        weights = torch.from_numpy(self._weights[rows]).to(self._device)
+        x, others, other_rows, other_weights = self._changed(rows, self._changes), None, rows, self._weights
+        if self._recipe.mix == "cmo":  # balanced by the draw, so that no weights are left to be given
+            other_rows, other_weights = self._pasted[step], np.ones_like(self._weights)
+            others = self._changed(other_rows, self._pasted_changes)
+        elif self._recipe.mix != "none":
+            other_rows, others = np.roll(rows, 1), x.roll(1, 0)
+        x, share = mix(x, x if others is None else others, self._recipe.mix, self._rng)
         logits_ = self._network(x)
-        loss = share * _weighted(logits_, labels, weights)
+        loss = share * self._entropy(logits_, rows, self._weights)
         if share < 1:
-            loss = loss + (1 - share) * _weighted(logits_, labels.roll(1), weights.roll(1))
+            loss = loss + (1 - share) * self._entropy(logits_, other_rows, other_weights)
         return loss
+
+    def _changed(self, rows: np.ndarray, rng: torch.Generator) -> torch.Tensor:
+        return changed(_floats(self._look_up(rows), self._device), self._recipe, rng)
+
+    def _entropy(self, logits_: torch.Tensor, rows: np.ndarray, weights: np.ndarray) -> torch.Tensor:
+        labels, chosen = (torch.from_numpy(array[rows]).to(self._device) for array in (self._labels, weights))
+        return _weighted(logits_, labels, chosen)
+
+
+def changed(images: torch.Tensor, recipe: Recipe, rng: torch.Generator) -> torch.Tensor:
+    """Flipped, then augmented, as the recipe says: float32 (N, C, H, W) in [-1, 1], twice."""
+    return augment(flip(images, recipe.flips, rng), recipe.augment, rng)
 
 
 def _second_pass(network: nn.Module, extra: ExtraPass, steps: int, recipe: Recipe, seed: int) -> _Pass:
@@ -163,10 +189,13 @@ def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
 
 
 def _optimizer(
-    network: nn.Module, lr: float, weight_decay: float, steps: int
+    network: nn.Module, lr: float, weight_decay: float, steps: int, further: Sequence[nn.Parameter] = ()
 ) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
     kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]  # weight decay on scales and biases only harms
+    others = [
+        *(p for p in network.parameters() if p.ndim <= 1),
+        *further,
+    ]  # weight decay on scales and biases only harms
     groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cycle((step + 1) / (steps + 1)))
@@ -190,17 +219,46 @@ def _floats(images: np.ndarray, device: torch.device) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+Norms = dict[nn.modules.batchnorm._BatchNorm, tuple[nn.Parameter, nn.Parameter]]
+"""Scale and shift of each layer of batch normalisation."""
+
+
+def own_norms(network: nn.Module) -> Norms:
+    """A second scale and shift for each batch normalisation of ``network`` that has them, the same as the first."""
+    norms = [norm for norm in _norms(network) if norm.affine]
+    return {
+        norm: (nn.Parameter(norm.weight.detach().clone()), nn.Parameter(norm.bias.detach().clone())) for norm in norms
+    }
+
+
+def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
 @contextmanager
-def _statistics_apart(network: nn.Module) -> Iterator[None]:
-    """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+def _statistics_apart(network: nn.Module, own: Norms | None = None) -> Iterator[None]:
+    """Within, batch normalisation uses the batch's own statistics and leaves the running ones as they are.
+
+    Args:
+        network: has them.
+        own: scales and shifts that it has within.
+    """
+    norms, own = _norms(network), own or {}
+    shared = {norm: (norm.weight, norm.bias) for norm in own}
     for norm in norms:
         norm.track_running_stats = False
+    _put(own)
     try:
         yield
     finally:
         for norm in norms:
             norm.track_running_stats = True
+        _put(shared)
+
+
+def _put(parameters: Norms) -> None:
+    for norm, (weight, bias) in parameters.items():
+        norm.weight, norm.bias = weight, bias
 
 
 def logits(network: nn.Module, images: np.ndarray, batch_size: int = EVAL_BATCH) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.special import softmax
 
 BINS = 15
 
@@ -14,6 +15,20 @@ class Interval:
 
     low: float
     high: float
+
+
+def answers(logits: np.ndarray) -> np.ndarray:
+    """The class of the largest logit, the first of equals: float (..., K) -> int64 (...)."""
+    return logits.argmax(axis=-1)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax of logits: float (..., K) -> float64 (..., K), each row of sum 1.
+
+    >>> probabilities(np.zeros((1, 4))).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+    return softmax(np.asarray(logits, dtype=np.float64), axis=-1)
 
 
 def recalls(correct: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

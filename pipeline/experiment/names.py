@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:  # a page of results needs no torch
     from pipeline.classifier.training import Recipe
 
-ORDER = ("real", "class_weights", "oversampling", "classical", "mixed", "control", "synthetic", "synthetic_only")
+ORDER = (
+    "real",
+    "class_weights",
+    "oversampling",
+    "classical",
+    "mixed",
+    "retrained",
+    "control",
+    "synthetic",
+    "synthetic_only",
+)
 """Every arm by its key in ``metrics/utility.json``, from the plain one to those with synthetic images."""
 
 TITLES = {
     "classical": "best classical",
     "mixed": "that + mixing",
+    "retrained": "retrained head",
     "control": "control (copies)",
     "synthetic": "+ synthetic",
 }
@@ -24,6 +35,11 @@ PARTS = {
     "rand": "RandAugment",
     "mixup": "MixUp",
     "cutmix": "CutMix",
+    "cmo": "CMO",
+    "horizontal": "mirroring",
+    "dihedral": "mirroring and quarter turns",
+    "joint": "",
+    "retrained": "retrained head",
 }
 
 Figures = TypeVar("Figures")
@@ -34,14 +50,17 @@ def title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
 
 
-def describe(recipe: "Recipe") -> str:
-    """``oversampling + TrivialAugment + MixUp``."""
-    return joined(recipe.balance, recipe.augment, recipe.mix)
+def describe(recipe: "Recipe", tau: float = 0.0, own_norms: bool = False) -> str:
+    """``oversampling + TrivialAugment + MixUp``; empty for images as they come.
 
-
-def joined(*parts: str) -> str:
-    """The same of a recipe's parts by their names in ``metrics/utility.json``."""
-    return " + ".join(PARTS[part] for part in parts if PARTS[part])
+    Args:
+        tau: of the logit adjustment.
+        own_norms: of the second pass.
+    """
+    kinds = (recipe.balance, recipe.augment, recipe.flips, recipe.mix, recipe.head)
+    parts = [PARTS[kind] for kind in kinds if PARTS[kind]]
+    parts += ["norms of their own"] if own_norms else []
+    return " + ".join([*parts, f"logit adjustment (τ {tau:g})"] if tau else parts)
 
 
 def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:

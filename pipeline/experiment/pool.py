@@ -33,20 +33,28 @@ class Pool:
         labels: int64 (M,), indices into the store's classes.
         draws: int64 (M,), the draw that each belongs to.
         unit: int64 (K,), images a class at dose 1: what the exported set has; 0 for a class that is left out.
+        alone: int64 (K,), images a class and draw for a classifier that is trained on nothing else: equally many of
+            each where the generator can be asked for them, else what the set has; zeros where a class has none.
     """
 
     images: np.ndarray
     labels: np.ndarray
     draws: np.ndarray
     unit: np.ndarray
+    alone: np.ndarray
 
     def rows(self, dose: float, draw: int) -> np.ndarray:
         """The first ``dose`` times :attr:`unit` images of each class in one draw, int64 (K,); smaller doses are parts
         of larger ones."""
-        chosen = []
-        for label, wanted in enumerate(self.wanted(dose)):
-            chosen.append(np.flatnonzero((self.labels == label) & (self.draws == draw))[:wanted])
-        return np.concatenate(chosen)
+        return self._first(self.wanted(dose), draw)
+
+    def rows_alone(self, draw: int) -> np.ndarray:
+        """The first :attr:`alone` images of each class in one draw, int64 (K,)."""
+        return self._first(self.alone, draw)
+
+    def _first(self, counts: np.ndarray, draw: int) -> np.ndarray:
+        own = self.draws == draw
+        return np.concatenate([np.flatnonzero((self.labels == c) & own)[:wanted] for c, wanted in enumerate(counts)])
 
     def wanted(self, dose: float) -> np.ndarray:
         """Images a class at ``dose``: int64 (K,)."""
@@ -64,14 +72,15 @@ class Pool:
         Raises:
             OSError, ValueError: it is not there, or not whole.
         """
-        labels, draws, unit = (
-            np.array(open_array(folder / f"{name}.npy", np.int64, (None,))) for name in ("labels", "draws", "unit")
+        labels, draws, unit, alone = (
+            np.array(open_array(folder / f"{name}.npy", np.int64, (None,)))
+            for name in ("labels", "draws", "unit", "alone")
         )
         images = open_array(folder / "images.npy", np.uint8, (len(labels), None, None, None))
-        least = min(labels.min(), draws.min(), unit.min())
-        if len(draws) != len(labels) or least < 0 or labels.max() >= len(unit):
+        least = min(labels.min(), draws.min(), unit.min(), alone.min())
+        if len(draws) != len(labels) or least < 0 or labels.max() >= len(unit) or len(alone) != len(unit):
             raise ValueError(f"{folder}: arrays that do not belong together")
-        return cls(images, labels, draws, unit)
+        return cls(images, labels, draws, unit, alone)
 
     def check(self, store: Store) -> None:
         """Raises ValueError if these are no images of the store's classes and sizes."""
@@ -81,7 +90,15 @@ class Pool:
 
 
 def make_pool(
-    folder: Path, synthetic: Path, models: Path, store: Store, *, left_out: Sequence[int], largest: float, draws: int
+    folder: Path,
+    synthetic: Path,
+    models: Path,
+    store: Store,
+    *,
+    left_out: Sequence[int],
+    largest: float,
+    draws: int,
+    seen: int = 0,
 ) -> str | None:
     """Writes the pool into ``folder``, unless it is there.
 
@@ -91,6 +108,8 @@ def make_pool(
         left_out: classes of which no synthetic image may be used.
         largest: the largest dose wanted.
         draws: how many draws of each.
+        seen: images that a classifier of synthetic images alone sees, beyond which none are drawn for it; 0 for no
+            such classifier.
 
     Returns:
         Why the pool could not be made as large as that, if it could not.
@@ -100,13 +119,17 @@ def make_pool(
     """
     exported = list_exported(synthetic, store.classes, left_out)
     unit = np.bincount(exported.labels, minlength=len(store.classes))
+    alone = np.full_like(unit, 0 if left_out else min(unit.max(), -(-seen // len(unit))))
     more, reason = np.zeros_like(unit), None
-    wanted = draws * np.floor(largest * unit + 0.5).astype(np.int64)
+    wanted = draws * np.maximum(np.floor(largest * unit + 0.5).astype(np.int64), alone)
     if (wanted > unit).any():
         reason = _why_not(exported, unit, models)
         more = more if reason else np.maximum(wanted - unit, 0)
+    if reason and alone.any():
+        alone = np.minimum(alone, unit // draws) if (unit >= draws).all() else np.zeros_like(unit)
     if not usable(folder, lambda: Pool.open(folder).check(store), "making it anew"):
         _write(folder, models, store, exported, more, draws)
+        save_array(folder / "alone.npy", alone)
         save_array(folder / "unit.npy", unit)  # last: there, the pool is whole
     return reason
 
@@ -125,10 +148,18 @@ def networks(models: Path) -> int:
         raise UserError(f"{error}; {again('train')}") from None
 
 
-def save(folder: Path, images: np.ndarray, labels: np.ndarray, draws: np.ndarray, unit: np.ndarray) -> None:
-    """Writes a pool of any images: see :class:`Pool` for the arrays."""
+def save(
+    folder: Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    draws: np.ndarray,
+    unit: np.ndarray,
+    alone: np.ndarray | None = None,
+) -> None:
+    """Writes a pool of any images: see :class:`Pool` for the arrays; ``alone`` is zeros if left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in {"images": images, "labels": labels, "draws": draws, "unit": unit}.items():
+    arrays = {"images": images, "labels": labels, "draws": draws, "unit": unit}
+    for name, array in (arrays | {"alone": np.zeros_like(unit) if alone is None else alone}).items():
         save_array(folder / f"{name}.npy", array)
 
 

@@ -81,7 +81,7 @@ class Runner:
         self._exits.close()
 
     def run(self, *arms: Arm, seeds: int, draws: int, crossed: bool = True) -> list[Predictions]:
-        """The predictions of each arm over seeds and draws, (seeds, draws, images); what is missing is trained.
+        """The predictions of each arm over seeds and draws, (seeds, draws, …); what is missing is trained.
 
         An arm on which draws have no bearing has one alone.
 

@@ -1,11 +1,21 @@
 """The figures of ``metrics/utility.json``: accuracies and recalls are fractions."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from gan.seeds import derive
-from pipeline.experiment.accuracies import balanced_accuracy, calibration_error, macro_f1, recalls, seeds_interval
+from pipeline.experiment.accuracies import (
+    answers,
+    balanced_accuracy,
+    calibration_error,
+    macro_f1,
+    probabilities,
+    recalls,
+    seeds_interval,
+)
+from pipeline.experiment.adjustment import adjustable, class_mass, counts, scores
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, recall_interval
 from pipeline.experiment.names import describe, title
@@ -29,7 +39,8 @@ class _Summary:
     def __init__(self, params: Params, store: Store, pool: Pool, found: Experiment) -> None:
         self.params, self.store, self.pool, self.found = params, store, pool, found
         self.val, self.test = store.split("val").labels, store.split("test").labels
-        self.correct = {name: result.test == self.test for name, (_, result) in found.arms.items()}
+        self.counts = counts(store, pool)
+        self.correct = {name: answers(result.test) == self.test for name, (_, result) in found.arms.items()}
 
     def tree(self) -> Tree:
         effects = {name: self._effect(self._differences(name), "difference", name) for name in without_synthetic()}
@@ -47,7 +58,7 @@ class _Summary:
             "seeds_to_settle": verdict.seeds_to_settle,
             "smallest_effect": effect.smallest,
             "baseline": baseline,
-            "recipe": describe(arm.recipe),
+            "recipe": describe(arm.recipe, arm.tau, arm.own_norms),
             "dose": arm.dose,
             "draws": classify.draws,
             **comparisons[baseline],
@@ -80,14 +91,19 @@ class _Summary:
     def _arm(self, arm: Arm, result: Predictions) -> Tree:
         correct, classify = self.correct[arm.name], self.params.classify
         accuracies = balanced_accuracy(correct, self.test)
-        validation = balanced_accuracy(result.val == self.val, self.val)
+        validation = scores(result, self.val)
         effect = self._effect(correct, "arm", arm.name)
         cells = list(np.ndindex(*accuracies.shape))
-        f1 = {cell: macro_f1(result.test[cell], self.test) for cell in cells}
-        errors = [calibration_error(result.confidence[cell], correct[cell]) for cell in cells]
-        seen = arm.images_seen(classify)
+        f1 = {cell: macro_f1(answers(result.test[cell]), self.test) for cell in cells}
+        confidence = probabilities(result.test).max(axis=-1)
+        errors = [calibration_error(confidence[cell], correct[cell]) for cell in cells]
+        seen = arm.images_seen(classify, float((self.counts.synthetic > 0).mean()))
+        mass = class_mass(arm, self.counts, classify)
         return {
             "title": title(arm.name),
+            "recipe": describe(arm.recipe, arm.tau, arm.own_norms),
+            **_parts(arm),
+            "tau": arm.tau if adjustable(mass) else None,
             "balanced_accuracy": effect.mean,
             "ci95": effect.within(0.0),
             "spread": float(accuracies.mean(axis=1).std(ddof=1)),
@@ -142,9 +158,13 @@ class _Summary:
 
 def _candidate(tried: Tried) -> Tree:
     arm = tried.arm
-    recipe = {"balance": arm.recipe.balance, "augment": arm.recipe.augment, "mix": arm.recipe.mix}
-    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay}
-    return {"arm": arm.name, **recipe, **rates, "validation": tried.mean}
+    rates = {"lr": arm.lr, "weight_decay": arm.weight_decay, "tau": arm.tau}
+    return {"arm": arm.name, **_parts(arm), **rates, "validation": tried.mean, "seeds": len(tried.validation)}
+
+
+def _parts(arm: Arm) -> Tree:
+    """How it trains, each part by its name."""
+    return asdict(arm.recipe) | ({} if arm.extra == "none" else {"own_norms": arm.own_norms})
 
 
 def _dose(tried: Tried, picked: float, pool: Pool) -> Tree:

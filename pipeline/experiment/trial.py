@@ -1,9 +1,9 @@
-"""One classifier of one arm: trained, asked about every image, its answers kept in a file."""
+"""One classifier of one arm: trained, asked about every image, its logits kept in a file."""
 
 import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +14,7 @@ from gan.files import regular
 from gan.seeds import derive, stream
 from pipeline.classifier.architectures import build
 from pipeline.classifier.batches import Joined, copies
+from pipeline.classifier.head import head_steps, retrain_head
 from pipeline.classifier.training import ExtraPass, fit, logits
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
@@ -58,18 +59,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What classifiers answered: (..., images) each, for one of them or for (seeds, draws) of an arm.
+    """What classifiers answered: of one of them, or of (seeds, draws) of an arm in front of the axes named here.
+
+    Answers and probabilities are made of logits by :mod:`pipeline.experiment.accuracies`.
 
     Attributes:
-        val: class indices for the validation split, int64.
+        val: logits for the validation split, float32 (images, classes).
         test: the same for the test split.
-        confidence: the probability of that class, for the test split, float32.
-        synthetic: class indices for the pool's :func:`tested_rows`, int64; of none for a classifier trained on such.
+        synthetic: class indices for the pool's :func:`tested_rows`, int64 (images,); of none for a classifier trained
+            on such.
     """
 
     val: np.ndarray
     test: np.ndarray
-    confidence: np.ndarray
     synthetic: np.ndarray
 
     def save(self, file: Path) -> None:
@@ -90,23 +92,25 @@ class Predictions:
                 found = cls(**{field.name: saved[field.name] for field in fields(cls)})
         except (BadZipFile, zlib.error, KeyError, TypeError, EOFError, NotImplementedError, MemoryError) as error:
             raise ValueError(f"{file}: damaged ({error})") from None
-        kinds = {name: np.float32 if name == "confidence" else np.int64 for name in vars(found)}
-        if any(array.ndim != 1 or array.dtype != kinds[name] for name, array in vars(found).items()):
+        kinds = {name: (1, np.int64) if name == "synthetic" else (2, np.float32) for name in vars(found)}
+        if any((array.ndim, array.dtype) != kinds[name] for name, array in vars(found).items()):
             raise ValueError(f"{file}: damaged (other arrays than were written)")
         return found
 
     def check(self, asked: Asked) -> None:
         """Raises ValueError if these are no answers to what was asked."""
-        lengths = {"val": (asked.val,), "test": (asked.test,), "confidence": (asked.test,)}
-        for name, array in vars(self).items():
-            if len(array) not in lengths.get(name, (0, asked.synthetic)):
-                raise ValueError(f"{len(array)} answers for {name}")
-            if name != "confidence" and len(array) and not 0 <= array.min() <= array.max() < asked.classes:
-                raise ValueError(f"answers for {name} that are no classes")
+        for name, images in (("val", asked.val), ("test", asked.test)):
+            if (shape := getattr(self, name).shape) != (images, asked.classes):
+                raise ValueError(f"{shape} answers for {name}")
+        told = self.synthetic
+        if len(told) not in (0, asked.synthetic):
+            raise ValueError(f"{len(told)} answers for synthetic")
+        if len(told) and not 0 <= told.min() <= told.max() < asked.classes:
+            raise ValueError("answers for synthetic that are no classes")
 
     @classmethod
     def stack(cls, grid: list[list["Predictions"]]) -> Self:
-        """One for each (seed, draw) as arrays (seeds, draws, images)."""
+        """One for each (seed, draw) as arrays (seeds, draws, …)."""
         return cls(
             **{
                 field.name: np.stack([np.stack([getattr(cell, field.name) for cell in row]) for row in grid])
@@ -130,19 +134,16 @@ def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "classify.dropout"))  # what a network draws by itself
         network = build(params, setup.root, len(store.classes), store.channels, store.image_size, seed).to(device)
-        main = train if arm.images == "real" else _synthetic(pool, arm.dose, draw)
-        fit(
-            network,
-            main.images,
-            main.labels,
-            seed=seed,
-            steps=params.steps,
-            batch_size=params.batch_size,
-            lr=arm.lr,
-            weight_decay=arm.weight_decay,
-            recipe=arm.recipe,
-            extra=_extra(arm, pool, train, seed, draw, params),
-        )
+        main = train if arm.images == "real" else _synthetic(pool, draw)
+        extra, last = _extra(arm, pool, train, seed, draw, params), 0
+        how: dict[str, Any] = {"seed": seed, "batch_size": params.batch_size, "recipe": arm.recipe}
+        how |= {"lr": arm.lr, "weight_decay": arm.weight_decay}
+        if arm.recipe.head == "retrained":
+            last = head_steps(params.steps)
+        steps = params.steps - last
+        fit(network, main.images, main.labels, **how, steps=steps, extra=None if last else extra)
+        if last:
+            retrain_head(network, main.images, main.labels, **how, steps=last, extra=extra)
     return _ask(network, store, None if arm.draws_matter else pool.images[tested_rows(pool)])
 
 
@@ -151,8 +152,8 @@ def tested_rows(pool: Pool) -> np.ndarray:
     return np.arange(0, len(pool.labels), max(1, -(-len(pool.labels) // MOST_SYNTHETIC)))
 
 
-def _synthetic(pool: Pool, dose: float, draw: int) -> Split:
-    rows = pool.rows(dose, draw)
+def _synthetic(pool: Pool, draw: int) -> Split:
+    rows = pool.rows_alone(draw)
     return Split("train", pool.images[rows], pool.labels[rows])
 
 
@@ -174,13 +175,11 @@ def _extra(arm: Arm, pool: Pool, train: Split, seed: int, draw: int, params: Cla
         params.second_batch,
         params.synthetic_until,
         params.pretrain,
+        arm.own_norms,
     )
 
 
 def _ask(network: nn.Module, store: Store, synthetic: np.ndarray | None) -> Predictions:
-    val = logits(network, store.split("val").images).argmax(axis=1)
-    test = logits(network, store.split("test").images)
-    exponentials = np.exp(test - test.max(axis=1, keepdims=True))
-    confidence = (1 / exponentials.sum(axis=1)).astype(np.float32)
+    val, test = (logits(network, store.split(name).images) for name in ("val", "test"))
     told = np.empty(0, np.int64) if synthetic is None else logits(network, synthetic).argmax(axis=1)
-    return Predictions(val, test.argmax(axis=1), confidence, told)
+    return Predictions(val, test, told)

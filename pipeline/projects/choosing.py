@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.search import trials
+from pipeline.experiment.search import trainings
 from pipeline.export.plan import settled, wanted
 from pipeline.params import ClassifyParams
 from pipeline.projects.looking import Look, Sides
@@ -192,7 +192,7 @@ def classify_minutes(params: ClassifyParams, look: Look, speed: Speed, machine: 
     asked = int(look.counts["val"].sum() + look.counts["test"].sum()) + ASKED
     steps = params.steps + asked / params.batch_size / FORWARD
     workers = 1 if machine.device == "cuda" else machine.cores
-    return trials(params, len(params.doses)) * steps * speed.step_seconds / workers / 60
+    return trainings(params, len(params.doses)) * steps * speed.step_seconds / workers / 60
 
 
 def _fitting(params: ClassifyParams, look: Look, speed: Speed, machine: Machine, minutes: float) -> float:

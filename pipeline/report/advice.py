@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pipeline.experiment.names import joined
 from pipeline.figures import FIGURES
 from pipeline.gates import described
 from pipeline.params import Params
@@ -85,14 +84,13 @@ def _on_verdict(params: Params, utility: Tree) -> Iterator[Step]:
 def _in_words(utility: Tree) -> str:
     """How the baseline trains."""
     name = utility["baseline"]
-    if name == "real":
-        return "as they are"
+    arm = utility["arms"][name]
+    recipe = str(arm["recipe"]) or "as they are"
     if name == "control":
-        return f"{utility['recipe']}, with a second pass over copies of them"
-    tried = [row for row in utility["candidates"] if row["arm"] == name]
-    best = max(tried, key=lambda row: row["validation"], default=None)
-    recipe = best and joined(best["balance"], best["augment"], best["mix"])
-    return recipe or str(utility["arms"][name]["title"])
+        recipe += (
+            ", copies of them in its batches" if arm["head"] == "retrained" else ", with a second pass over copies"
+        )
+    return recipe
 
 
 def _for_a_claim(params: Params) -> Iterator[Step]:

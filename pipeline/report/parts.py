@@ -16,7 +16,8 @@ CLASS_COLUMNS = (
     *("coverage", "coverage_real", "label_agreement", "label_agreement_real", "kid", "kid_standard_error"),
 )
 ARM_KEYS = (
-    *("validation", "balanced_accuracy", "ci95", "macro_f1", "calibration_error", "lr", "weight_decay", "images_seen"),
+    *("validation", "balanced_accuracy", "ci95", "macro_f1", "calibration_error", "lr", "weight_decay", "tau"),
+    "images_seen",
 )
 SEEN = "plots/evaluate/per_class.csv"
 FIGURES = (

@@ -13,6 +13,7 @@ from pipeline.atomic import remove, replacing
 from pipeline.binding import changed, generator_files, read_figures, sources, store_files, write_figures
 from pipeline.classifier.architectures import build, fingerprint
 from pipeline.errors import UserError
+from pipeline.experiment.adjustment import counts
 from pipeline.experiment.plots import plot_arms, plot_doses, write_arms, write_classes, write_doses
 from pipeline.experiment.pool import Pool, make_pool, networks
 from pipeline.experiment.runner import Runner, import_ahead
@@ -77,18 +78,23 @@ def judge(
     """
     classify = params.classify
     folders = (cache / "pool", workspace.synthetic, workspace.models)
-    reason = make_pool(*folders, store, left_out=refused, largest=max(classify.doses), draws=classify.draws)
+    seen, largest = classify.steps * classify.batch_size, max(classify.doses)
+    reason = make_pool(*folders, store, left_out=refused, largest=largest, draws=classify.draws, seen=seen)
     pool = Pool.open(cache / "pool")
     doses = available_doses(pool, classify, reason)
     build(classify, workspace.root, len(store.classes), store.channels, store.image_size, seed=0)  # fails early
     setup = TrialSetup(workspace.root, workspace.store, cache / "pool", classify)
     with (
-        track(trials(classify, len(doses)), "classify", "classifiers") as progress,
+        track(trials(classify, len(doses), bool(pool.alone.any())), "classify", "classifiers") as progress,
         Runner(params.seed, setup, cache, progress) as runner,
     ):
-        found = experiment(runner, classify, doses, store.split("val").labels)
+        found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels)
     left = ", ".join(f"{dose:g}" for dose in sorted(set(classify.doses) - set(doses)))
     notes = [f"doses left out, as {reason or 'its draws are uneven'}: {left}"] if left else []
+    if not pool.alone.any():
+        few = listed([store.classes[i] for i in refused or np.flatnonzero(pool.unit < classify.draws)])
+        why = f"none of {few} are used" if refused else f"there are not enough of {few}, and {reason}"
+        notes.append(f"no classifier was trained on synthetic images alone, as {why}")
     if classify.draws == 1 or networks(workspace.models) % classify.draws or not networks(workspace.models):
         notes.append(
             "the draws differ by their latents, not by their generators: the interval does not hold what another "

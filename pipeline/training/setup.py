@@ -58,4 +58,5 @@ class TrainingSetup:
             "image_size": self.store.image_size,
             "kimg": kimg,
             "seed": seed,
+            **({} if self.config.mirror == "none" else {"mirror": self.config.mirror}),
         }

@@ -57,3 +57,41 @@ def test_a_class_without_images_is_refused() -> None:
     images, labels = skewed()
     with pytest.raises(ValueError, match="class 2"):
         RealImages(images, labels, 3, 0.5, CPU)
+
+
+def one_corner() -> tuple[np.ndarray, np.ndarray]:
+    """Images that no mirror leaves as they are; their class is the value of their lit pixel."""
+    labels = np.array([0] * 9 + [1] * 3)
+    images = np.zeros((12, 1, 8, 8), np.uint8)
+    images[:, 0, 0, 1] = 100 + labels
+    return images, labels
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize(("mirror", "ways"), [("none", 1), ("horizontal", 2), ("dihedral", 8)])
+def test_a_mirrored_set_holds_each_image_in_every_way_equally_often(
+    mirror: str, ways: int, resident: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gan.real_images, "RESIDENT_BYTES", 2**31 if resident else 0)
+    images, labels = one_corner()
+    batches, rng = RealImages(images, labels, 2, 1.0, CPU, mirror), torch.Generator().manual_seed(0)
+    drawn = batches.sample_labels(1600, rng)
+    pixels = to_pixels(batches.images(batches.draw(drawn, rng)))
+    assert (pixels.amax(dim=(1, 2, 3)) == 100 + drawn).all()
+    places, counts = torch.unique((pixels > 0).flatten(1), dim=0, return_counts=True)
+    assert len(places) == ways
+    assert (counts - 1600 / ways).abs().max() < 4 * (1600 / ways) ** 0.5
+    if mirror == "horizontal":
+        lit = {(pixels[i, 0] > 0).nonzero().flatten().tolist()[1] for i in range(len(pixels))}
+        assert lit == {1, 6}
+
+
+def test_without_a_mirror_the_draws_are_those_that_they_always_were() -> None:
+    images, labels = skewed()
+    asked, rng = torch.tensor([0, 1, 1, 0] * 8), torch.Generator().manual_seed(3)
+    drawn = RealImages(images, labels, 2, 1.0, CPU).draw(asked, rng)
+    uniform = torch.rand(32, generator=torch.Generator().manual_seed(3), dtype=torch.float64).numpy()
+    members = [np.flatnonzero(labels == c) for c in (0, 1)]
+    assert drawn.tolist() == [
+        members[c][int(u * len(members[c]))] for c, u in zip(asked.tolist(), uniform, strict=True)
+    ]

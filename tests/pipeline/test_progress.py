@@ -19,6 +19,20 @@ def test_lines_say_what_how_far_and_how_fast(monkeypatch: pytest.MonkeyPatch, ca
     assert lines[2].startswith("train: 50/100 images")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.01, ", 100/s"), (0.4, ", 2.5/s"), (1.0, ", 1/s"), (8.76, ", 8.8 s each"), (75.2, ", 75 s each")],
+)
+def test_what_takes_more_than_a_second_is_told_in_seconds(
+    seconds: float, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clock = iter([0.0, 7 * seconds, 7 * seconds])
+    monkeypatch.setattr(pipeline.progress.time, "monotonic", lambda: next(clock))
+    with track(89, "classify", "classifiers") as progress:
+        progress.done = 7
+    assert f"7/89 classifiers{said}, " in capsys.readouterr().err
+
+
 def test_lines_are_rare(capsys: pytest.CaptureFixture) -> None:
     with track(1000, "ingest", "images") as progress:
         for _ in range(1000):

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision import models
 
 from gan.files import sha256
 from pipeline.errors import UserError
@@ -41,6 +40,8 @@ def open_vision(model: str, weights: str | None) -> VisionEmbedder:
     Raises:
         UserError: torchvision has no such classifier, or the weights are missing or not the model's.
     """
+    from torchvision import models  # seconds, as it loads torch's compiler
+
     known = models.list_models(module=models)
     if model not in known:
         close = difflib.get_close_matches(model, known, n=1, cutoff=0.0)[0]

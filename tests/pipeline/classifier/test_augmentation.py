@@ -6,7 +6,7 @@ from torchvision.transforms.v2 import RandAugment
 
 from gan.seeds import stream
 from pipeline.classifier import augmentation
-from pipeline.classifier.augmentation import OPERATIONS, augment
+from pipeline.classifier.augmentation import OPERATIONS, augment, flip
 
 
 def _images(count: int = 4, channels: int = 3, size: int = 16) -> torch.Tensor:
@@ -16,6 +16,7 @@ def _images(count: int = 4, channels: int = 3, size: int = 16) -> torch.Tensor:
 def test_none_changes_nothing_and_draws_nothing() -> None:
     generator, images = stream(0, "a"), _images()
     assert augment(images, "none", generator) is images
+    assert flip(images, "none", generator) is images
     assert torch.equal(generator.get_state(), stream(0, "a").get_state())
 
 
@@ -110,3 +111,15 @@ def test_each_image_gets_its_own_operation_and_strength() -> None:
     torch.testing.assert_close((changed[0] + 1) / 2, (images[0] + 1) / 2 * 0.1)
     torch.testing.assert_close(changed[1], images[1], atol=1e-5, rtol=0)
     assert changed[2].max() <= 1e-5
+
+
+@pytest.mark.parametrize(("kind", "ways"), [("horizontal", 2), ("dihedral", 8)])
+def test_each_image_is_flipped_by_itself_and_every_way_is_as_likely(kind: augmentation.Flips, ways: int) -> None:
+    images = _images(1).expand(800, -1, -1, -1)
+    found = flip(images, kind, stream(0, "a"))
+    _, counts = torch.unique(found.flatten(1), dim=0, return_counts=True)
+    assert len(counts) == ways
+    assert (counts - 800 / ways).abs().max() < 4 * (800 / ways) ** 0.5
+    mirrored = reference.horizontal_flip(images[0])
+    share = torch.tensor([torch.equal(one, mirrored) for one in found]).float().mean()
+    assert abs(float(share) - 1 / ways) < 0.06

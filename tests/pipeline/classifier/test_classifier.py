@@ -11,7 +11,7 @@ from torch import nn
 from gan.seeds import derive, stream
 from pipeline.classifier import training
 from pipeline.classifier.batches import Joined, draw_batches
-from pipeline.classifier.mixing import Mix, mix
+from pipeline.classifier.mixing import PASTED, Mix, mix
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, features, fit, logits
 
@@ -150,6 +150,36 @@ def test_the_extra_pass_normalises_its_images_among_themselves() -> None:
     assert torch.equal(_norms(norm)[0], torch.zeros(2))
 
 
+def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient of the shared ones is then that of the main pass alone; that of kernels is of both, as before."""
+    gradients: dict[str, list[torch.Tensor]] = {}
+    original = torch.optim.AdamW.step
+
+    def record(self: torch.optim.AdamW, *args: object, **options: object) -> object:
+        named = {id(value): name for name, value in networks[-1].named_parameters()}
+        own = [p for group in self.param_groups for p in group["params"] if id(p) not in named]
+        gradients["own"] = [p.grad.clone() for p in own if p.grad is not None]
+        gradients.update({name: [value.grad.clone()] for name, value in networks[-1].named_parameters()})
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    found, networks = [], []
+    for extra in (None, _extra(digits, 0.5), replace(_extra(digits, 0.5), own_norms=True)):
+        networks.append(SmallResNet(10, 1, 8, width=4, seed=0))
+        fit(networks[-1], digits[0][:200], digits[1][:200], seed=0, steps=1, batch_size=32, extra=extra)
+        found.append(dict(gradients))
+    plain, shared, apart = found
+    norm, kernel = "body.1.weight", "body.0.weight"
+    torch.testing.assert_close(apart[norm], plain[norm])
+    assert not torch.allclose(shared[norm][0], plain[norm][0])
+    torch.testing.assert_close(apart[kernel], shared[kernel])
+    own = [name for name in plain if name.startswith("body") and networks[0].get_parameter(name).ndim == 1]
+    assert len(apart["own"]) == len(own) and not shared["own"]
+    for name, gradient in zip(own, apart["own"], strict=True):
+        torch.testing.assert_close(gradient, shared[name][0] - plain[name][0], atol=1e-5, rtol=1e-3)
+    assert dict(networks[-1].named_parameters()).keys() == plain.keys() - {"own"}
+
+
 def test_a_copied_batch_at_weight_w_scales_the_gradient_by_one_plus_w(
     digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,12 +214,12 @@ def test_the_second_pass_can_end_early_or_come_alone_first(digits: Digits) -> No
     assert not torch.equal(_norms(finished)[0], _norms(fresh)[0])
 
 
-@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+@pytest.mark.parametrize("kind", ["mixup", "cutmix", "cmo"])
 def test_a_mixed_batch_holds_as_much_of_each_image_as_it_says(kind: Mix) -> None:
     images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 8, 8)  # image i is i everywhere
     shares = []
     for draw in range(20):
-        mixed, share = mix(images, kind, np.random.default_rng(draw))
+        mixed, share = mix(images, images.roll(1, 0), kind, np.random.default_rng(draw))
         torch.testing.assert_close(
             mixed.mean(dim=(1, 2, 3)), share * torch.arange(4.0) + (1 - share) * torch.tensor([3.0, 0, 1, 2])
         )
@@ -203,10 +233,44 @@ def test_the_loss_of_a_mixed_batch_is_that_of_its_parts(digits: Digits) -> None:
     part = training._Pass(network, lambda rows: digits[0][rows], labels, 1, 8, Recipe(mix="cutmix"), 3, "x")
     loss = part.loss(0)
     rows = draw_batches(labels, 1, 8, False, stream(3, "x.batch"))[0]
-    x, share = mix(
-        training._floats(digits[0][rows], torch.device("cpu")), "cutmix", np.random.default_rng(derive(3, "x.mix"))
-    )
+    plain = training._floats(digits[0][rows], torch.device("cpu"))
+    x, share = mix(plain, plain.roll(1, 0), "cutmix", np.random.default_rng(derive(3, "x.mix")))
     own = torch.from_numpy(labels[rows])
     entropy = nn.functional.cross_entropy
     expected = share * entropy(network(x), own) + (1 - share) * entropy(network(x), own.roll(1))
     torch.testing.assert_close(loss, expected)
+
+
+def test_the_box_that_cmo_pastes_comes_from_images_of_all_classes_equally_often(digits: Digits) -> None:
+    """Image i is i everywhere, and its class is 0 for all but the last two; so the pixels tell who was pasted."""
+    labels = np.r_[np.zeros(38, np.int64), 1, 2]
+    images = np.arange(40, dtype=np.uint8).reshape(-1, 1, 1, 1) + np.zeros((1, 1, 8, 8), np.uint8)
+    seen: list[torch.Tensor] = []
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(((x + 1) * 127.5).round().long())
+            return self.bias.expand(len(x), 3)
+
+    part = training._Pass(Watching(), lambda rows: images[rows], labels, 50, 12, Recipe(mix="cmo"), 3, "x")
+    for step in range(50):
+        part.loss(step)
+    pasted = torch.zeros(40)
+    for step, x in enumerate(seen):
+        own = torch.from_numpy(part._batches[step]).view(-1, 1, 1, 1)
+        others = torch.from_numpy(part._pasted[step]).view(-1, 1, 1, 1)
+        assert ((x == own) | (x == others)).all()
+        pasted += torch.bincount(others.flatten(), minlength=40)
+    assert torch.bincount(torch.from_numpy(labels), weights=pasted).tolist() == [200, 200, 200]
+    backgrounds = np.bincount(labels[part._batches.ravel()])
+    assert backgrounds[0] / backgrounds.sum() == pytest.approx(0.95, abs=0.01)
+
+
+def test_the_mean_area_of_the_box_is_what_it_is_said_to_be() -> None:
+    rng, images = np.random.default_rng(0), torch.zeros(1, 1, 200, 200)
+    shares = [mix(images, images, "cutmix", rng)[1] for _ in range(4000)]
+    assert 1 - np.mean(shares) == pytest.approx(PASTED, abs=0.015)

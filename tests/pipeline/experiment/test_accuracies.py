@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 
 from pipeline.experiment.accuracies import (
+    answers,
     balanced_accuracy,
     calibration_error,
     macro_f1,
+    probabilities,
     recalls,
     seeds_interval,
 )
@@ -46,3 +49,10 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     expected = (abs(2 - 2.92) + abs(2 - 1.02)) / 5
     assert calibration_error(confidence, correct) == pytest.approx(expected)
     assert calibration_error(np.ones(3), np.ones(3, bool)) == 0
+
+
+def test_answers_and_probabilities_of_logits_are_torchs() -> None:
+    logits = np.random.default_rng(0).normal(0, 30, (3, 2, 7, 4)).astype(np.float32)
+    expected = torch.from_numpy(logits).softmax(dim=-1)
+    np.testing.assert_allclose(probabilities(logits), expected.numpy(), atol=1e-6)
+    assert np.array_equal(answers(logits), expected.argmax(dim=-1).numpy())

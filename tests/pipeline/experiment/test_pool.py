@@ -71,10 +71,10 @@ def test_a_set_of_any_format_is_decoded(digits_store: Store, tmp_path: Path, nam
 
 
 def _make(
-    tmp_path: Path, store: Store, *, largest: float = 1.0, draws: int = 1, left_out: tuple[int, ...] = ()
+    tmp_path: Path, store: Store, *, largest: float = 1.0, draws: int = 1, left_out: tuple[int, ...] = (), seen: int = 0
 ) -> str | None:
     folders = (tmp_path / "pool", tmp_path / "synthetic", tmp_path / "models")
-    return make_pool(*folders, store, left_out=left_out, largest=largest, draws=draws)
+    return make_pool(*folders, store, left_out=left_out, largest=largest, draws=draws, seen=seen)
 
 
 ROWS = [(3, 1), (3, 0), (5, 0), (3, 3), (3, 2)]
@@ -132,6 +132,51 @@ def test_a_selection_or_another_generators_set_is_not_continued(
     (tmp_path / "pool" / "unit.npy").unlink()
     with pytest.raises(UserError, match="not the generator that made"):
         _make(tmp_path, digits_store, largest=2.0)
+
+
+def test_alone_there_are_images_of_every_class_though_the_plan_makes_none_of_some(
+    digits_store: Store, tmp_path: Path, models: tuple[Path, Sampler, str]
+) -> None:
+    """`balance: max` makes none of the largest class: a classifier of the others alone could never answer it."""
+    _, sampler, digest = models
+    _export(tmp_path / "synthetic", [(3, 0), (3, 1), (5, 0)], _images(3), digest)
+    assert _make(tmp_path, digits_store, draws=2, seen=1000) is None
+    pool = Pool.open(tmp_path / "pool")
+    assert pool.unit.tolist() == [0, 0, 0, 2, 0, 1, 0, 0, 0, 0]
+    assert pool.alone.tolist() == [2] * 10
+    for draw in range(2):
+        rows = pool.rows_alone(draw)
+        assert np.bincount(pool.labels[rows]).tolist() == [2] * 10
+        drawn = sampler.draw(7, 0, 4).numpy()[draw::2]
+        assert np.array_equal(pool.images[rows][pool.labels[rows] == 7], drawn)
+    assert (
+        np.bincount(pool.labels[pool.rows(1.0, 0)], minlength=10).tolist() == pool.unit.tolist()
+    )  # doses are as before
+
+
+def test_alone_no_more_are_drawn_than_are_seen(
+    digits_store: Store, tmp_path: Path, models: tuple[Path, Sampler, str]
+) -> None:
+    _export(tmp_path / "synthetic", [(3, i) for i in range(5)], _images(5), models[2])
+    assert _make(tmp_path, digits_store, seen=21) is None
+    assert Pool.open(tmp_path / "pool").alone.tolist() == [3] * 10
+
+
+@pytest.mark.parametrize(
+    ("rows", "left_out", "expected"),
+    [
+        ([(c, i) for c in range(10) for i in range(4 + c)], (), [2 + c // 2 for c in range(10)]),
+        ([(c, i) for c in range(9) for i in range(4)], (), [0] * 10),  # none of class 9
+        ([(c, 0) for c in range(10)], (), [0] * 10),  # fewer than draws
+        ([(c, i) for c in range(10) for i in range(4)], (9,), [0] * 10),
+    ],
+)
+def test_alone_what_cannot_be_drawn_is_as_the_set_has_it_or_not_at_all(
+    digits_store: Store, tmp_path: Path, rows: list[tuple[int, int]], left_out: tuple[int, ...], expected: list[int]
+) -> None:
+    _export(tmp_path / "synthetic", rows, _images(len(rows)))
+    _make(tmp_path, digits_store, draws=2, seen=1000, left_out=left_out)
+    assert Pool.open(tmp_path / "pool").alone.tolist() == expected
 
 
 def test_classes_that_are_left_out_have_no_images(digits_store: Store, tmp_path: Path) -> None:

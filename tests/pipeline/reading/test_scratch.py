@@ -50,7 +50,7 @@ def done(trial: Path) -> bool:
     return usable(trial, lambda: Predictions.load(trial), "training it anew")
 
 
-@pytest.mark.parametrize("name", ["images", "labels", "draws", "unit"])
+@pytest.mark.parametrize("name", ["images", "labels", "draws", "unit", "alone"])
 def test_a_damaged_pool_is_made_anew(tmp_path: Path, name: str) -> None:
     def check(what: str) -> None:
         assert not whole(tmp_path / "pool"), what
@@ -70,29 +70,37 @@ def test_a_damaged_pool_is_made_anew(tmp_path: Path, name: str) -> None:
 
 def test_a_damaged_trial_is_run_again(tmp_path: Path) -> None:
     file = tmp_path / "trial.npz"
-    Predictions(np.arange(3), np.arange(4), np.ones(4, np.float32), np.arange(0)).save(file)
+    val, test = (np.arange(5.0 * images, dtype=np.float32).reshape(images, 5) for images in (3, 4))
+    Predictions(val, test, np.arange(0)).save(file)
     assert done(file)
-    assert Predictions.load(file).test.tolist() == [0, 1, 2, 3]
+    assert np.array_equal(Predictions.load(file).test, test)
 
     def check(what: str) -> None:
         assert what == "longer" or not done(file), what
 
     each(file, check)
-    np.savez(file, val=np.arange(3.0), test=np.arange(4), confidence=np.ones(4, np.float32), synthetic=np.arange(0))
-    assert not done(file)
-    assert not file.exists()
+    others = (
+        {"val": val.astype(np.float64), "test": test},
+        {"val": val, "test": test[0]},
+        {"val": np.arange(3), "test": np.arange(4), "confidence": np.ones(4, np.float32)},  # once: answers, no logits
+    )
+    for arrays in others:
+        np.savez(file, **arrays, synthetic=np.arange(0))
+        assert not done(file)
+        assert not file.exists()
 
 
 @pytest.mark.parametrize(
     ("name", "answers"),
     [
-        *[("val", np.arange(2)), ("val", np.arange(4)), ("val", np.array([0, 1, 5])), ("val", np.array([0, -1, 2]))],
-        *[("test", np.arange(3)), ("confidence", np.ones(3, np.float32)), ("synthetic", np.arange(1))],
+        *[("val", np.zeros(shape, np.float32)) for shape in ((2, 5), (4, 5), (3, 4), (3, 6))],
+        *[("test", np.zeros((3, 5), np.float32)), ("synthetic", np.arange(1)), ("synthetic", np.array([0, 5]))],
+        ("synthetic", np.array([0, -1])),
     ],
 )
 def test_a_trial_of_another_experiment_is_not_taken_for_one_of_this(name: str, answers: np.ndarray) -> None:
     asked = Asked(classes=5, val=3, test=4, synthetic=2)
-    right = {"val": np.arange(3), "test": np.arange(4), "confidence": np.ones(4, np.float32), "synthetic": np.arange(2)}
+    right = {"val": np.zeros((3, 5), np.float32), "test": np.zeros((4, 5), np.float32), "synthetic": np.arange(2)}
     Predictions(**right).check(asked)
     Predictions(**right | {"synthetic": np.arange(0)}).check(asked)  # of an arm that was trained on such images
     with pytest.raises(ValueError, match=f"answers for {name}"):
@@ -102,7 +110,7 @@ def test_a_trial_of_another_experiment_is_not_taken_for_one_of_this(name: str, a
 def test_an_array_in_a_trial_is_not_believed(tmp_path: Path) -> None:
     header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000000000000,), }\n"
     with zipfile.ZipFile(tmp_path / "trial.npz", "w") as archive:
-        for name in ("val", "test", "confidence", "synthetic"):
+        for name in ("val", "test", "synthetic"):
             archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     assert not done(tmp_path / "trial.npz")
 

@@ -88,6 +88,9 @@ def rows_of(page: Page, columns: int) -> list[list[str]]:
 def arm(title: str, accuracy: float) -> dict[str, Any]:
     return {
         "title": title,
+        "recipe": "oversampling + affine",
+        "head": "joint",
+        "tau": 0.5 if title == "real" else None,
         "validation": accuracy - 0.01,
         "balanced_accuracy": accuracy,
         "ci95": [accuracy - 0.02, accuracy + 0.02],

@@ -4,17 +4,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.classifier.training import Recipe
+from pipeline.experiment.names import describe
 from pipeline.figures import FIGURES
 from pipeline.params import Params
 from pipeline.report.advice import advise
 from tests.pipeline.report.made_project import quality, trained, training, utility
 
 CLAIM = Params.model_validate({"train": {"seeds": 3}, "classify": {"seeds": 10}})
-CANDIDATES = [
-    {"arm": "mixed", "balance": "weights", "augment": "rand", "mix": "mixup", "validation": 0.94},
-    {"arm": "mixed", "balance": "weights", "augment": "rand", "mix": "cutmix", "validation": 0.95},
-    {"arm": "real", "balance": "none", "augment": "none", "mix": "none", "validation": 0.99},
-]
 
 
 def now(params: Params = CLAIM, **figures: Any) -> list[str]:
@@ -35,15 +32,20 @@ def test_synthetic_images_that_help_are_to_be_used_in_the_dose_that_was_picked()
 @pytest.mark.parametrize(
     ("baseline", "words"),
     [
-        ("mixed", "class weights + RandAugment + CutMix"),
+        ("mixed", "class weights + RandAugment + CutMix + logit adjustment (τ 0.5)"),
         ("real", "as they are"),
-        ("control", "oversampling + affine, with a second pass over copies of them"),
+        ("control", "oversampling + affine, with a second pass over copies"),
+        ("head", "RandAugment + retrained head, copies of them in its batches"),
     ],
 )
 def test_what_hurts_is_left_out_and_the_best_training_without_is_named(baseline: str, words: str) -> None:
     arms = utility()["arms"]
-    arms["mixed"] = arms["control"]
-    figures = {"baseline": baseline, "candidates": CANDIDATES, "arms": arms}
+    arms["mixed"] = arms["control"] | {"recipe": describe(Recipe("weights", "rand", mix="cutmix"), 0.5)}
+    arms["real"] |= {"recipe": describe(Recipe())}
+    if baseline == "head":
+        baseline, recipe = "control", Recipe(augment="rand", head="retrained")
+        arms["control"] |= {"recipe": describe(recipe), "head": recipe.head}
+    figures = {"baseline": baseline, "arms": arms}
     assert now(verdict="HURTS", **figures) == [f"Train on real images alone: {words}."]
     assert now(verdict="EQUIVALENT", **figures) == [f"Leave the synthetic images out: {words}."]
 

@@ -111,15 +111,15 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
     assert utility["verdict"] == "HELPS"
     assert utility["delta"] > 0.01
     assert utility["ci95"][0] > 0
-    assert set(utility["arms"]) == {*without_synthetic(), "synthetic", "synthetic_only"}
+    assert set(utility["arms"]) == {*without_synthetic(), "synthetic"}
     assert all(len(arm["seeds"]) == 5 and arm["optimizer_steps"] == 40 for arm in utility["arms"].values())
-    assert utility["arms"]["control"]["images_seen"] == utility["arms"]["synthetic"]["images_seen"] == 2 * 40 * 32
+    assert utility["arms"]["control"]["images_seen"] == utility["arms"]["synthetic"]["images_seen"]
     best = max(without_synthetic(), key=lambda name: utility["arms"][name]["validation"])
     assert utility["baseline"] == best
     gap = utility["arms"]["synthetic"]["balanced_accuracy"] - utility["arms"][best]["balanced_accuracy"]
     assert utility["delta"] == pytest.approx(gap, abs=2e-6)
     assert 0 < utility["smallest_effect"] < 0.1
-    assert len(utility["candidates"]) == 12
+    assert len(utility["candidates"]) == 3 + 6 + 2 + 3 + 1 + 3 + 3
     assert [row["dose"] for row in utility["doses"]] == [0, 0.5, 1.0]
     assert utility["dose"] == max(utility["doses"][1:], key=lambda row: row["validation"])["dose"]
     assert utility["train_real_test_synthetic"]["balanced_accuracy"] > 0.6  # these are real ones
@@ -142,7 +142,7 @@ def test_real_images_held_back_help(tail: tuple[Workspace, Digits, Digits], caps
 
 def test_the_progress_counts_a_classifier_a_draw_where_draws_matter() -> None:
     params = ClassifyParams(**SHORT | {"draws": 2})  # type: ignore[arg-type]
-    assert trials(params, doses=2) == 12 + 2 + 5 * (6 + 2 * 2)
+    assert trials(params, doses=2) == 22 + 2 + 5 * (7 + 2 * 2)
 
 
 def _pool_of(workspace: Workspace, images: np.ndarray, labels: np.ndarray, draws: int = 1) -> TrialSetup:
@@ -164,7 +164,7 @@ def test_the_control_is_matched_image_for_image(tail: tuple[Workspace, Digits, D
     synthetic, control = (
         train_arm(Arm("x", recipe, extra=extra, dose=1.0, lr=1e-2), 7, 0, setting) for extra in ("synthetic", "copies")
     )
-    assert np.array_equal(synthetic.confidence, control.confidence)
+    assert np.array_equal(synthetic.test, control.test)
     assert np.array_equal(synthetic.val, control.val)
 
 
@@ -222,12 +222,12 @@ def test_results_do_not_depend_on_the_pool_and_are_not_computed_twice(
     shutil.rmtree(workspace.root / "cache")
     with _runner(setting, workspace, workers=2) as runner:
         pooled = runner.run(*ARMS, seeds=3, draws=2)
-    assert [result.test.shape for result in alone] == [(3, 1, 100), (3, 2, 100)]
+    assert [result.test.shape for result in alone] == [(3, 1, 100, 10), (3, 2, 100, 10)]
     assert alone[0].synthetic.shape == (3, 1, len(spare[1]))
-    assert np.array_equal(uncrossed.confidence[:, 0], alone[1].confidence[[0, 1], [0, 1]])
+    assert np.array_equal(uncrossed.test[:, 0], alone[1].test[[0, 1], [0, 1]])
     for first, second, third in zip(alone, again, pooled, strict=True):
         assert np.array_equal(first.test, second.test)
-        assert np.array_equal(first.confidence, third.confidence)
+        assert np.array_equal(first.test, third.test)
         assert np.array_equal(first.val, third.val)
 
 
