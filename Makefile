@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help repro serve test lint docs bench clean
+.PHONY: help repro serve test check lint docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -24,6 +24,9 @@ serve: $(READY)  ## start Prefect's server, a worker and the deployments of pref
 
 test: $(READY)  ## run the tests, on two cores
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+check: lint  ## check style and types, and run the fast tests: for working
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(READY)  ## check style and types
 	ruff check .

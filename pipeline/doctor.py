@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.errors import UserError
 from pipeline.limits import core_quota, memory_free, memory_limit
-from pipeline.runtime import trouble_with_mps, usable_cores
+from pipeline.runtime import open_cores, trouble_with_mps
 from pipeline.workspace import Workspace
 
 GIB = 2**30
@@ -152,7 +152,7 @@ def git() -> Iterator[Result]:
 
 def cores() -> Iterator[Result]:
     """Cores, and whether as many threads are asked for as there are."""
-    usable, quota = usable_cores(), core_quota()
+    usable, quota = open_cores(), core_quota()
     granted = usable if quota is None else min(float(usable), quota)
     told = f"{usable} cores" + (f", of which a container grants {quota:g}" if quota is not None else "")
     set_ = {name: int(value) for name in THREADS if (value := os.environ.get(name, "")).isdigit()}

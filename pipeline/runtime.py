@@ -1,6 +1,7 @@
 """The process and its machine: cores, and settings that torch's speed on a CPU hangs on."""
 
 import ctypes
+import math
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
+from pipeline.limits import core_quota
 
 if TYPE_CHECKING:
     import torch
@@ -72,9 +74,15 @@ def release_freed() -> None:
         libc.malloc_trim(0)
 
 
-def usable_cores() -> int:
-    """The cores that this process may run on, one at least."""
+def open_cores() -> int:
+    """The cores that this process may run on, one at least; a container may grant a share of their time alone."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on macOS
+
+
+def usable_cores() -> int:
+    """As many cores as this process can keep busy, one at least: what a container grants, in full cores."""
+    quota = core_quota()
+    return open_cores() if quota is None else max(1, min(open_cores(), math.ceil(quota)))
 
 
 @contextmanager

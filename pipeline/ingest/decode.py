@@ -161,13 +161,13 @@ def _decoded(image: Image.Image, header: _Header, target: Target) -> Decoded:
     if samples.deep and not _for_display(image, header, target):
         image, depth = as_floats(image, samples)
         check_range(depth, target.grey_range)
-        pixels = _fitted(image, extent, header.size, turn, target)
+        pixels = fitted(image, extent, header.size, turn, target)
         if target.grey_range == "auto":
             return Decoded(pixels[None], width, height, depth, samples.inverted, header.passed)
         low, high = type_range(depth.floats) if target.grey_range == "type" else target.grey_range
         pixels = in_channels(to_levels(pixels, low, high, samples.inverted), target.channels)
         return Decoded(pixels, width, height, depth, samples.inverted, header.passed)
-    pixels = _fitted(_flattened(image, header, target.channels), extent, header.size, turn, target)
+    pixels = fitted(_flattened(image, header, target.channels), extent, header.size, turn, target)
     return Decoded(in_channels(pixels, target.channels), width, height, passed=header.passed)
 
 
@@ -241,7 +241,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return result
 
 
-def _fitted(
+def fitted(
     image: Image.Image,
     extent: tuple[float, float],
     size: tuple[int, int],

@@ -1,5 +1,6 @@
 """``manifest.parquet``: one row an image of the source, kept or not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,18 +46,45 @@ def write_manifest(path: Path, listing: Listing, records: Records, chosen: Selec
             bad = records.width[part] == 0
             groups = chosen.groups[part].tolist()
             columns = [
-                listing.paths[part],
-                [None if not digest.any() else digest.tobytes().hex() for digest in records.sha256[part]],
-                pa.array(records.width[part], mask=bad),
-                pa.array(records.height[part], mask=bad),
-                [listing.classes[label] for label in listing.labels[part].tolist()],
-                [SPLIT_WORDS[split] if split >= 0 else None for split in chosen.splits[part].tolist()],
-                [None if alone[group] else listing.paths[first[group]] for group in groups],
-                pa.array(chosen.rows[part], mask=chosen.rows[part] < 0),
-                [chosen.reasons.get(row) for row in rows],
+                _texts(listing.paths[part]),
+                _texts(_hexadecimal(records.sha256[part])),
+                _numbers(records.width[part], bad),
+                _numbers(records.height[part], bad),
+                _texts([listing.classes[label] for label in listing.labels[part].tolist()]),
+                _texts([SPLIT_WORDS[split] if split >= 0 else None for split in chosen.splits[part].tolist()]),
+                _texts([None if alone[group] else listing.paths[first[group]] for group in groups]),
+                _numbers(chosen.rows[part], chosen.rows[part] < 0),
+                _texts([chosen.reasons.get(row) for row in rows]),
             ]
-            arrays = [
-                pa.array(column, field.type) if isinstance(column, list) else column
-                for column, field in zip(columns, SCHEMA, strict=True)
-            ]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+
+
+def _hexadecimal(digests: np.ndarray) -> list[str | None]:
+    """What uint8 (n, 32) says; nothing for a file that could not be read, whose digest is all zeros."""
+    text, width = digests.tobytes().hex(), 2 * digests.shape[1]
+    read = np.any(digests, axis=1)
+    return [text[width * row : width * (row + 1)] if found else None for row, found in enumerate(read.tolist())]
+
+
+# pyarrow.array would import pandas, which takes a fifth of a second, before it looks at what it was given
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    encoded = [b"" if value is None else value.encode() for value in values]
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    missing = np.array([value is None for value in values])
+    buffers = [_present(missing), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def _numbers(values: np.ndarray, missing: np.ndarray) -> pa.Array:
+    """``values``, int32 or int64 (n,), with null where bool (n,) says so."""
+    kind = pa.int32() if values.dtype == np.int32 else pa.int64()
+    buffers = [_present(missing), pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _present(missing: np.ndarray) -> pa.Buffer | None:
+    """The bit for each value that is there; None where all are."""
+    return pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None

@@ -5,13 +5,15 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.sources.base import HEAD_BYTES, Payload, read_file
+from pipeline.sources.base import HEAD_BYTES, Payload, read_below, read_file
 from pipeline.sources.layout import arrange
 from pipeline.sources.walk import walk
 
 
 class FolderSource:
     """A folder of class folders; links are followed, as torchvision's ``ImageFolder`` does."""
+
+    apart = True
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -29,8 +31,9 @@ class FolderSource:
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:
         """See :class:`pipeline.sources.base.Source`."""
+        folder = str(self._folder)
         for index, path in enumerate(self._files):
-            yield index, partial(read_file, self._folder / path)
+            yield index, partial(read_below, folder, path)
 
 
 def _what(path: Path) -> str:

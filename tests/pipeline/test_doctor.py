@@ -28,7 +28,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     for name in doctor.THREADS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(doctor, "usable_cores", lambda: 4)
+    monkeypatch.setattr(doctor, "open_cores", lambda: 4)
     monkeypatch.setattr(doctor, "core_quota", lambda: None)
     monkeypatch.setattr(doctor, "memory_free", lambda: 16 * doctor.GIB)
     monkeypatch.setattr(doctor, "memory_limit", lambda: None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import runtime
 from pipeline.runtime import OF_A_STAGE, ending_with, stage_ancestors
 
 # stands for DVC: starts a stage by a shell that stays, and says its own number
@@ -88,3 +89,14 @@ def test_what_was_started_by_hand_watches_nobody(monkeypatch: pytest.MonkeyPatch
         pass
     monkeypatch.setenv(OF_A_STAGE, "train")
     assert stage_ancestors()[0] == os.getppid()
+
+
+@pytest.mark.parametrize(
+    ("affine", "quota", "expected"), [(8, None, 8), (8, 2.0, 2), (8, 1.5, 2), (8, 0.25, 1), (2, 64.0, 2)]
+)
+def test_a_containers_share_of_the_cores_counts(
+    affine: int, quota: float | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "open_cores", lambda: affine)
+    monkeypatch.setattr(runtime, "core_quota", lambda: quota)
+    assert runtime.usable_cores() == expected

@@ -29,6 +29,8 @@ MOST_UNPACKED = {STORED: 1, DEFLATED: 1032}
 class ZipSource:
     """A zip archive, read member by member. Each is held against its size and checksum."""
 
+    apart = True
+
     def __init__(self, path: Path, arrange: Arrange = arrange) -> None:
         self._path = path
         self._file = path.open("rb")
@@ -80,8 +82,10 @@ class ZipSource:
             return self._read(member)[:HEAD_BYTES]
         return next(self._unpacked(member), b"")[:HEAD_BYTES]
 
-    def _read(self, member: Packed) -> bytes:
+    def _read(self, member: Packed, limit: int = MAX_FILE_BYTES + 1) -> bytes:
         """The member's bytes; up to twice their size is held while they are put together."""
+        if MAX_FILE_BYTES >= member.size >= limit:
+            raise BadImageError("too large", f"not less than {limit:,} bytes")
         if member.size > MAX_FILE_BYTES:
             if member.size > member.packed * MOST_UNPACKED.get(member.method, math.inf):
                 raise self._broken(member, f"{member.packed:,} bytes cannot unpack to {member.size:,}")

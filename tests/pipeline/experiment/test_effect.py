@@ -97,11 +97,11 @@ def test_the_interval_covers_the_truth_and_finds_no_help_where_there_is_none(
     name: str, effect: float, draws: int
 ) -> None:
     noise = NOISE[name]
-    rng, runs = np.random.default_rng(5), 250
+    rng, runs = np.random.default_rng(5), 100
     truth, bounds = _true_difference(effect, noise), Bounds(0.0, 1.0, 0.01)
     covered = helps = 0
     for _ in range(runs):
-        found = estimate(_experiment(rng, effect, noise, 6, draws), LABELS, resamples=400, rng=rng)
+        found = estimate(_experiment(rng, effect, noise, 6, draws), LABELS, resamples=200, rng=rng)
         covered += found.low <= truth <= found.high
         helps += decide(found, {"a": 0.0}, "control", bounds).name == "HELPS"
     assert covered / runs >= 0.9

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.ingest import memory, reading
+from pipeline.ingest import pixels as pixels_module
 from pipeline.ingest.decode import FURTHER, Target
 from pipeline.ingest.memory import Budget
 from pipeline.ingest.reading import Pixels, read_all
@@ -357,3 +358,17 @@ def test_an_error_gives_its_room_back(tmp_path: Path, monkeypatch: pytest.Monkey
     for budget in (memory.FILES, memory.PIXELS):
         with budget.hold(budget.size) as everything:
             assert everything.size == budget.size
+
+
+def test_rows_are_the_same_read_one_by_one_or_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = RNG.integers(0, 256, (50, 3, SIZE, SIZE)).astype(np.uint8)
+    grey = np.arange(50) % 3 == 0
+    expected = np.where(grey[:, None, None, None], images[:, :1], images)
+    with Pixels(tmp_path / "pixels", 50, Target(SIZE, "auto", "crop", "auto")) as pixels:
+        for row, image in enumerate(images):
+            pixels.write(row, image[:1] if grey[row] else image)
+        for rows in (np.arange(50), RNG.permutation(50)[:20], np.array([7]), np.array([49, 0, 0]), np.array([], int)):
+            for most in (0, 1 << 20):
+                monkeypatch.setattr(pixels_module, "MOST_AT_ONCE", most)
+                np.testing.assert_array_equal(pixels.read(rows, grey, 3), expected[rows])
+                np.testing.assert_array_equal(pixels.read(rows, grey, 1), images[rows, :1])
