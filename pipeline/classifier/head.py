@@ -37,8 +37,6 @@ def retrain_head(
     *,
     steps: int,
     batch_size: int,
-    lr: float,
-    weight_decay: float,
     recipe: Recipe,
 ) -> None:
     """Trains :func:`head` from zero, in place; all else is frozen and stays so, statistics of batch normalisation too.
@@ -56,7 +54,7 @@ def retrain_head(
     last, device = head(network), next(network.parameters()).device
     network.eval().requires_grad_(False)
     weights = [nn.init.zeros_(each.requires_grad_()) for each in last.parameters(recurse=False)]
-    optimizer = Adam(weights, lr, weight_decay=weight_decay)
+    optimizer = Adam(weights, task.lr, weight_decay=task.weight_decay)
     rows = draw_batches(labels, steps, batch_size, True, stream(task.seed, "classifier.head.batch"))
     instead, rng = _instead(labels[rows], extra, task.seed), stream(task.seed, "classifier.head.augment")
     for step in range(steps):
@@ -66,7 +64,7 @@ def retrain_head(
         logits = network(changed(to_floats(torch.from_numpy(pixels).to(device)), recipe, rng))
         optimizer.zero_grad()
         F.cross_entropy(logits, torch.from_numpy(labels[rows[step]]).to(device)).backward()
-        optimizer.lr = lr * (1 + math.cos(math.pi * step / steps)) / 2
+        optimizer.lr = task.lr * (1 + math.cos(math.pi * step / steps)) / 2
         optimizer.step()
 
 

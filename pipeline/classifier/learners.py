@@ -16,13 +16,13 @@ class Learner(Protocol):
     """S networks of one shape.
 
     Attributes:
-        kernels: the weights that decay.
-        others: those that do not: scales and biases.
+        kernels: of each network the weights that decay.
+        others: of each those that do not: scales and biases.
         device: where they are.
     """
 
-    kernels: list[Tensor]
-    others: list[Tensor]
+    kernels: list[list[Tensor]]
+    others: list[list[Tensor]]
     device: torch.device
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -97,8 +97,8 @@ class One:
             for part, value in norm.named_parameters()
         }
         parameters = [value for value in (*network.parameters(), *self._own.values()) if value.requires_grad]
-        self.kernels: list[Tensor] = [value for value in parameters if value.ndim > 1]
-        self.others: list[Tensor] = [value for value in parameters if value.ndim <= 1]
+        self.kernels: list[list[Tensor]] = [[value for value in parameters if value.ndim > 1]]
+        self.others: list[list[Tensor]] = [[value for value in parameters if value.ndim <= 1]]
         self.device = next(network.parameters()).device
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class One:
 
     def zero_grad(self) -> None:
         """See :class:`Learner`."""
-        for value in (*self.kernels, *self.others):
+        for value in (*self.kernels[0], *self.others[0]):
             value.grad = None
 
     def backward(self, loss: Tensor) -> None:
@@ -149,8 +149,11 @@ class Mapped:
             for name, value in self._parameters.items()
             if own_norms and name.rpartition(".")[0] in names
         }
-        self.kernels = [value for value in self._parameters.values() if value.ndim > 2]
-        self.others = [value for value in self._parameters.values() if value.ndim <= 2] + list(self._own.values())
+        self._all = [*self._parameters.values(), *self._own.values()]
+        rows = [[value.detach()[index] for value in self._all] for index in range(len(networks))]
+        self.kernels = [[row for row in of_one if row.ndim > 1] for of_one in rows]
+        self.others = [[row for row in of_one if row.ndim <= 1] for of_one in rows]
+        self._rows = rows
         self.device = next(networks[0].parameters()).device
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -162,12 +165,15 @@ class Mapped:
 
     def zero_grad(self) -> None:
         """See :class:`Learner`."""
-        for value in (*self.kernels, *self.others):
+        for value in self._all:
             value.grad = None
 
     def backward(self, loss: Tensor) -> None:
         """See :class:`Learner`."""
         loss.backward()
+        for index, rows in enumerate(self._rows):
+            for row, value in zip(rows, self._all, strict=True):
+                row.grad = None if value.grad is None else value.grad[index]
 
     @contextmanager
     def statistics_apart(self) -> Iterator[None]:

@@ -28,8 +28,8 @@ class StackedResNet:
     Each network's numbers are the same bits, whatever stands beside it.
 
     Attributes:
-        kernels: one tensor (S, P), the weights of all convolutions and of the last layer.
-        others: a tensor (S, Q), scales and biases, and one of the second set of these that ``own_norms`` gives.
+        kernels: of each network one tensor (P,), the weights of all convolutions and of the last layer.
+        others: of each a tensor (Q,), scales and biases, and one of the second set of these that ``own_norms`` gives.
         device: where they are.
     """
 
@@ -39,12 +39,14 @@ class StackedResNet:
         named = dict(networks[0].named_parameters())
         constant = [name for name, value in named.items() if value.ndim <= 1]
         kernels, others = self._flat([name for name in named if name not in constant]), self._flat(constant)
-        self.kernels, self.others, self.device = [kernels.all], [others.all], kernels.all.device
+        self._flats, self.device = [kernels.all, others.all], kernels.all.device
         self._weights, self._gradients = kernels.parts | others.parts, kernels.gradients | others.gradients
         self._own: _Flat | None = None
         if own_norms:
             self._own = self._flat([name for name in constant if name.startswith("body.")])
-            self.others.append(self._own.all)
+            self._flats.append(self._own.all)
+        rows = [[_row(flat, index) for flat in self._flats] for index in range(len(networks))]
+        self.kernels, self.others = [of_one[:1] for of_one in rows], [of_one[1:] for of_one in rows]
         self._statistics = {
             name: torch.stack([network.get_buffer(name) for network in self._stacked])
             for name, _ in networks[0].named_buffers()
@@ -68,7 +70,7 @@ class StackedResNet:
         """Forgets all gradients."""
         self._fresh = self._own is None
         if self._own is not None:  # no pass then has gradients of all weights
-            for flat in (*self.kernels, *self.others):
+            for flat in self._flats:
                 flat.grad.zero_()  # type: ignore[union-attr]
 
     def backward(self, loss: Tensor) -> None:
@@ -135,6 +137,13 @@ class StackedResNet:
                 value.copy_(_in_place(self._weights[name][index], value))
             for name, buffer in network.named_buffers():
                 buffer.copy_(self._statistics[name][index])
+
+
+def _row(flat: Tensor, index: int) -> Tensor:
+    """One network's part of weights (S, P), with its part of their gradient."""
+    row = flat[index]
+    row.grad = flat.grad[index]  # type: ignore[index]
+    return row
 
 
 def _arranged(weight: Tensor) -> Tensor:

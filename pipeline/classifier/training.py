@@ -79,12 +79,16 @@ class Task:
         labels: int64 (N,), each in [0, classes).
         seed: of batches and augmentation; the initial weights are the network's own.
         extra: images for a second pass; they move no running statistics.
+        lr: the peak of its one-cycle learning rate.
+        weight_decay: of AdamW, on all but scales and biases, which it only harms.
     """
 
     images: np.ndarray
     labels: np.ndarray
     seed: int
     extra: ExtraPass | None = None
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
 
 
 def fit(
@@ -106,8 +110,8 @@ def fit(
         network: maps float32 (N, C, H, W) in [-1, 1] to logits (N, classes).
         images: with ``labels``, ``seed`` and ``extra`` a :class:`Task`.
     """
-    task = Task(images, labels, seed, extra)
-    _train(One(network, _own_norms(extra)), [task], steps, batch_size, lr, weight_decay, recipe or Recipe())
+    task = Task(images, labels, seed, extra, lr, weight_decay)
+    _train(One(network, _own_norms(extra)), [task], steps, batch_size, recipe or Recipe())
 
 
 def fit_all(
@@ -116,11 +120,9 @@ def fit_all(
     *,
     steps: int,
     batch_size: int = 64,
-    lr: float = 3e-3,
-    weight_decay: float = 1e-2,
     recipe: Recipe | None = None,
 ) -> None:
-    """Trains ``networks`` in place, on the device that they are on, with AdamW and a one-cycle learning rate.
+    """Trains ``networks`` in place, on the device that they are on, with AdamW.
 
     Each learns its own task, all by the same recipe, and each the same as if it were alone. Equal seeds mean equal
     batches wherever labels and the sampling are equal, whatever else differs; the draws of an extra pass depend on its
@@ -131,28 +133,23 @@ def fit_all(
         tasks: as many; all with an extra pass of the same sizes and weight, or all without.
         steps: optimizer steps.
         batch_size: images of the main pass of each network at each step.
-        lr: the peak of the cycle.
         recipe: plain sampling without augmentation if left out.
     """
     learner = learner_of(networks, own_norms=_own_norms(tasks[0].extra))
-    _train(learner, tasks, steps, batch_size, lr, weight_decay, recipe or Recipe())
+    _train(learner, tasks, steps, batch_size, recipe or Recipe())
 
 
 def _own_norms(extra: ExtraPass | None) -> bool:
     return extra is not None and extra.own_norms
 
 
-def _train(
-    learner: Learner,
-    tasks: Sequence[Task],
-    steps: int,
-    batch_size: int,
-    lr: float,
-    weight_decay: float,
-    recipe: Recipe,
-) -> None:
+def _train(learner: Learner, tasks: Sequence[Task], steps: int, batch_size: int, recipe: Recipe) -> None:
     extra = tasks[0].extra
-    optimizers = _optimizers(learner, lr, weight_decay)
+    optimizers = [
+        (task.lr, Adam(weights, task.lr, weight_decay=decay))
+        for task, kernels, others in zip(tasks, learner.kernels, learner.others, strict=True)
+        for weights, decay in ((kernels, task.weight_decay), (others, 0.0))
+    ]
     main = _main_pass(learner, tasks, steps, batch_size, recipe)
     second = _second_pass(learner, tasks, steps, recipe) if extra else None
     for step in range(steps):
@@ -162,8 +159,8 @@ def _train(
         if extra is not None and second is not None and step < second_steps(steps, extra.until):
             with learner.statistics_apart():
                 learner.backward(extra.weight * second.loss(step).sum())
-        for optimizer in optimizers:
-            optimizer.lr = lr * _cycle((step + 1) / (steps + 1))
+        for peak, optimizer in optimizers:
+            optimizer.lr = peak * _cycle((step + 1) / (steps + 1))
             optimizer.step()
     learner.store()
 
@@ -284,11 +281,6 @@ def _weighted(logits_: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     """The weighted means of (S, N) cross-entropies: (S,)."""
     entropy = F.cross_entropy(logits_.flatten(0, 1), labels.flatten(), reduction="none").view(weights.shape)
     return (entropy * weights).sum(1) / weights.sum(1)
-
-
-def _optimizers(learner: Learner, lr: float, weight_decay: float) -> tuple[Adam, Adam]:
-    """Weight decay on scales and biases only harms."""
-    return Adam(learner.kernels, lr, weight_decay=weight_decay), Adam(learner.others, lr)
 
 
 def _cycle(progress: float) -> float:

@@ -50,6 +50,10 @@ class Arm:
         told = {name: value for name, value in asdict(self).items() if name not in ("name", "tau")}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
+    def stack(self) -> str:
+        """Names what classifiers of may be trained together: all of the arm but its rates."""
+        return replace(self, lr=0.0, weight_decay=0.0).key()
+
     def images_seen(self, params: ClassifyParams, covered: float = 1.0) -> dict[str, int]:
         """Images that one seed's training takes in, by kind.
 

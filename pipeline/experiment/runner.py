@@ -18,7 +18,7 @@ import torch
 from gan.seeds import derive
 from pipeline.errors import UserError
 from pipeline.experiment.arms import Arm
-from pipeline.experiment.trial import Asked, Predictions, TrialSetup, train_stack
+from pipeline.experiment.trial import Asked, Cell, Predictions, TrialSetup, train_stack
 from pipeline.progress import Progress
 from pipeline.reading.leftovers import usable
 from pipeline.runtime import choose_device, usable_cores
@@ -49,11 +49,15 @@ def import_ahead(device: torch.device) -> None:
 
 
 class Stack(NamedTuple):
-    """Classifiers of one arm that one process trains together, and the file of each."""
+    """Classifiers that one process trains together, and the file of each."""
 
-    arm: Arm
-    cells: list[tuple[int, int]]
+    cells: list[Cell]
     files: list[Path]
+
+    @property
+    def name(self) -> str:
+        """Of their arm."""
+        return self.cells[0].arm.name
 
 
 class Runner:
@@ -130,13 +134,13 @@ class Runner:
         if self._pool is None:
             for stack in stacks:
                 _work(stack, self._setup)
-                self._progress.advance(len(stack.files), note=stack.arm.name)
+                self._progress.advance(len(stack.files), note=stack.name)
             return
         futures = {self._pool.submit(_work, stack, self._setup): stack for stack in stacks}
         try:
             for future in as_completed(futures):
                 future.result()
-                self._progress.advance(len(futures[future].files), note=futures[future].arm.name)
+                self._progress.advance(len(futures[future].files), note=futures[future].name)
         except BrokenProcessPool:
             raise UserError(
                 "classify: a training process was killed, most likely because memory ran out; free some and run "
@@ -144,21 +148,23 @@ class Runner:
             ) from None
 
     def _stacks(self, trials: dict[Path, Trial]) -> list[Stack]:
-        """Trials of one arm together, in stacks as equal as can be that keep every process at work.
+        """Trials that differ in seed, draw and rates, in stacks as equal as can be that keep every process at work.
 
         How they are cut has no bearing on what comes out.
         """
         by_arm: dict[str, list[Path]] = {}
         for file, trial in trials.items():
-            by_arm.setdefault(trial.arm.key(), []).append(file)
+            by_arm.setdefault(trial.arm.stack(), []).append(file)
         most = len(trials) if self._on_gpu else min(self._most, max(2, -(-len(trials) // self._workers)))
-        stacks = []
+        parts = []
         for files in by_arm.values():
             count = -(-len(files) // most)
-            for part in (files[len(files) * i // count : len(files) * (i + 1) // count] for i in range(count)):
-                cells = [(derive(self._seed, "classify", trials[file].number), trials[file].draw) for file in part]
-                stacks.append(Stack(trials[part[0]].arm, cells, part))
+            parts += [files[len(files) * i // count : len(files) * (i + 1) // count] for i in range(count)]
+        stacks = [Stack([self._cell(trials[file]) for file in part], part) for part in parts]
         return sorted(stacks, key=lambda stack: -len(stack.files))  # the long ones first, so that none waits at the end
+
+    def _cell(self, trial: Trial) -> Cell:
+        return Cell(trial.arm, derive(self._seed, "classify", trial.number), trial.draw)
 
     @cached_property
     def _most(self) -> int:
@@ -189,5 +195,5 @@ def _end_with(parent: BaseProcess) -> None:
 
 
 def _work(stack: Stack, setup: TrialSetup) -> None:
-    for file, predictions in zip(stack.files, train_stack(stack.arm, stack.cells, setup), strict=True):
+    for file, predictions in zip(stack.files, train_stack(stack.cells, setup), strict=True):
         predictions.save(file)

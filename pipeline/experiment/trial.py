@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -17,7 +17,7 @@ from pipeline.classifier.architectures import build
 from pipeline.classifier.batches import Joined, copies
 from pipeline.classifier.head import head_steps, retrain_head
 from pipeline.classifier.learners import together
-from pipeline.classifier.training import ExtraPass, Task, fit_all, logits
+from pipeline.classifier.training import ExtraPass, Recipe, Task, fit_all, logits
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
 from pipeline.params import ClassifyParams
@@ -121,56 +121,63 @@ class Predictions:
         )
 
 
+class Cell(NamedTuple):
+    """One classifier: how it is trained, from which seed, and with which draw of the synthetic images."""
+
+    arm: Arm
+    seed: int
+    draw: int
+
+
 def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
     """Trains one classifier and asks it: :func:`train_stack` of this one alone."""
-    return train_stack(arm, [(seed, draw)], setup)[0]
+    return train_stack([Cell(arm, seed, draw)], setup)[0]
 
 
-def train_stack(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -> list[Predictions]:
+def train_stack(cells: Sequence[Cell], setup: TrialSetup) -> list[Predictions]:
     """Trains classifiers and asks each; see :func:`train_networks`."""
     store, pool = Store.open(setup.store), Pool.open(setup.pool)
-    synthetic = None if arm.draws_matter else pool.images[tested_rows(pool)]
-    return [_ask(network, store, synthetic) for network in train_networks(arm, cells, setup)]
+    synthetic = None if cells[0].arm.draws_matter else pool.images[tested_rows(pool)]
+    return [_ask(network, store, synthetic) for network in train_networks(cells, setup)]
 
 
-def train_networks(arm: Arm, cells: Sequence[tuple[int, int]], setup: TrialSetup) -> list[nn.Module]:
-    """Trains one classifier of ``arm`` for each seed and draw, all together where that can be.
+def train_networks(cells: Sequence[Cell], setup: TrialSetup) -> list[nn.Module]:
+    """Trains classifiers, all together where that can be.
 
     The initial weights depend on the seed alone; batches and augmentation are the same in every arm as far as its
     recipe allows, and those of the two kinds of second pass are the same, image for image. What else is in the stack
     has no bearing on any of it.
 
     Args:
-        cells: seeds, each with a draw of the synthetic images; copies take the draw's classes.
+        cells: of arms that differ in their rates at most, see :meth:`Arm.stack`.
     """
     store, pool, params = Store.open(setup.store), Pool.open(setup.pool), setup.params
     device = choose_device(params.device, "classify.device")
     sizes = len(store.classes), store.channels, store.image_size
     train = store.split("train")
     tasks = []
-    for seed, draw in cells:
+    for arm, seed, draw in cells:
         main = train if arm.images == "real" else _synthetic(pool, draw)
-        tasks.append(Task(main.images, main.labels, seed, _extra(arm, pool, train, seed, draw, params)))
+        extra = _extra(arm, pool, train, seed, draw, params)
+        tasks.append(Task(main.images, main.labels, seed, extra, arm.lr, arm.weight_decay))
     with torch.random.fork_rng():
-        networks = [build(params, setup.root, *sizes, seed).to(device) for seed, _ in cells]
+        networks = [build(params, setup.root, *sizes, cell.seed).to(device) for cell in cells]
         alike = together(networks, (sizes[1], *sizes[2:] * 2))
         for own in [slice(None)] if alike else [slice(index, index + 1) for index in range(len(cells))]:
-            torch.manual_seed(derive(cells[own][0][0], "classify.dropout"))  # what a network draws by itself
-            _train(networks[own], tasks[own], arm, params)
+            torch.manual_seed(derive(cells[own][0].seed, "classify.dropout"))  # what a network draws by itself
+            _train(networks[own], tasks[own], cells[0].arm.recipe, params)
     return networks
 
 
-def _train(networks: Sequence[nn.Module], tasks: Sequence[Task], arm: Arm, params: ClassifyParams) -> None:
-    how: dict[str, Any] = {"batch_size": params.batch_size, "lr": arm.lr, "weight_decay": arm.weight_decay}
-    if arm.recipe.head == "joint":
-        fit_all(networks, tasks, steps=params.steps, recipe=arm.recipe, **how)
+def _train(networks: Sequence[nn.Module], tasks: Sequence[Task], recipe: Recipe, params: ClassifyParams) -> None:
+    steps, batch_size = params.steps, params.batch_size
+    if recipe.head == "joint":
+        fit_all(networks, tasks, steps=steps, batch_size=batch_size, recipe=recipe)
         return
-    last = head_steps(params.steps)
-    fit_all(
-        networks, [replace(task, extra=None) for task in tasks], steps=params.steps - last, recipe=arm.recipe, **how
-    )
+    last, joint = head_steps(steps), [replace(task, extra=None) for task in tasks]
+    fit_all(networks, joint, steps=steps - last, batch_size=batch_size, recipe=recipe)
     for network, task in zip(networks, tasks, strict=True):
-        retrain_head(network, task, steps=last, recipe=arm.recipe, **how)
+        retrain_head(network, task, steps=last, batch_size=batch_size, recipe=recipe)
 
 
 def tested_rows(pool: Pool) -> np.ndarray:

@@ -17,7 +17,7 @@ from pipeline.experiment.adjustment import class_mass, counts, offsets
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.recommended import PLAIN
-from pipeline.experiment.trial import TrialSetup, train_networks
+from pipeline.experiment.trial import Cell, TrialSetup, train_networks
 from pipeline.formats.manifest import MANIFEST, read_about
 from pipeline.params import ClassifyParams, Params
 from pipeline.provenance import version
@@ -52,7 +52,7 @@ def ship(
     store, pool, best = Store.open(workspace.store), Pool.open(images), utility["recommended"]["best_seed"]
     setup = TrialSetup(workspace.root, workspace.store, images, params.classify)
     with one_thread():
-        (network,) = train_networks(arm, [(derive(params.seed, "classify", best["seed"]), best["draw"])], setup)
+        (network,) = train_networks([Cell(arm, derive(params.seed, "classify", best["seed"]), best["draw"])], setup)
     taken = images_taken(params.data, store.image_size, store.channels, store.grey_range)
     architecture = {
         "classifier": params.classify.classifier,

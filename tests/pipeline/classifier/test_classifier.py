@@ -172,26 +172,28 @@ def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(made: Callable[...
         return made_of
 
     main, shared, apart = learner(False, False), learner(False, True), learner(True, True)
-    for one, other in zip(apart.kernels, shared.kernels, strict=True):
+    for one, other in zip(apart.kernels[0], shared.kernels[0], strict=True):
         torch.testing.assert_close(one.grad, other.grad)
-    count = len(main.others)
-    for one, other in zip(apart.others[:count], main.others, strict=True):
+    count = len(main.others[0])
+    for one, other in zip(apart.others[0][:count], main.others[0], strict=True):
         wanted = other.grad.clone()
-        if one is apart.others[count - 1]:  # the head's bias, of which there is one alone, and which both passes move
-            size = apart.others[count].shape[-1] if count == 1 else 0
-            wanted[..., size:] = shared.others[count - 1].grad[..., size:]
+        if (
+            one is apart.others[0][count - 1]
+        ):  # the one bias of the head, which both passes move
+            size = apart.others[0][count].shape[-1] if count == 1 else 0
+            wanted[..., size:] = shared.others[0][count - 1].grad[..., size:]
         torch.testing.assert_close(one.grad, wanted)
-    assert len(apart.others) > count
-    for own, one, both in zip(apart.others[count:], main.others, shared.others, strict=False):
+    assert len(apart.others[0]) > count
+    for own, one, both in zip(apart.others[0][count:], main.others[0], shared.others[0], strict=False):
         size = own.shape[-1]
         torch.testing.assert_close(own.grad, (both.grad - one.grad)[..., :size], atol=1e-4, rtol=1e-3)
     with apart.statistics_apart():
         inside = apart(images[2])
-    for own in apart.others[count:]:
+    for own in apart.others[0][count:]:
         own.data += 1
     with apart.statistics_apart():
         assert not torch.allclose(apart(images[2]), inside)
-    assert len(learner(False, False).others) == count
+    assert len(learner(False, False).others[0]) == count
 
 
 def test_norms_of_their_own_go_when_the_training_ends_and_stacks_are_as_good_as_one(digits: Digits) -> None:

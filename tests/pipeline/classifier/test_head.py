@@ -11,7 +11,8 @@ from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import ExtraPass, Recipe, Task, features, fit, logits
 
 Digits = tuple[np.ndarray, np.ndarray]
-HOW = {"batch_size": 32, "lr": 2e-2, "weight_decay": 0.0, "recipe": Recipe("none", "trivial")}
+HOW = {"batch_size": 32, "recipe": Recipe("none", "trivial")}
+RATES = {"lr": 2e-2, "weight_decay": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,12 @@ def trained(digits: Digits) -> SmallResNet:
 
 def test_all_but_the_last_layer_stays_as_it_is_statistics_too(digits: Digits, trained: SmallResNet) -> None:
     network = deepcopy(trained)
-    retrain_head(network, Task(digits[0][:400], digits[1][:400], 3), steps=5, **HOW)  # type: ignore[arg-type]
+    retrain_head(network, Task(digits[0][:400], digits[1][:400], 3, **RATES), steps=5, **HOW)  # type: ignore[arg-type]
     before, after = trained.state_dict(), network.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"head.weight", "head.bias"}
     again = deepcopy(trained)
-    retrain_head(again, Task(digits[0][:400], digits[1][:400], 3), steps=5, **HOW)  # type: ignore[arg-type]
+    retrain_head(again, Task(digits[0][:400], digits[1][:400], 3, **RATES), steps=5, **HOW)  # type: ignore[arg-type]
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
 
 
@@ -36,8 +37,8 @@ def test_it_ends_where_a_logistic_regression_on_balanced_features_ends(digits: D
     network, images, labels = deepcopy(trained), digits[0][:400], digits[1][:400]
     few = np.r_[np.flatnonzero(labels != 8), np.flatnonzero(labels == 8)[:6]]
     images, labels = images[few], labels[few]
-    how = HOW | {"recipe": Recipe(), "weight_decay": 0.0, "batch_size": 256}
-    retrain_head(network, Task(images, labels, 3), steps=300, **how)  # type: ignore[arg-type]
+    how = HOW | {"recipe": Recipe(), "batch_size": 256}
+    retrain_head(network, Task(images, labels, 3, **RATES), steps=300, **how)  # type: ignore[arg-type]
     reference = LogisticRegression(C=1e3, class_weight="balanced", max_iter=2000).fit(features(trained, images), labels)
     rest = digits[0][400:1200]
     same = logits(network, rest).argmax(axis=1) == reference.predict(features(trained, rest))
@@ -61,13 +62,13 @@ def test_extra_images_are_seen_by_the_head_alone(digits: Digits, trained: SmallR
     images, labels = digits[0][:400], digits[1][:400]
     extra = ExtraPass(255 - images, np.arange(400), labels, 0.5, 32)
     plain, with_extra = deepcopy(trained), deepcopy(trained)
-    retrain_head(plain, Task(images, labels, 3), steps=3, **HOW)  # type: ignore[arg-type]
-    retrain_head(with_extra, Task(images, labels, 3, extra), steps=3, **HOW)  # type: ignore[arg-type]
+    retrain_head(plain, Task(images, labels, 3, **RATES), steps=3, **HOW)  # type: ignore[arg-type]
+    retrain_head(with_extra, Task(images, labels, 3, extra, **RATES), steps=3, **HOW)  # type: ignore[arg-type]
     assert not torch.equal(plain.head.weight, with_extra.head.weight)
     assert np.array_equal(features(plain, images[:9]), features(with_extra, images[:9]))
     copies = deepcopy(trained)  # were the extra images the very real ones, then nothing would change
     same = ExtraPass(images, np.arange(400), labels, 0.5, 32)
-    retrain_head(copies, Task(images, labels, 3, same), steps=3, **HOW)  # type: ignore[arg-type]
+    retrain_head(copies, Task(images, labels, 3, same, **RATES), steps=3, **HOW)  # type: ignore[arg-type]
     assert np.array_equal(features(plain, images[:9]), features(copies, images[:9]))
 
 

@@ -21,12 +21,12 @@ def _images(size: int, channels: int) -> np.ndarray:
 
 
 def _tasks(images: np.ndarray, second: bool) -> list[Task]:
-    """A seed each, and as with other draws of the generator other rows for the second pass."""
+    """A seed and rates each, and as with other draws of the generator other rows for the second pass."""
     labels, rng = np.arange(len(images)) % 4, np.random.default_rng(1)
     tasks = []
     for seed in range(SEEDS):
         extra = ExtraPass(255 - images, rng.integers(0, 60, 50), labels[:50], 0.5, 10) if second else None
-        tasks.append(Task(images, labels, seed, extra))
+        tasks.append(Task(images, labels, seed, extra, 0.01 * (1 + seed), 0.05 * seed))
     return tasks
 
 
@@ -49,7 +49,7 @@ def test_alone_and_in_stacks_of_any_size_every_bit_is_the_same(
     for cuts in ((1, 2, 3), (2,)):
         networks = _networks(size, channels)
         for start, end in zip((0, *cuts), (*cuts, SEEDS), strict=True):
-            fit_all(networks[start:end], tasks[start:end], steps=4, batch_size=12, lr=2e-2, recipe=recipe)
+            fit_all(networks[start:end], tasks[start:end], steps=4, batch_size=12, recipe=recipe)
         found.append([network.state_dict() for network in networks])
     alone = found[0]
     for stacked in found[1:]:
@@ -66,10 +66,10 @@ def test_a_stack_learns_what_torchs_own_layers_learn(second: bool, monkeypatch: 
     images = _images(8, 1)
     tasks = _tasks(images, second)
     stacked, plain = ([network.double() for network in _networks(8, 1)] for _ in range(2))
-    recipe, budget = Recipe("weights", "affine", "mixup"), {"steps": 10, "batch_size": 8, "lr": 2e-2}
+    recipe, budget = Recipe("weights", "affine", "mixup"), {"steps": 10, "batch_size": 8}
     fit_all(stacked, tasks, recipe=recipe, **budget)  # type: ignore[arg-type]
     for network, task in zip(plain, tasks, strict=True):
-        fit(network, task.images, task.labels, seed=task.seed, extra=task.extra, recipe=recipe, **budget)  # type: ignore[arg-type]
+        fit(network, recipe=recipe, **vars(task), **budget)  # type: ignore[arg-type]
     for one, other in zip(stacked, plain, strict=True):
         np.testing.assert_allclose(logits(one, images), logits(other, images), atol=1e-5)
         assert int(one.body[1].num_batches_tracked) == int(other.body[1].num_batches_tracked) == 10
@@ -87,7 +87,7 @@ def test_a_network_of_ones_own_learns_the_same_by_vmap() -> None:
     for learners in ([Mapped([_own(0), _own(1)])], [One(_own(0)), One(_own(1))]):
         parts: Sequence[list[Task]] = [tasks[:2]] if len(learners) == 1 else [[task] for task in tasks[:2]]
         for learner, part in zip(learners, parts, strict=True):
-            training._train(learner, part, 4, 12, 1e-2, 1e-2, Recipe("weights", "affine", "mixup"))
+            training._train(learner, part, 4, 12, Recipe("weights", "affine", "mixup"))
         networks = learners[0]._networks if isinstance(learners[0], Mapped) else [one._network for one in learners]  # type: ignore[union-attr]
         found.append([logits(network, tasks[0].images) for network in networks])
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)
