@@ -92,7 +92,7 @@ def device() -> Any:
     """The device, and a mode in which no tensor has values."""
     _setup_privateuseone_for_python_backend(NAME, Backend())
     nn.Module._apply = _replaced  # type: ignore[assignment,method-assign]
-    torch._fused_adam_ = partial(_adam, torch._fused_adam_)  # type: ignore[assignment]
+    torch._fused_adamw_ = partial(_adam, torch._fused_adamw_)  # type: ignore[assignment]
     FakeTensorMode.__deepcopy__ = lambda mode, memo: mode  # type: ignore[attr-defined]
     with FakeTensorMode():
         yield torch.device(NAME)
