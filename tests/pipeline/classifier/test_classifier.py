@@ -177,9 +177,7 @@ def test_the_extra_pass_may_have_scales_and_shifts_of_its_own(made: Callable[...
     count = len(main.others[0])
     for one, other in zip(apart.others[0][:count], main.others[0], strict=True):
         wanted = other.grad.clone()
-        if (
-            one is apart.others[0][count - 1]
-        ):  # the one bias of the head, which both passes move
+        if one is apart.others[0][count - 1]:  # the one bias of the head, which both passes move
             size = apart.others[0][count].shape[-1] if count == 1 else 0
             wanted[..., size:] = shared.others[0][count - 1].grad[..., size:]
         torch.testing.assert_close(one.grad, wanted)
