@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.binding import as_now, changed, read_figures
-from pipeline.experiment.names import recommendation, told
 from pipeline.store import Store
+from pipeline.wording import recommendation, told
 from pipeline.workspace import Workspace
 
 

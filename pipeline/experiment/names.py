@@ -1,7 +1,7 @@
 """What the arms are called, and the order in which one reads them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # a page of results needs no torch
     from pipeline.classifier.training import Recipe
@@ -61,16 +61,6 @@ def describe(recipe: "Recipe", tau: float = 0.0, own_norms: bool = False) -> str
     parts = [PARTS[kind] for kind in kinds if PARTS[kind]]
     parts += ["norms of their own"] if own_norms else []
     return " + ".join([*parts, f"logit adjustment (τ {tau:g})"] if tau else parts)
-
-
-def recommendation(utility: Mapping[str, Any]) -> str:
-    """What to train with, in a sentence; empty in figures of a version that did not say."""
-    return str((utility.get("recommended") or {}).get("sentence", ""))
-
-
-def told(utility: Mapping[str, Any]) -> str:
-    """The answer in full: what to train with, then the verdict's own sentence."""
-    return " ".join(filter(None, [recommendation(utility), str(utility["sentence"])]))
 
 
 def in_order(arms: Mapping[str, Figures]) -> list[tuple[str, Figures]]:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pipeline.escaping import code, markdown
-from pipeline.experiment.names import in_order, told
+from pipeline.experiment.names import in_order
 from pipeline.flows.figures import Figures, baseline_accuracy
 from pipeline.report.wording import NONE, between, count, number, percent, points
+from pipeline.wording import told
 
 Write = Callable[[Any], str]
 

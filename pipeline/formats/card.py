@@ -16,9 +16,9 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from pipeline import provenance
 from pipeline.binding import as_now, read_figures, require_current
 from pipeline.escaping import block, code, markdown
-from pipeline.experiment.names import told
 from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
 from pipeline.formats.names import folder_names
+from pipeline.wording import told
 from pipeline.workspace import Workspace
 
 CARD = "README.md"

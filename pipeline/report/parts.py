@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from pipeline.escaping import spreadsheet
-from pipeline.experiment.names import in_order, recommendation
+from pipeline.experiment.names import in_order
 from pipeline.params import TrainParams
 from pipeline.report import acceptance
 from pipeline.report.files import PageFiles, Tree
 from pipeline.store import SPLITS
+from pipeline.wording import recommendation
 
 CLASS_COLUMNS = (
     *("class", "train", "synthetic", "test", "recall_baseline", "recall_synthetic", "recall_difference"),

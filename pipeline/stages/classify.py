@@ -28,10 +28,10 @@ from pipeline.identity import digests, key
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.report import page
+from pipeline.report.study import study_shown
 from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
-from pipeline.study.shown import study_shown
 from pipeline.wording import listed
 from pipeline.workspace import Workspace
 

@@ -4,7 +4,7 @@ from pipeline.atomic import replacing
 from pipeline.binding import read_figures, write_figures
 from pipeline.params import Params
 from pipeline.report import page
-from pipeline.study.shown import study_shown
+from pipeline.report.study import study_shown
 from pipeline.workspace import Workspace
 
 

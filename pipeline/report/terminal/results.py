@@ -8,13 +8,13 @@ from rich.console import Console
 from pipeline.binding import as_now, changed, read_figures
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
-from pipeline.experiment.names import recommendation, told
 from pipeline.params import load_params
 from pipeline.report.advice import Step, advise
 from pipeline.report.terminal.acceptance import acceptance_line
 from pipeline.report.terminal.quality import copy_line, gate_lines
 from pipeline.report.terminal.study import print_study
 from pipeline.report.terminal.tables import utility_table
+from pipeline.wording import recommendation, told
 from pipeline.workspace import Workspace
 
 Tree = dict[str, Any]

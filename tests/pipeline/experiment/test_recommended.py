@@ -9,11 +9,11 @@ import pytest
 from pipeline.classifier.training import Recipe
 from pipeline.experiment.arms import REAL, Arm
 from pipeline.experiment.effect import Effect, estimate
-from pipeline.experiment.names import told
 from pipeline.experiment.pool import Pool
 from pipeline.experiment.recommended import Right, in_words, outcome, recommend, recommended_arm
 from pipeline.experiment.verdict import VerdictName
 from pipeline.store import SPLITS, Store
+from pipeline.wording import told
 
 CLASSES = ("common", "half", "rare", "rarer", "untested", "other")
 TRAIN, TEST = np.array([100, 50, 20, 5, 2, 90]), np.array([40, 40, 40, 40, 0, 40])
