@@ -56,7 +56,7 @@ class Right:
     Attributes:
         val: validation images.
         test: test images.
-        plain: test images that plain training got right.
+        plain: test images that plain training got right, without a logit adjustment too.
     """
 
     val: np.ndarray
@@ -80,9 +80,10 @@ def recommend(arm: Arm, right: Right, rest: str, measure: Measure, store: Store,
     recipe = in_words(arm, int(pool.wanted(arm.dose).sum()))
     return {
         "recipe": recipe,
+        "plain": float(balanced_accuracy(right.plain.mean(axis=(0, 1)), store.split("test").labels)),
         "gain": gain.mean,
         "gain_ci95": gain.within(-1.0),
-        "sentence": _sentence(arm.name, recipe, gain, rest, rarest),
+        "sentence": _sentence(arm, recipe, gain, rest, rarest),
         "rarest": rarest,
         "best_seed": {"seed": int(seed), "draw": int(draw)},
     }
@@ -115,9 +116,9 @@ def outcome(verdict: VerdictName, gained: bool) -> str:
     return OUTCOMES[verdict]
 
 
-def _sentence(name: str, recipe: str, gain: Effect, rest: str, rarest: list[Tree]) -> str:
+def _sentence(arm: Arm, recipe: str, gain: Effect, rest: str, rarest: list[Tree]) -> str:
     rest = f"; {rest}" if rest else ""
-    if name == PLAIN:
+    if arm.name == PLAIN and not arm.tau:
         return f"Use plain training: nothing that was tried did better on validation{rest}."
     span = f"95 % interval {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
     doubt = "" if gain.low > 0 else ", which may be chance"

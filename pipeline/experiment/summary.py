@@ -15,7 +15,7 @@ from pipeline.experiment.accuracies import (
     recalls,
     seeds_interval,
 )
-from pipeline.experiment.adjustment import adjustable, class_mass, counts, scores
+from pipeline.experiment.adjustment import adjustable, class_mass, counts, offsets, scores
 from pipeline.experiment.arms import Arm, without_synthetic
 from pipeline.experiment.effect import Effect, estimate, estimate_figure, recall_interval, stratified_weights
 from pipeline.experiment.endpoints import BALANCED_ACCURACY, endpoint
@@ -82,9 +82,15 @@ class _Summary:
 
     def _recommended(self, verdict: VerdictName, gained: bool) -> Tree:
         name = recommended_arm(verdict, self.found.baseline)
-        arm, right = self.found.arms[name][0], Right(self.correct_val[name], self.correct[name], self.correct[PLAIN])
+        arm, right = self.found.arms[name][0], Right(self.correct_val[name], self.correct[name], self._plain())
         told = recommend(arm, right, outcome(verdict, gained), self._effect, self.store, self.pool)
         return {"arm": name, **told}
+
+    def _plain(self) -> np.ndarray:
+        """What plain training gets right as it comes, without the logit adjustment of its arm: (seeds, 1, images)."""
+        arm, result = self.found.arms[PLAIN]
+        taken = offsets(class_mass(arm, self.counts, self.params.classify), arm.tau)
+        return answers(result.test + taken.astype(np.float32)) == self.test
 
     def _given_splits(self) -> Tree | None:
         name, resamples = self.found.baseline, self.params.classify.bootstrap

@@ -1,5 +1,6 @@
 """What to use, by how much it beats plain training, and what rare classes gain: against sums of one's own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def test_the_gain_is_the_difference_of_balanced_accuracies_and_rare_classes_are_
     labels = store.split("test").labels
     recalls = [[one[:, 0, labels == c].mean() for c in np.unique(labels)] for one in (plain, hits)]
     found = recommended(store, ARM, plain, hits, "the synthetic images add nothing that can be seen")
+    assert found["plain"] == pytest.approx(np.mean(recalls[0]))
     assert found["gain"] == pytest.approx(np.mean(recalls[1]) - np.mean(recalls[0]))
     assert 0 < found["gain_ci95"][0] < found["gain"] < found["gain_ci95"][1]
     assert [row["class"] for row in found["rarest"]] == ["rarer", "rare", "half"]  # tested, at most half of the largest
@@ -128,3 +130,10 @@ def test_arms_in_words() -> None:
 def test_figures_of_an_earlier_version_are_told_without_it() -> None:
     assert told({"sentence": "So."}) == "So."
     assert told({"sentence": "So.", "recommended": {"sentence": "Use it."}}) == "Use it. So."
+
+
+def test_plain_training_whose_logits_are_adjusted_is_no_plain_training(store: Store) -> None:
+    plain, hits = right(store, 1, 0.9, 0.8, 0.4, 0.1, 0, 0.9), right(store, 2, 0.9, 0.9, 0.8, 0.7, 0, 0.9)
+    assert recommended(store, REAL, plain, plain)["sentence"].startswith("Use plain training")
+    sentence = recommended(store, replace(REAL, tau=1.0), plain, hits)["sentence"]
+    assert sentence.startswith("Use logit adjustment (τ 1): +") and "points over plain training" in sentence
