@@ -114,8 +114,9 @@ def _variants(
     variants: dict[str, Callable[[], Steps]] = {"textbook loop": plain}
     if options.mimicry and options.channels == 3:
         variants["torch-mimicry"] = lambda: Mimicry(options.mimicry, *networks(), images, labels, options.batch)
+    left_out = {"compiled critic step": not on_gpu, "bfloat16, penalty in float32": fast == "float32"}
     for lever in LEVERS:
-        if lever != "compiled critic step" or on_gpu:
+        if not left_out.get(lever):
             variants[f"+ {lever}"] = lambda lever=lever: plain(lever)
     variants["augmint, the same mathematics (float32)"] = lambda: ours(penalty_fraction=1.0)
     variants["augmint, default policy"] = lambda: ours(precision=fast, compiled=on_gpu)
