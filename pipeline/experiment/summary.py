@@ -35,7 +35,7 @@ Tree = dict[str, Any]
 
 def summarise(params: Params, store: Store, pool: Pool, found: Experiment) -> Tree:
     """The verdict and all that it stands on; see docs/verdict.md for what the keys mean."""
-    return _rounded(_Summary(params, store, pool, found).tree())
+    return rounded(_Summary(params, store, pool, found).tree())
 
 
 class _Summary:
@@ -239,9 +239,10 @@ def _dose(tried: Tried, picked: float, pool: Pool) -> Tree:
     }
 
 
-def _rounded(node: Any) -> Any:
+def rounded(node: Any) -> Any:
+    """A tree of figures with :data:`DIGITS` decimals: what lies beyond is noise."""
     if isinstance(node, dict):
-        return {key: _rounded(value) for key, value in node.items()}
+        return {key: rounded(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_rounded(value) for value in node]
+        return [rounded(value) for value in node]
     return round(node, DIGITS) if isinstance(node, float) else node

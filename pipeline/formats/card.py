@@ -9,7 +9,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -18,6 +17,7 @@ from pipeline.binding import as_now, read_figures, require_current
 from pipeline.escaping import block, code, markdown
 from pipeline.formats.manifest import MANIFEST, About, count_images, read_about
 from pipeline.formats.names import folder_names
+from pipeline.templates import text_templates
 from pipeline.wording import told
 from pipeline.workspace import Workspace
 
@@ -52,14 +52,7 @@ def render_card(
         revision: see :func:`pipeline.provenance.revision`; the card in a set has none, which would make another set of
             it in every clone.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=False,  # Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = text_templates(Path(__file__).parent)
     environment.filters |= {"markdown": markdown, "code": code, "block": block, "figure": _figure}
     return environment.get_template("card.md.j2").render(
         front=_yaml(_front_matter(about, counts)),

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from pipeline.atomic import replacing
 from pipeline.binding import as_now, changed
 from pipeline.classifier.network import FEATURES
 from pipeline.classifier.shipped import read_card
 from pipeline.escaping import terminal
 from pipeline.formats.manifest import MANIFEST, read_about
+from pipeline.templates import text_templates
 from pipeline.workspace import Workspace
 
 TEMPLATE = "train.py.j2"
@@ -68,36 +67,32 @@ def render(card: Tree, synthetic: str = "synthetic/images") -> str:
         synthetic: where the synthetic images lie, if it uses any.
     """
     training, images = card["training"], card["images"]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=False,  # Python
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     second = training["second_pass"]
-    return environment.get_template(TEMPLATE).render(
-        **{key: value for key, value in training.items() if key != "second_pass"} | _network(card),
-        docstring=_docstring(card),
-        second=second,
-        second_pass=second is not None and not training["head_steps"],
-        own=second is not None and second["own_norms"],
-        synthetic=_synthetic(card),
-        share=min(1.0, second["dose"]) if second else 1.0,
-        left_out=[label for label, made in enumerate(second["exported"]) if not made] if second else [],
-        changes=FLIPS[training["flips"]] + CHANGES[training["augment"]],
-        levels=images["levels"],
-        offsets=card["logit_offsets"] if any(card["logit_offsets"]) else [],
-        size=images["image_size"],
-        channels=images["channels"],
-        colour="grey" if images["channels"] == 1 else "colour",
-        mode="L" if images["channels"] == 1 else "RGB",
-        fit=images["fit"],
-        fit_words=FITS[images["fit"]],
-        folder=synthetic,
-        listed=_listed,
-        quoted=_quoted,
+    return (
+        text_templates(Path(__file__).parent)
+        .get_template(TEMPLATE)
+        .render(
+            **{key: value for key, value in training.items() if key != "second_pass"} | _network(card),
+            docstring=_docstring(card),
+            second=second,
+            second_pass=second is not None and not training["head_steps"],
+            own=second is not None and second["own_norms"],
+            synthetic=_synthetic(card),
+            share=min(1.0, second["dose"]) if second else 1.0,
+            left_out=[label for label, made in enumerate(second["exported"]) if not made] if second else [],
+            changes=FLIPS[training["flips"]] + CHANGES[training["augment"]],
+            levels=images["levels"],
+            offsets=card["logit_offsets"] if any(card["logit_offsets"]) else [],
+            size=images["image_size"],
+            channels=images["channels"],
+            colour="grey" if images["channels"] == 1 else "colour",
+            mode="L" if images["channels"] == 1 else "RGB",
+            fit=images["fit"],
+            fit_words=FITS[images["fit"]],
+            folder=synthetic,
+            listed=_listed,
+            quoted=_quoted,
+        )
     )
 
 

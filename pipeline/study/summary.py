@@ -15,7 +15,7 @@ from pipeline.experiment.arms import without_synthetic
 from pipeline.experiment.effect import stratified_weights
 from pipeline.experiment.endpoints import BALANCED_ACCURACY, Endpoint
 from pipeline.experiment.names import title
-from pipeline.experiment.summary import DIGITS
+from pipeline.experiment.summary import rounded
 from pipeline.experiment.verdict import Bounds
 from pipeline.params import Params
 from pipeline.store import Store
@@ -69,7 +69,7 @@ def summarise(params: Params, workspace: Workspace) -> Tree:
     """
     store = Store.open(workspace.store)
     folds = [_read(workspace, fold) for fold in all_folds(params.study)]
-    return _rounded(_Summary(params, store, folds).tree())
+    return rounded(_Summary(params, store, folds).tree())
 
 
 def _read(workspace: Workspace, fold: Fold) -> Finished:
@@ -274,11 +274,3 @@ def joined_splits(store: Store) -> list[str]:
 
 def _figures(answer: Answer) -> Tree:
     return {"delta": answer.mean, "ci95": [answer.low, answer.high]}
-
-
-def _rounded(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _rounded(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_rounded(value) for value in node]
-    return round(node, DIGITS) if isinstance(node, float) else node
