@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gan.augment import OPERATIONS
 from gan.config import Config
+from gan.errors import first_line
 from gan.trainer import FIGURES, Labelled, Trainer
 
 CLOSE = 0.01  # of the figures: float32 in another order, twice differentiated
@@ -20,7 +21,7 @@ def trouble(device: torch.device) -> str | None:
     try:
         there, here = (_figures(where) for where in (device, torch.device("cpu")))
     except (RuntimeError, TypeError, AssertionError) as error:  # no such operation or type there
-        return str(error).strip().split("\n")[0] or type(error).__name__
+        return first_line(error)
     for name, one, other in zip(FIGURES, there.tolist(), here.tolist(), strict=True):
         if not abs(one - other) <= CLOSE * max(1.0, abs(other)):
             return f"{name.replace('_', ' ')} is {one:.4g} there and {other:.4g} on the processor"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan.draws import IterationDraws, Place, layout
+from gan.errors import first_line
 from gan.networks import Family
 from gan.rates import Rates
 
@@ -70,7 +71,7 @@ class CudaRecorder:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 figures = work()
         except RuntimeError as error:  # an operation that waits for the device, or no memory
-            raise CaptureError(str(error).strip().split("\n")[0]) from None
+            raise CaptureError(first_line(error)) from None
 
         def replay() -> Tensor:
             graph.replay()

@@ -13,6 +13,7 @@ from gan.augment import Changes, augment
 from gan.compiled import Gradients, compiled_gradients
 from gan.config import Config
 from gan.draws import CriticDraws, GeneratorDraws, brought
+from gan.errors import first_line
 from gan.graphs import CaptureError, FixedIterations, Inputs, recorder_for, unrecordable
 from gan.layout import unsafe_channels_last
 from gan.networks import Network
@@ -183,7 +184,7 @@ class Steps:
             except torch.OutOfMemoryError as error:
                 if self._recording() or self.in_smallest_parts:
                     raise
-                reason = str(error).strip().split("\n")[0]
+                reason = first_line(error)
             self._take_more_parts(reason)  # here, as the error holds what filled the memory
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gan.checkpoint import member_folder
+from gan.errors import first_line
 from gan.seeds import derive
 from gan.trainer import Trainer
 from pipeline.atomic import remove, replacing
@@ -49,7 +50,7 @@ def run(params: Params, workspace: Workspace) -> None:
             _all_members(params, workspace)
         except torch.OutOfMemoryError as error:
             raise BusyError(
-                f"train: the GPU has no room ({_brief(error)}); wait for what else is on it, or lower "
+                f"train: the GPU has no room ({first_line(error)}); wait for what else is on it, or lower "
                 "train.batch_size or train.width"
             ) from None
 
@@ -122,15 +123,11 @@ def _train(work: Run, name: str) -> None:
             if not work.trainer.in_smallest_parts or taken_by_others(setup.device):
                 raise
             raise UserError(
-                f"train: the GPU has no room, even for a batch in {work.trainer.parts} parts ({_brief(error)}); lower "
-                "train.width or data.image_size, or take train.device: cpu"
+                f"train: the GPU has no room, even for a batch in {work.trainer.parts} parts ({first_line(error)}); "
+                "lower train.width or data.image_size, or take train.device: cpu"
             ) from None
         work.save()
         estimate.tell_peak(progress, setup.device)
-
-
-def _brief(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
 
 
 def _leave(work: Run, progress: Progress) -> None:
