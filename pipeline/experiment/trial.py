@@ -129,11 +129,6 @@ class Cell(NamedTuple):
     draw: int
 
 
-def train_arm(arm: Arm, seed: int, draw: int, setup: TrialSetup) -> Predictions:
-    """Trains one classifier and asks it: :func:`train_stack` of this one alone."""
-    return train_stack([Cell(arm, seed, draw)], setup)[0]
-
-
 def train_stack(cells: Sequence[Cell], setup: TrialSetup) -> list[Predictions]:
     """Trains classifiers and asks each; see :func:`train_networks`."""
     store, pool = Store.open(setup.store), Pool.open(setup.pool)

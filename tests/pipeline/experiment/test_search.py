@@ -163,7 +163,7 @@ def test_every_arm_begins_with_the_same_weights_pretrained_ones_too(
     one_each = {(arm.name, arm.recipe.head, arm.own_norms): arm for arm in arms.values()}
     for arm in one_each.values():
         with pytest.raises(_StopError):
-            trial.train_arm(arm, 7, 0, TrialSetup(setup.root, setup.store, setup.pool, params))
+            trial.train_stack([trial.Cell(arm, 7, 0)], TrialSetup(setup.root, setup.store, setup.pool, params))
     assert len(one_each) >= 10
     for weights in begun:
         assert all(torch.equal(value, begun[0][name]) for name, value in weights.items())

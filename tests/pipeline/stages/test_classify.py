@@ -30,7 +30,7 @@ from pipeline.experiment.arms import REAL, Arm, without_synthetic
 from pipeline.experiment.pool import Pool, save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.search import trials
-from pipeline.experiment.trial import TrialSetup, train_arm
+from pipeline.experiment.trial import Cell, TrialSetup, train_stack
 from pipeline.formats.manifest import ABOUT
 from pipeline.params import ClassifyParams, Params
 from pipeline.prediction.predict import predict
@@ -252,7 +252,8 @@ def test_the_control_is_matched_image_for_image(tail: tuple[Workspace, Digits, D
     setting = _pool_of(workspace, images[copies(wanted, labels, stream(7, "classify.copies"))], wanted)
     recipe = Recipe("oversampling", "trivial", "cutmix")
     synthetic, control = (
-        train_arm(Arm("x", recipe, extra=extra, dose=1.0, lr=1e-2), 7, 0, setting) for extra in ("synthetic", "copies")
+        train_stack([Cell(Arm("x", recipe, extra=extra, dose=1.0, lr=1e-2), 7, 0)], setting)[0]
+        for extra in ("synthetic", "copies")
     )
     assert np.array_equal(synthetic.test, control.test)
     assert np.array_equal(synthetic.val, control.val)
@@ -268,7 +269,7 @@ def test_a_share_of_the_synthetic_pass_are_the_very_copies_of_the_control(
     passes = []
     monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: passes.append(tasks[0].extra))
     for extra in ("synthetic", "copies"):
-        train_arm(Arm("x", Recipe(), extra=extra, dose=1.0, lr=1e-2), 7, 0, setting)  # type: ignore[arg-type]
+        train_stack([Cell(Arm("x", Recipe(), extra=extra, dose=1.0, lr=1e-2), 7, 0)], setting)  # type: ignore[arg-type]
     mixed, control = passes
     same = mixed.rows == control.rows
     assert 0.3 < same.mean() < 0.5
@@ -295,7 +296,7 @@ def test_synthetic_images_alone_are_of_every_class(
     seen: list[np.ndarray] = []
     monkeypatch.setattr("pipeline.experiment.trial.fit_all", lambda _, tasks, **__: seen.append(tasks[0].labels))
     arm = Arm("synthetic_only", Recipe(), images="synthetic", lr=1e-2)
-    train_arm(arm, 7, 1, TrialSetup(workspace.root, workspace.store, folder, TINY.classify))
+    train_stack([Cell(arm, 7, 1)], TrialSetup(workspace.root, workspace.store, folder, TINY.classify))
     assert unit[0] == 0
     assert np.bincount(seen[0]).tolist() == [3] * 10
 
