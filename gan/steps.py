@@ -21,6 +21,7 @@ from gan.networks.family import GeneratorStep
 from gan.objective import Objective
 from gan.optimizers import Adam
 from gan.parts import Part, Step, groups, in_chunks, parted
+from gan.ranks import Ranks
 from gan.seeds import stream
 
 UNSAFE = (
@@ -54,6 +55,7 @@ class Steps:
         critic: images and labels to scores (N,); with packing m, m images of a label stacked to (N, m C, H, W).
         source: of real images.
         seed: of the random numbers of a family's own terms.
+        ranks: the processes that share each batch, this one among them.
 
     Attributes:
         done: iterations.
@@ -61,11 +63,22 @@ class Steps:
         parts: how many a batch is taken in; more than one where the device has no room.
 
     Raises:
-        ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`.
+        ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`; more processes than
+            groups of images in a batch that are judged together.
     """
 
-    def __init__(self, config: Config, generator: Network, critic: Network, source: ImageSource, seed: int) -> None:
-        self.config, self.source, self.seed = config, source, seed
+    def __init__(
+        self,
+        config: Config,
+        generator: Network,
+        critic: Network,
+        source: ImageSource,
+        seed: int,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.config, self.source, self.seed, self.ranks = config, source, seed, ranks or Ranks()
+        if self.ranks.count > groups(config):
+            raise ValueError(f"{self.ranks.count} processes for {groups(config)} groups of images a batch")
         if unsafe_channels_last(generator) or unsafe_channels_last(critic):
             raise ValueError(UNSAFE)
         self.generator, self.critic = (n.to(memory_format=torch.channels_last) for n in (generator, critic))
@@ -95,7 +108,9 @@ class Steps:
 
     def _fix(self) -> None:
         """Has iterations find their inputs at fixed addresses; on a CUDA device they are replayed as one graph."""
-        if reason := unrecordable(self.objective.family):
+        if not self.ranks.alone:
+            self.notes.append("iterations are not replayed as CUDA graphs, as several processes share a batch")
+        elif reason := unrecordable(self.objective.family):
             self.notes.append(f"iterations are not replayed as CUDA graphs, as {reason}: done step by step")
         else:
             self._fixed = FixedIterations(self._update, self._held, self.device, recorder_for(self.device))
@@ -114,8 +129,14 @@ class Steps:
         critic_figures = [self._critic_step(one) for one in given.critic]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step(given.generator)
+        if not self.ranks.alone:
+            self.ranks.average([one for one in self._buffers() if one.is_floating_point()])
         self._average(rates.average)
         return torch.stack([critic_loss, generator_loss, gap, penalty, critic_gradient, generator_gradient])
+
+    def _buffers(self) -> Iterator[Tensor]:
+        """What the networks learn without gradients, such as running means: of a part of the batch, at first."""
+        return chain(self.generator.buffers(), self.critic.buffers())
 
     def _recording(self) -> bool:
         return self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
@@ -134,8 +155,8 @@ class Steps:
         real = self.seen(self.source.images(given.real), given.of_real)
         fake = self.seen(fake, given.of_fake)
         labels = given.labels[:: self.config.packing]
-        if part.weight == 1:
-            return self._gradients(real, fake, labels, given.alpha)
+        if self.parts == 1 and part.penalised == 1:
+            return self._weighted(self._gradients(real, fake, labels, given.alpha), part.weight)
         total, figures = self.objective.critic(self.critic, real, fake, labels, given.alpha, part.penalised)
         (part.weight * total).backward()
         return part.weight * figures
@@ -144,6 +165,12 @@ class Steps:
         total, figures = self.objective.critic(self.critic, real, fake, labels, alpha)
         total.backward()
         return figures
+
+    def _weighted(self, figures: Tensor, weight: float) -> Tensor:
+        """Gradients and figures of the critic's step times ``weight``."""
+        if weight != 1:
+            torch._foreach_mul_([one.grad for one in self.critic.parameters() if one.grad is not None], weight)
+        return figures if weight == 1 else weight * figures
 
     def _generator_step(self, given: GeneratorDraws) -> Tensor:
         with _frozen(self.critic):
@@ -179,21 +206,38 @@ class Steps:
         """
         while True:
             optimizer.zero_grad()
+            figures, reason = None, "as another process says"
             try:
-                return _sum([gradients(part) for part in parted(given, self.config, self.parts)])
+                figures = _sum([gradients(part) for part in self._own_parts(given)])
             except torch.OutOfMemoryError as error:
                 if self._recording() or self.in_smallest_parts:
                     raise
                 reason = first_line(error)
+            if not self._short_of_room(figures is None) and figures is not None:
+                self.ranks.add([figures, *(one.grad for one in optimizer.parameters if one.grad is not None)])
+                return figures
             self._take_more_parts(reason)  # here, as the error holds what filled the memory
+
+    def _short_of_room(self, here: bool) -> bool:
+        """Whether one process is; it is asked on GPUs alone, as a processor's memory runs out in other ways."""
+        return here if self.device.type == "cpu" else self.ranks.any(here)
+
+    def _own_parts(self, given: Step) -> list[Part]:
+        """This process's parts of a step's draws; those of all of them together are the whole."""
+        count = self.parts * self.ranks.count
+        return parted(given, self.config, count)[self.ranks.rank :: self.ranks.count]
 
     @property
     def in_smallest_parts(self) -> bool:
         """Whether a batch cannot be taken in more parts than it is."""
-        return self.parts == groups(self.config)
+        return self.parts == self._most_parts
+
+    @property
+    def _most_parts(self) -> int:
+        return groups(self.config) // self.ranks.count
 
     def _take_more_parts(self, reason: str) -> None:
-        self.parts = min(2 * self.parts, groups(self.config))
+        self.parts = min(2 * self.parts, self._most_parts)
         self._fixed = None
         self.notes.append(
             f"the device has no room for a batch of {self.config.batch_size} at once ({reason}): from iteration "

@@ -5,6 +5,7 @@ run goes on bit for bit.
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from gan.draws import CriticDraws, GeneratorDraws, IterationDraws
 from gan.graphs import Inputs
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
+from gan.ranks import Ranks
 from gan.rates import rates_at
 from gan.real_images import RealImages
 from gan.seeds import derive, stream
@@ -43,14 +45,24 @@ class Trainer(Steps):
         ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`.
     """
 
-    def __init__(self, config: Config, generator: Network, critic: Network, source: ImageSource, seed: int) -> None:
-        super().__init__(config, generator, critic, source, seed)
+    def __init__(
+        self,
+        config: Config,
+        generator: Network,
+        critic: Network,
+        source: ImageSource,
+        seed: int,
+        ranks: Ranks | None = None,
+    ) -> None:
+        super().__init__(config, generator, critic, source, seed, ranks)
         self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
         self.label_strength = 1.0  # as of the last iteration
         self.lr_scale = 1.0  # on both learning rates, lowered after a divergence
 
     @classmethod
-    def on_images(cls, config: Config, data: Labelled, seed: int, device: torch.device) -> "Trainer":
+    def on_images(
+        cls, config: Config, data: Labelled, seed: int, device: torch.device, ranks: Ranks | None = None
+    ) -> Self:
         """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur.
 
         >>> data = Labelled(np.zeros((8, 1, 8, 8), np.uint8), np.arange(8) % 2, classes=2)
@@ -62,7 +74,7 @@ class Trainer(Steps):
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
         batches = RealImages(data.images, data.labels, data.classes, config.balance, device, config.mirror)
         generator, critic = (fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic"))
-        return cls(config, generator, critic, batches, seed)
+        return cls(config, generator, critic, batches, seed, ranks)
 
     # One iteration -----------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ Operation = Annotated[str, _one_of("gan.augment:OPERATIONS")]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 _GAN = Config(kimg=100.0)  # whose defaults are those of the keys that it has too
 # choices of the train stage, not of the GAN
-LOOP = {"minutes", "seeds", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
+LOOP = {"minutes", "seeds", "launcher", "processes", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
 
 
 class Section(BaseModel):
@@ -171,6 +171,7 @@ class TrainParams(Section):
         augment: operations at full strength; ``auto`` chooses by the set's size, see :func:`gan.augment.choose`.
         mirror: see :data:`gan.symmetry.SYMMETRIES`.
         seeds: generators, each from a seed of its own, that sampling draws from in turn.
+        launcher, processes: of how many processes share each batch, and what starts them.
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
@@ -206,6 +207,8 @@ class TrainParams(Section):
     precision: Annotated[str, _one_of("gan.objective:PRECISIONS", "auto")] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compiled: Literal["auto"] | bool = "auto"
+    launcher: Literal["none", "torchrun"] = "none"
+    processes: Annotated[int, Field(ge=1, le=4096)] = 1
     rollbacks: Annotated[int, Field(ge=0, le=10)] = 3
     snapshot_kimg: Interval = 20.0
     grid_kimg: Interval = 20.0
@@ -231,6 +234,10 @@ class TrainParams(Section):
     def _possible(self) -> "TrainParams":
         if (self.kimg is None) == (self.minutes is None):
             raise ValueError("give the budget as kimg or as minutes, and null for the other one")
+        if self.processes > 1 and self.launcher == "none":
+            raise ValueError(
+                f"processes ({self.processes}) share a batch under a launcher alone; give launcher: torchrun"
+            )
         config = self.config
         if config.kimg * 1000 < config.images_per_iteration:
             raise ValueError(

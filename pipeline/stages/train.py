@@ -11,6 +11,9 @@ import torch
 
 from gan.checkpoint import member_folder
 from gan.errors import first_line
+from gan.following import begin, follow
+from gan.parts import groups
+from gan.ranks import Ranks
 from gan.seeds import derive
 from gan.trainer import Trainer
 from pipeline.atomic import remove, replacing
@@ -26,6 +29,7 @@ from pipeline.store import Store
 from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
 from pipeline.training.output import plot, ship
+from pipeline.training.processes import among_others, launch, launched
 from pipeline.training.run import Run
 from pipeline.training.settings import gan_config
 from pipeline.training.setup import TrainingSetup
@@ -44,10 +48,24 @@ def run(params: Params, workspace: Workspace) -> None:
             smallest parts of a batch, or a run that diverged.
         BusyError: another training is in work in this folder, or something else fills the GPU.
     """
+    if launched():
+        with among_others(choose_device(params.train.device, "train.device").type) as ranks:
+            if ranks.rank:
+                _follow(params, workspace, ranks)
+            else:
+                _lead(params, workspace, ranks)
+    elif params.train.launcher == "torchrun":
+        launch(params.train.processes, workspace.scratch)
+    else:
+        _lead(params, workspace, Ranks())
+
+
+def _lead(params: Params, workspace: Workspace, ranks: Ranks) -> None:
+    """All of the stage but for the steps of other processes."""
     check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
     with alone(workspace.scratch / "train.lock", "a training"):
         try:
-            _all_members(params, workspace)
+            _all_members(params, workspace, ranks)
         except torch.OutOfMemoryError as error:
             raise BusyError(
                 f"train: the GPU has no room ({first_line(error)}); wait for what else is on it, or lower "
@@ -55,14 +73,23 @@ def run(params: Params, workspace: Workspace) -> None:
             ) from None
 
 
-def _all_members(params: Params, workspace: Workspace) -> None:
-    setup = _setup(params, workspace)
+def _follow(params: Params, workspace: Workspace, ranks: Ranks) -> None:
+    """The steps of a process that decides nothing."""
+    setup = _setup(params, workspace, ranks)
+    train = setup.labelled("train")
+    follow(ranks, lambda index: Trainer.on_images(setup.config, train, _seed(params, index), setup.device, ranks))
+
+
+def _all_members(params: Params, workspace: Workspace, ranks: Ranks) -> None:
+    setup = _setup(params, workspace, ranks)
     count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):
         figures: list[dict[str, Any]] = []  # of the members so far, the last one first
         for index in reversed(range(count)):  # the first one's card lists the others
-            work = _member(setup, params.seed, index, workspace)
+            begin(ranks, index)
+            work = Run(setup, _seed(params, index), _scratch(workspace, index))
             _train(work, _name(index))
+            work.trainer.dismiss()
             others = [one["generator"] for one in reversed(figures)] if index == 0 else []
             figures.append(ship(work, member_folder(models, index), others))
             plot(work, member_folder(plots, index))
@@ -89,24 +116,30 @@ def dry_run(params: Params, workspace: Workspace) -> None:
     print(f"train: recipe {params.train.recipe}, resolved:\n{estimate.settings(setup.config)}")
 
 
-def _setup(params: Params, workspace: Workspace) -> TrainingSetup:
+def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> TrainingSetup:
     store = Store.open(workspace.store)
     device = choose_device(params.train.device, "train.device")
     counts = store.split("train").counts(len(store.classes)).tolist()
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {listed(empty)}; mend the source or the split")
     config = gan_config(params.train, device, counts)
+    ranks = ranks or Ranks()
+    if ranks.count > groups(config):
+        raise UserError(
+            f"train.processes: {ranks.count} processes cannot share a batch of {config.batch_size} images, of which "
+            f"{config.batch_size // groups(config)} are judged together; take {groups(config)} at most, or raise "
+            "train.batch_size"
+        )
     data = digests(store.folder)
-    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed))
+    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed), ranks)
 
 
 def _trainer(setup: TrainingSetup, seed: int) -> Trainer:
     return Trainer.on_images(setup.config, setup.labelled("train"), seed, setup.device)
 
 
-def _member(setup: TrainingSetup, seed: int, index: int, workspace: Workspace) -> Run:
-    own = derive(seed, "train.member", index) if index else seed
-    return Run(setup, own, _scratch(workspace, index))
+def _seed(params: Params, index: int) -> int:
+    return derive(params.seed, "train.member", index) if index else params.seed
 
 
 def _train(work: Run, name: str) -> None:

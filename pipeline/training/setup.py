@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from gan.config import Config
+from gan.ranks import Ranks
 from gan.trainer import Labelled
 from pipeline.identity import key
 from pipeline.params import TrainParams
@@ -23,6 +24,7 @@ class TrainingSetup:
         data: SHA-256 of the set's files, by name.
         device: where to run.
         judge: of snapshots.
+        ranks: the processes that share each batch.
     """
 
     params: TrainParams
@@ -31,6 +33,7 @@ class TrainingSetup:
     data: dict[str, str]
     device: torch.device
     judge: Judge
+    ranks: Ranks
 
     def labelled(self, name: SplitName) -> Labelled:
         """One split as the GAN takes it."""
