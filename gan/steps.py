@@ -21,6 +21,7 @@ from gan.networks.family import GeneratorStep
 from gan.objective import Objective
 from gan.optimizers import Adam
 from gan.parts import Part, Step, groups, in_chunks, parted
+from gan.regularisers import History
 from gan.seeds import stream
 
 UNSAFE = (
@@ -74,7 +75,11 @@ class Steps:
         betas = (config.beta1, config.beta2)
         self.generator_optimizer = Adam(generator.parameters(), config.generator_lr, betas)
         self.critic_optimizer = Adam(critic.parameters(), config.critic_lr, betas)
-        self.objective = Objective(config)
+        self.objective = Objective(config, getattr(source, "counts", None), self.device)
+        self.histories: dict[str, History] = {}
+        if config.historical_averaging:
+            pair = {"generator": generator, "critic": critic}
+            self.histories = {name: History(list(network.parameters())) for name, network in pair.items()}
         self.notes: list[str] = []
         self._gradients: Gradients = self._eager_gradients
         self._fixed: FixedIterations | None = None
@@ -106,6 +111,15 @@ class Steps:
             yield from chain(network.parameters(), network.buffers())
         for optimizer in (self.generator_optimizer, self.critic_optimizer):
             yield from optimizer.moments().values()
+        yield from (tensor for _, tensor in self.memory())
+        yield self.objective.class_weights
+
+    def memory(self) -> Iterator[tuple[str, Tensor]]:
+        """What the regularisers remember, by name; see ``gan.regularisers``."""
+        if self.objective.averages is not None:
+            yield "scores", self.objective.averages.sums
+        for name, history in self.histories.items():
+            yield from ((f"{name}/{key}", tensor) for key, tensor in history.tensors())
 
     def _update(self, inputs: Inputs) -> Tensor:
         """An iteration whose inputs are on the device: a function of them and of :meth:`_held` alone."""
@@ -122,10 +136,23 @@ class Steps:
 
     def _critic_step(self, given: CriticDraws) -> Tensor:
         figures = self._leave_gradients(self.critic_optimizer, self._critic_gradients, given)
-        self.critic_optimizer.step()
-        if self.config.weight_clip:
-            _clip(self.critic, self.config.weight_clip)
+        figures, means = figures[:3], figures[3:]
+        figures = self._step("critic", self.critic_optimizer, figures)
+        if self.objective.averages is not None:
+            self.objective.averages.update(*means)
         return torch.cat([figures, _gradient_norm(self.critic)])
+
+    def _step(self, name: str, optimizer: Adam, figures: Tensor) -> Tensor:
+        """Moves a network by the gradients that are there; its figures, the loss first, with what history adds."""
+        history = self.histories.get(name)
+        if history is not None:
+            figures = torch.cat([figures[:1] + history.pull(self.config.historical_averaging), figures[1:]])
+        optimizer.step()
+        if name == "critic" and self.config.weight_clip:
+            _clip(self.critic, self.config.weight_clip)
+        if history is not None:
+            history.update()
+        return figures
 
     def _critic_gradients(self, part: Part) -> Tensor:
         given: CriticDraws = part.draws
@@ -148,18 +175,16 @@ class Steps:
     def _generator_step(self, given: GeneratorDraws) -> Tensor:
         with _frozen(self.critic):
             loss = self._leave_gradients(self.generator_optimizer, self._generator_gradients, given)
-        self.generator_optimizer.step()
+        loss = self._step("generator", self.generator_optimizer, loss)
         return torch.cat([loss, _gradient_norm(self.generator)])
 
     def _generator_gradients(self, part: Part) -> Tensor:
         given: GeneratorDraws = part.draws
         labels = given.labels
-        with self.objective.autocast(given.latents):
-            images = self.generator(given.latents, labels)
-        fake, real = self.seen(images, given.of_fake), None
-        if given.real is not None and given.of_real is not None:
-            real = self.seen(self.source.images(given.real), given.of_real)
-        loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing])
+        images, fake, real = self._generated(given)
+        loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing], part.difference)
+        if (of_weights := self.objective.generator_weights(self.generator)) is not None:
+            loss = loss + of_weights
         if terms := self.objective.family.generator_terms:
             made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
             for term in terms:
@@ -168,6 +193,28 @@ class Steps:
             loss = part.weight * loss
         loss.backward()
         return loss.detach().view(1)
+
+    def _generated(self, given: GeneratorDraws) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images of the generator; as the critic gets them, those and, where they are asked for, real ones."""
+        with self.objective.autocast(given.latents):
+            images = self.generator(given.latents, given.labels)
+        fake, real = self.seen(images, given.of_fake), None
+        if given.real is not None and given.of_real is not None:
+            real = self.seen(self.source.images(given.real), given.of_real)
+        return images, fake, real
+
+    @torch.no_grad()
+    def _with_difference(self, parts: list[Part]) -> list[Part]:
+        """Parts of a generator's step that know how features differ over the whole batch, where they must."""
+        if len(parts) == 1 or not self.config.feature_matching or isinstance(parts[0].draws, CriticDraws):
+            return parts
+        differences = []
+        for part in parts:
+            _, fake, real = self._generated(part.draws)
+            assert real is not None
+            labels = part.draws.labels[:: self.config.packing]
+            differences.append(part.weight * self.objective.features_apart(self.critic, fake, real, labels))
+        return [part._replace(difference=_sum(differences)) for part in parts]
 
     def _leave_gradients(self, optimizer: Adam, gradients: Callable[[Part], Tensor], given: Step) -> Tensor:
         """Leaves the parameters a step's gradients and returns its figures; in more parts where there is no room.
@@ -180,7 +227,8 @@ class Steps:
         while True:
             optimizer.zero_grad()
             try:
-                return _sum([gradients(part) for part in parted(given, self.config, self.parts)])
+                parts = self._with_difference(parted(given, self.config, self.parts))
+                return _sum([gradients(part) for part in parts])
             except torch.OutOfMemoryError as error:
                 if self._recording() or self.in_smallest_parts:
                     raise

@@ -113,7 +113,7 @@ class Trainer(Steps):
         rng = stream(self.seed, "train.generator", self.done)
         labels = self._labels(rng)
         latents, of_fake = self.latents(rng), self.changes(rng)
-        if not self.objective.loss.paired:
+        if not self.objective.sees_real:
             return GeneratorDraws(labels, latents, of_fake, None, None)
         return GeneratorDraws(labels, latents, of_fake, self.source.draw(labels, rng), self.changes(rng))
 
@@ -134,7 +134,7 @@ class Trainer(Steps):
 
     def _penalised_part(self, judged: int) -> int:
         """How many of what the critic judges take the penalty: the share asked for, in whole groups."""
-        group = max(1, self.config.minibatch_std)
+        group = self.config.group
         return max(1, round(self.config.penalty_fraction * judged / group)) * group
 
     def _set_label_strength(self, share: float) -> None:
@@ -160,6 +160,7 @@ class Trainer(Steps):
             tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()}
         for name in ("generator_optimizer", "critic_optimizer"):
             tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).moments().items()}
+        tensors |= {f"memory/{key}": value for key, value in self.memory()}
         return tensors | ({"parts": torch.tensor(self.parts)} if self.parts > 1 else {})
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -176,6 +177,8 @@ class Trainer(Steps):
             getattr(self, name).load_state_dict(found[name])
         for name in ("generator_optimizer", "critic_optimizer"):
             getattr(self, name).load_moments(found.get(name, {}))
+        for key, held in self.memory():
+            held.copy_(found["memory"][key])
         self.done = int(tensors["done"])
         self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
         parts = int(tensors.get("parts", 1))
@@ -187,7 +190,11 @@ class Trainer(Steps):
 def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network:
     """The generator or critic that ``config`` asks for, with weights drawn from a stream of its own."""
     if part == "critic":
-        shape = replace(shape, channels=shape.channels * config.packing, minibatch_std=config.minibatch_std)
+        groups = {"minibatch_std": config.minibatch_std, "minibatch_discrimination": config.minibatch_discrimination}
+        shape = replace(shape, channels=shape.channels * config.packing, **groups)
+    else:
+        prior = int(config.latent_prior == "class")
+        shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "train.init", part))
         return build(config.family, part, shape)

@@ -17,6 +17,9 @@ class Shape:
         latent_dim: length of the latent vector z.
         width: channels of the convolutions at full resolution; doubled at each coarser level, eight times at most.
         minibatch_std: images over which the critic takes its batch statistics; 0 for none.
+        minibatch_discrimination: images that the critic compares with each other; 0 for none.
+        unlabelled: the generator's levels of so many pixels a side and less leave the label out; 0 for none.
+        class_prior: 1 where each class has a mean and a scale of the latent vector of its own, else 0.
     """
 
     image_size: int
@@ -25,6 +28,9 @@ class Shape:
     latent_dim: int
     width: int
     minibatch_std: int = 0
+    minibatch_discrimination: int = 0
+    unlabelled: int = 0
+    class_prior: int = 0
 
     @property
     def levels(self) -> int:
@@ -35,6 +41,11 @@ class Shape:
     def base(self) -> int:
         """Height and width of the coarsest level: 4 to 8, rounded up so that the image fits."""
         return math.ceil(self.image_size / 2**self.levels)
+
+    @property
+    def sides(self) -> list[int]:
+        """Heights and widths of the generator's levels, from the coarsest on; the last may be larger than the image."""
+        return [self.base << level for level in range(self.levels + 1)]
 
     def width_at(self, level: int) -> int:
         """Channels at ``level``: 0 is the image, ``levels`` the coarsest."""
