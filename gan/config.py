@@ -101,11 +101,6 @@ class Config:
             if self.batch_size % images:
                 name = "packing" if self.batch_size % self.packing else name
                 raise ValueError(f"{name}: a batch of {self.batch_size} does not part into groups of {images}")
-        if self.batch_size % (self.group * self.packing):
-            raise ValueError(
-                f"minibatch_std, minibatch_discrimination: a batch of {self.batch_size} does not part into groups of "
-                f"{self.group * self.packing}, which hold whole ones of both"
-            )
         if not 0 <= self.label_delay <= 1 - LABEL_FADE:
             raise ValueError(f"label_delay: {self.label_delay} is not between 0 and {1 - LABEL_FADE}")
 

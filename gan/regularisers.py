@@ -13,7 +13,7 @@ from torch import Tensor
 
 DECAY = 0.99  # of the averages of scores, a critic step (Tseng et al. 2021)
 EFFECTIVE = 0.99  # β of a class's effective number of images (Cui et al. 2019), as Rangwani et al. 2022 set it
-SQUARINGS = 5  # 2^5 steps of the power method
+SQUARINGS = 6  # 2^6 steps of the power method
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -142,8 +142,8 @@ def squared_norm(matrices: Tensor) -> Tensor:
         for _ in range(SQUARINGS):
             power = _scaled(power @ power)
         best = power.diagonal(dim1=1, dim2=2).argmax(dim=1)
-        vector = F.normalize(power[torch.arange(len(power), device=power.device), best], dim=1, eps=TINY)
-    return (vector.unsqueeze(1) @ matrices).square().sum(dim=(1, 2))
+        vector = F.normalize(power.take_along_dim(best[:, None, None], dim=1), dim=2, eps=TINY)  # (C, 1, R)
+    return (vector @ matrices).square().sum(dim=(1, 2))
 
 
 def _scaled(matrices: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from gan.draws import CriticDraws, GeneratorDraws, IterationDraws
 from gan.graphs import Inputs
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
+from gan.networks.shape import levels_without_label
 from gan.rates import rates_at
 from gan.real_images import RealImages
 from gan.seeds import derive, stream
@@ -193,6 +194,8 @@ def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network
         groups = {"minibatch_std": config.minibatch_std, "minibatch_discrimination": config.minibatch_discrimination}
         shape = replace(shape, channels=shape.channels * config.packing, **groups)
     else:
+        if config.unlabelled_below:
+            levels_without_label(shape.image_size, config.unlabelled_below)
         prior = int(config.latent_prior == "class")
         shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior)
     with torch.random.fork_rng(devices=[]):

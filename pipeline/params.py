@@ -193,9 +193,17 @@ class TrainParams(Section):
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = _GAN.penalty_fraction
     penalty_every: Count | None = None
     drift_weight: NotNegative | None = None
+    lecam: NotNegative = _GAN.lecam
+    spectral_weight: NotNegative = _GAN.spectral_weight
+    feature_matching: NotNegative = _GAN.feature_matching
+    historical_averaging: NotNegative = _GAN.historical_averaging
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = _GAN.label_smoothing
     weight_clip: NotNegative | None = None
     packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
     minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
+    minibatch_discrimination: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_discrimination
+    unlabelled_below: Annotated[int, Field(ge=0, le=512)] = _GAN.unlabelled_below
+    latent_prior: Literal["normal", "class"] = "normal"
     family: Annotated[str, _one_of("gan.networks:FAMILIES")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
@@ -433,6 +441,17 @@ class Params(Section):
     export: ExportParams = ExportParams()
     classify: ClassifyParams = ClassifyParams()
     study: StudyParams = StudyParams()
+
+    @model_validator(mode="after")
+    def _some_level_is_labelled(self) -> "Params":
+        if self.train.unlabelled_below:
+            from gan.networks.shape import levels_without_label
+
+            try:
+                levels_without_label(self.data.image_size, self.train.unlabelled_below)
+            except ValueError as error:
+                raise ValueError(f"train.unlabelled_below: {error}") from None
+        return self
 
 
 def load_params(path: Path) -> Params:

@@ -63,11 +63,10 @@ class Projection(nn.Module):
         compared: adds what the other images of a group tell, see :mod:`gan.networks.additions`; None for nothing.
     """
 
-    compared: nn.Module | None = None
-
     def __init__(self, classes: int, features: int) -> None:
         super().__init__()
         self.score = nn.Linear(features, 1)
+        self.compared: nn.Module | None = None
         self.embed = LabelEmbedding(classes, features)
         nn.init.normal_(self.embed.weight, std=features**-0.5)
 

@@ -24,9 +24,12 @@ class MinibatchDiscrimination(nn.Module):
         self.score = nn.Linear(KERNELS, 1, bias=False)
 
     def nearness(self, h: Tensor) -> Tensor:
-        """h (N, features) to o, float32 (N, KERNELS), each above 1 and at most ``group``: the image itself counts."""
-        m = self.project(h).float().view(-1, self.group, KERNELS, SIZE)
-        return torch.exp(-(m.unsqueeze(1) - m.unsqueeze(2)).abs().sum(dim=4)).sum(dim=2).flatten(0, 1)
+        """h (N, features) to o, at least float32 (N, KERNELS), each from 1 to ``group``: the image itself counts."""
+        m = self.project(h)
+        m = m.to(torch.promote_types(m.dtype, torch.float32)).view(-1, self.group, KERNELS, SIZE)
+        apart = m.unsqueeze(1) - m.unsqueeze(2)
+        size = apart * apart.detach().sign()  # abs() would differentiate a sign, for which torch makes odd tensors
+        return torch.exp(-size.sum(dim=4)).sum(dim=2).flatten(0, 1)
 
     def forward(self, h: Tensor) -> Tensor:
         """h (N, features) to what is added to the scores, (N,)."""

@@ -52,6 +52,25 @@ class Shape:
         return self.width * min(2**level, 8)
 
 
+def levels_without_label(image_size: int, pixels: int) -> list[int]:
+    """The sides of a generator's levels that leave the label out, those of up to ``pixels``.
+
+    >>> levels_without_label(32, 16)
+    [4, 8, 16]
+
+    Raises:
+        ValueError: it is none of them, or all.
+    """
+    sides = Shape(image_size, channels=1, classes=1, latent_dim=1, width=1).sides
+    found = [side for side in sides if side <= pixels]
+    if not found or found == sides:
+        what = "all levels" if found else "no level"
+        raise ValueError(
+            f"{pixels} leaves {what} without a label, for images of {image_size}: take {sides[0]} to {sides[-1] - 1}"
+        )
+    return found
+
+
 class Network(nn.Module):
     """A generator or critic, which knows the shape that it was built for."""
 
