@@ -40,7 +40,8 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "labels": {"from the start": {}, "after 40 %": {"label_delay": 0.4}},  # on a long tail
     "tools": {  # on a long tail
         "none": {},
-        "lecam": {"lecam": 0.3},
+        "lecam 0.3": {"lecam": 0.3},
+        "lecam 0.01": {"lecam": 0.01},
         "spectral norms": {"spectral_weight": 0.5},
         "class prior": {"latent_prior": "class"},
         "unlabelled at 4 pixels": {"unlabelled_below": 4},
