@@ -450,7 +450,7 @@ class Params(Section):
             try:
                 levels_without_label(self.data.image_size, self.train.unlabelled_below)
             except ValueError as error:
-                raise ValueError(f"train.unlabelled_below: {error}") from None
+                raise ValueError(f"train.unlabelled_below: {error}") from None  # with its key, for its line
         return self
 
 
@@ -503,13 +503,13 @@ def _plain(node: Any) -> Any:
 def _problems(error: ValidationError, content: CommentedMap) -> Iterator[tuple[int, str]]:
     seen: set[tuple[str, ...]] = set()
     for problem in error.errors()[:MOST_PROBLEMS]:
-        keys = _keys(problem["loc"], content)
+        keys = _keys(problem["loc"], content) or _named(problem["msg"], content)
         name = ".".join(keys) or "params"
         if problem["type"] == "extra_forbidden":
             yield _line(keys, content), f"{name}: unknown key{_nearest(keys)}"
         elif keys not in seen:  # a union reports each of its members; the first is enough
             seen.add(keys)
-            message = problem["msg"].removeprefix("Value error, ")
+            message = problem["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
             shown = "" if problem["type"] == "value_error" else f" (got {shortened(repr(problem['input']))})"
             yield _line(keys, content), f"{name}: {message[0].lower() + message[1:]}{shown}"
 
@@ -525,6 +525,11 @@ def _keys(location: tuple[int | str, ...], content: CommentedMap) -> tuple[str, 
         keys.append(str(part))
         node = node[key]
     return tuple(keys)
+
+
+def _named(message: str, content: CommentedMap) -> tuple[str, ...]:
+    """The key that a message on several groups begins with, as in ``train.unlabelled_below: ...``, if it is there."""
+    return _keys(tuple(message.removeprefix("Value error, ").partition(": ")[0].split(".")), content)
 
 
 def _line(keys: tuple[str, ...], content: CommentedMap) -> int:
