@@ -5,6 +5,7 @@ made before the card, the header and a network without storage (on torch's ``met
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gan.networks import FAMILIES, Network, Shape, build
 
 MOST_BYTES = 2**24  # of a card
 MOST = 2**31 - 1  # of any size that a card says
-OPTIONAL = ("minibatch_std",)  # sizes that may be 0 or left out
+OPTIONAL = ("minibatch_std", "minibatch_discrimination", "unlabelled", "class_prior")  # sizes that may be 0 or left out
 KINDS = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -79,6 +80,12 @@ def shape_of(card: dict[str, Any], path: Path) -> Shape:
         if type(size) is not int or not least <= size <= MOST:
             raise ValueError(f"{path}: shape.{name}: no whole number from {least} to {MOST}")
     return Shape(**sizes)
+
+
+def sizes_of(shape: Shape) -> dict[str, int]:
+    """What a card says of a network's sizes; of what is off it says nothing, but of ``minibatch_std``."""
+    sizes: dict[str, int] = asdict(shape)
+    return {name: size for name, size in sizes.items() if size or name not in OPTIONAL[1:]}
 
 
 def _check_classes(card: dict[str, Any], shape: Shape, path: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gan.cards import check_weights, read_card, shape_of
+from gan.cards import check_weights, read_card, shape_of, sizes_of
 from gan.ensemble import Ensemble
 from gan.files import regular, sha256
 from gan.networks import Network, build
@@ -141,7 +140,7 @@ def save_network(folder: Path, part: str, network: Network, card: dict[str, Any]
     save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, weights)
     digest = sha256(weights)
     text = json.dumps(
-        card | {"shape": asdict(network.shape), "sha256": digest}, indent=2, sort_keys=True, ensure_ascii=False
+        card | {"shape": sizes_of(network.shape), "sha256": digest}, indent=2, sort_keys=True, ensure_ascii=False
     )
     (folder / f"{part}.json").write_text(text + "\n", encoding="utf-8")
     return digest

@@ -25,7 +25,7 @@ def compiled_gradients(
         note: is told of that.
 
     Returns:
-        (real, fake, labels, alpha) as :meth:`gan.objective.Objective.critic` takes them, to its figures (3,). A call
+        (real, fake, labels, alpha) as :meth:`gan.objective.Objective.critic` takes them, to its figures (5,). A call
         leaves each parameter of ``critic`` its gradient.
     """
 

@@ -1,5 +1,6 @@
 """The choices that training depends on, beside the data and the seed."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +28,23 @@ class Config:
         penalty_weight: λ of the penalty, called gamma for R1 and R2.
         penalty_fraction: share of each batch on which the penalty is taken.
         penalty_every: critic steps between penalties, each weighted so many times (Karras et al. 2020, lazy).
+        lecam: weight of what holds the critic's scores near the averages of the other side's
+            (``gan.regularisers.ScoreAverages``); 0 for none.
+        spectral_weight: of the spectral norms of each class's gains and biases
+            (``gan.regularisers.group_spectral``); 0 for none.
+        feature_matching: weight of the distance between the critic's mean features of real and fake images, which the
+            generator makes small (``gan.regularisers.feature_matching``); 0 for none.
+        historical_averaging: weight of how far the weights of either network are from the mean of their past
+            (``gan.regularisers.History``); 0 for none.
+        label_smoothing: the critic takes real images for real to 1 less so much (``gan.losses.Loss.smoothed``).
         drift_weight: times E[D(x)²] over real images x, which keeps scores near zero (Karras et al. 2018).
         weight_clip: bound of the critic's weights after each step (Arjovsky et al. 2017); 0 for none.
         packing: images of one class that the critic judges together (PacGAN, Lin et al. 2018); 1 for none.
         minibatch_std: group size of the critic's batch statistics (Karras et al. 2018); 0 for none.
+        minibatch_discrimination: group size of the critic's comparisons of images (Salimans et al. 2016); 0 for none.
+        unlabelled_below: the generator's levels of so many pixels a side and less leave the label out (after Khorram
+            et al. 2024); 0 for none.
+        latent_prior: ``normal``; or ``class``, where each class learns a mean and a scale of the latent vector.
         family: a name of ``gan.networks.FAMILIES``.
         width, latent_dim: sizes of its networks (see ``gan.networks.Shape``).
         ema_kimg: half-life of the averaged generator; 0 ships the last one.
@@ -59,9 +73,17 @@ class Config:
     penalty_fraction: float = 0.5
     penalty_every: int = 1
     drift_weight: float = 0.0
+    lecam: float = 0.0
+    spectral_weight: float = 0.0
+    feature_matching: float = 0.0
+    historical_averaging: float = 0.0
+    label_smoothing: float = 0.0
     weight_clip: float = 0.0
     packing: int = 1
     minibatch_std: int = 0
+    minibatch_discrimination: int = 0
+    unlabelled_below: int = 0
+    latent_prior: str = "normal"
     family: str = "resnet"
     width: int = 32
     latent_dim: int = 64
@@ -74,12 +96,31 @@ class Config:
     compiled: bool = False
 
     def __post_init__(self) -> None:
-        groups = {"packing": self.packing, "minibatch_std": max(1, self.minibatch_std) * self.packing}
-        for name, images in groups.items():
+        for name in ("minibatch_std", "minibatch_discrimination"):
+            images = max(1, getattr(self, name)) * self.packing
             if self.batch_size % images:
+                name = "packing" if self.batch_size % self.packing else name
                 raise ValueError(f"{name}: a batch of {self.batch_size} does not part into groups of {images}")
         if not 0 <= self.label_delay <= 1 - LABEL_FADE:
             raise ValueError(f"label_delay: {self.label_delay} is not between 0 and {1 - LABEL_FADE}")
+
+        if self.label_smoothing or self.spectral_weight or self.unlabelled_below:
+            self._check_where_it_has_a_meaning()
+        if self.unlabelled_below and self.latent_prior == "class":
+            raise ValueError("latent_prior: class gives every level the label, which unlabelled_below keeps from some")
+
+    def _check_where_it_has_a_meaning(self) -> None:
+        from gan.losses import LOSSES  # here alone: without them this module does not load torch
+        from gan.networks import FAMILIES
+
+        if self.label_smoothing and LOSSES[self.loss].smoothed is None:
+            able = " or ".join(name for name, loss in LOSSES.items() if loss.smoothed)
+            raise ValueError(f"label_smoothing: the loss {self.loss} has no target to smooth; take {able}, or 0")
+        family = FAMILIES[self.family]
+        if self.spectral_weight and family.modulations is None:
+            raise ValueError(f"spectral_weight: the family {self.family} has no gains and biases of classes; take 0")
+        if self.unlabelled_below and not family.leaves_labels_out:
+            raise ValueError(f"unlabelled_below: the family {self.family} has no levels without a label; take 0")
 
     @classmethod
     def of(cls, recipe: str, **choices: Any) -> "Config":
@@ -98,6 +139,11 @@ class Config:
 
         made = RECIPES[recipe] | {name: value for name, value in choices.items() if value is not None}
         return cls(**dict(FAMILIES[made.get("family", cls.family)].defaults) | made)
+
+    @property
+    def group(self) -> int:
+        """Of how many that the critic judges each score may be a function; they stay together."""
+        return math.lcm(max(1, self.minibatch_std), max(1, self.minibatch_discrimination))
 
     @property
     def images_per_iteration(self) -> int:

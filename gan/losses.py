@@ -8,6 +8,7 @@ which sees r only where the loss compares the two.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,12 +23,15 @@ class Loss(NamedTuple):
     Attributes:
         critic: real and fake scores (N,), (N,) to a scalar.
         generator: fake and real scores to a scalar.
+        smoothed: the critic's part where real images are real to 1 - s alone (one-sided label smoothing, Salimans et
+            al. 2016, sec. 3.4): real and fake scores, s in [0, 1) to a scalar; None where nothing has a target.
         paired: whether the generator's part looks at the real scores.
         centred: whether the critic learns positive scores for real images and negative ones for fakes.
     """
 
     critic: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
+    smoothed: Callable[[Tensor, Tensor, float], Tensor] | None = None
     paired: bool = False
     centred: bool = False
 
@@ -42,6 +46,9 @@ LOSSES = {
     "logistic": Loss(
         critic=lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
         generator=lambda fake, _: F.softplus(-fake).mean(),
+        smoothed=lambda real, fake, by: (
+            torch.lerp(F.softplus(-real), F.softplus(real), by).mean() + F.softplus(fake).mean()
+        ),
         centred=True,
     ),
     # Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17: E[max(0, 1 - r)] + E[max(0, 1 + f)]; -E[f]
@@ -54,6 +61,7 @@ LOSSES = {
     "least_squares": Loss(
         critic=lambda real, fake: ((real - 1).square().mean() + fake.square().mean()) / 2,
         generator=lambda fake, _: (fake - 1).square().mean() / 2,
+        smoothed=lambda real, fake, by: ((real - 1 + by).square().mean() + fake.square().mean()) / 2,
     ),
     # Jolicoeur-Martineau 2018, eq. 4, as in R3GAN (Huang et al. 2024): E[s(f - r)]; E[s(r - f)]
     "relativistic": Loss(

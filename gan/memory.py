@@ -26,7 +26,7 @@ def peak_bytes(config: Config, shape: Shape, device: torch.device) -> int:
         shape: the networks' sizes, for unpacked images.
         device: where to run.
     """
-    group = config.packing * max(1, config.minibatch_std)
+    group = config.packing * config.group
     groups = config.batch_size // group
     if groups < 4:
         return _counted(config, shape, device)

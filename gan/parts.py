@@ -20,16 +20,18 @@ class Part(NamedTuple):
         draws: of the part.
         weight: its share of the batch's images.
         penalised: by how much the penalty's mean over the part counts more or less than the part does.
+        difference: of the mean features over the whole batch, for ``gan.regularisers.feature_matching``.
     """
 
     draws: Any
     weight: float = 1.0
     penalised: float = 1.0
+    difference: Tensor | None = None
 
 
 def groups(config: Config) -> int:
     """How many parts a batch can have: what is judged together stays together."""
-    return config.batch_size // (config.packing * max(1, config.minibatch_std))
+    return config.batch_size // (config.packing * config.group)
 
 
 def parted(draws: Step, config: Config, count: int) -> list[Part]:

@@ -96,8 +96,8 @@ class Probe:
         return torch.stack([*means, (of_train - of_fake).var()])
 
     def _judged(self, seen: Tensor, labels: Tensor) -> Tensor:
-        group = max(1, self.trainer.config.minibatch_std)
-        scores = in_chunks(self.trainer.critic, seen, labels, at_once=len(seen), unit=group)
+        unit = self.trainer.config.group
+        scores = in_chunks(self.trainer.critic, seen, labels, at_once=len(seen), unit=unit)
         return torch.cat(scores).float()
 
     def _drawn(self) -> Classes:

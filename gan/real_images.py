@@ -28,6 +28,9 @@ class RealImages:
         device: where batches go.
         mirror: a kind of :data:`gan.symmetry.SYMMETRIES`: the set holds each image in so many ways, all equally likely.
 
+    Attributes:
+        counts: images a class, int64 (classes,).
+
     Raises:
         ValueError: a class has no image.
     """
@@ -44,6 +47,7 @@ class RealImages:
         counts = np.bincount(labels, minlength=classes)
         if (counts == 0).any():
             raise ValueError(f"no image of class {int(np.argmin(counts))}")
+        self.counts = torch.from_numpy(counts)
         self.probabilities = torch.from_numpy(counts.astype(np.float64) ** (1 - balance))
         self._ways = SYMMETRIES[mirror]
         self._counts = torch.from_numpy(counts * self._ways)

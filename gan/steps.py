@@ -22,6 +22,7 @@ from gan.objective import Objective
 from gan.optimizers import Adam
 from gan.parts import Part, Step, groups, in_chunks, parted
 from gan.ranks import Ranks
+from gan.regularisers import History
 from gan.seeds import stream
 
 UNSAFE = (
@@ -87,7 +88,11 @@ class Steps:
         betas = (config.beta1, config.beta2)
         self.generator_optimizer = Adam(generator.parameters(), config.generator_lr, betas)
         self.critic_optimizer = Adam(critic.parameters(), config.critic_lr, betas)
-        self.objective = Objective(config)
+        self.objective = Objective(config, getattr(source, "counts", None), self.device)
+        self.histories: dict[str, History] = {}
+        if config.historical_averaging:
+            pair = {"generator": generator, "critic": critic}
+            self.histories = {name: History(list(network.parameters())) for name, network in pair.items()}
         self.notes: list[str] = []
         self._gradients: Gradients = self._eager_gradients
         self._fixed: FixedIterations | None = None
@@ -121,6 +126,15 @@ class Steps:
             yield from chain(network.parameters(), network.buffers())
         for optimizer in (self.generator_optimizer, self.critic_optimizer):
             yield from optimizer.moments().values()
+        yield from (tensor for _, tensor in self.memory())
+        yield self.objective.class_weights
+
+    def memory(self) -> Iterator[tuple[str, Tensor]]:
+        """What the regularisers remember, by name; see ``gan.regularisers``."""
+        if self.objective.averages is not None:
+            yield "scores", self.objective.averages.sums
+        for name, history in self.histories.items():
+            yield from ((f"{name}/{key}", tensor) for key, tensor in history.tensors())
 
     def _update(self, inputs: Inputs) -> Tensor:
         """An iteration whose inputs are on the device: a function of them and of :meth:`_held` alone."""
@@ -143,10 +157,23 @@ class Steps:
 
     def _critic_step(self, given: CriticDraws) -> Tensor:
         figures = self._leave_gradients(self.critic_optimizer, self._critic_gradients, given)
-        self.critic_optimizer.step()
-        if self.config.weight_clip:
-            _clip(self.critic, self.config.weight_clip)
+        figures, means = figures[:3], figures[3:]
+        figures = self._step("critic", self.critic_optimizer, figures)
+        if self.objective.averages is not None:
+            self.objective.averages.update(*means)
         return torch.cat([figures, _gradient_norm(self.critic)])
+
+    def _step(self, name: str, optimizer: Adam, figures: Tensor) -> Tensor:
+        """Moves a network by the gradients that are there; its figures, the loss first, with what history adds."""
+        history = self.histories.get(name)
+        if history is not None:
+            figures = torch.cat([figures[:1] + history.pull(self.config.historical_averaging), figures[1:]])
+        optimizer.step()
+        if name == "critic" and self.config.weight_clip:
+            _clip(self.critic, self.config.weight_clip)
+        if history is not None:
+            history.update()
+        return figures
 
     def _critic_gradients(self, part: Part) -> Tensor:
         given: CriticDraws = part.draws
@@ -175,18 +202,16 @@ class Steps:
     def _generator_step(self, given: GeneratorDraws) -> Tensor:
         with _frozen(self.critic):
             loss = self._leave_gradients(self.generator_optimizer, self._generator_gradients, given)
-        self.generator_optimizer.step()
+        loss = self._step("generator", self.generator_optimizer, loss)
         return torch.cat([loss, _gradient_norm(self.generator)])
 
     def _generator_gradients(self, part: Part) -> Tensor:
         given: GeneratorDraws = part.draws
         labels = given.labels
-        with self.objective.autocast(given.latents):
-            images = self.generator(given.latents, labels)
-        fake, real = self.seen(images, given.of_fake), None
-        if given.real is not None and given.of_real is not None:
-            real = self.seen(self.source.images(given.real), given.of_real)
-        loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing])
+        images, fake, real = self._generated(given)
+        loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing], part.difference)
+        if (of_weights := self.objective.generator_weights(self.generator)) is not None:
+            loss = loss + of_weights
         if terms := self.objective.family.generator_terms:
             made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
             for term in terms:
@@ -195,6 +220,26 @@ class Steps:
             loss = part.weight * loss
         loss.backward()
         return loss.detach().view(1)
+
+    def _generated(self, given: GeneratorDraws) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images of the generator; as the critic gets them, those and, where they are asked for, real ones."""
+        with self.objective.autocast(given.latents):
+            images = self.generator(given.latents, given.labels)
+        fake, real = self.seen(images, given.of_fake), None
+        if given.real is not None and given.of_real is not None:
+            real = self.seen(self.source.images(given.real), given.of_real)
+        return images, fake, real
+
+    @torch.no_grad()
+    def _difference(self, parts: list[Part]) -> Tensor:
+        """How the critic's features differ between fake and real images, over these parts of a generator's step."""
+        differences = []
+        for part in parts:
+            _, fake, real = self._generated(part.draws)
+            assert real is not None
+            labels = part.draws.labels[:: self.config.packing]
+            differences.append(part.weight * self.objective.features_apart(self.critic, fake, real, labels))
+        return _sum(differences)
 
     def _leave_gradients(self, optimizer: Adam, gradients: Callable[[Part], Tensor], given: Step) -> Tensor:
         """Leaves the parameters a step's gradients and returns its figures; in more parts where there is no room.
@@ -206,17 +251,35 @@ class Steps:
         """
         while True:
             optimizer.zero_grad()
-            figures, reason = None, "as another process says"
-            try:
-                figures = _sum([gradients(part) for part in self._own_parts(given)])
-            except torch.OutOfMemoryError as error:
-                if self._recording() or self.in_smallest_parts:
-                    raise
-                reason = first_line(error)
-            if not self._short_of_room(figures is None) and figures is not None:
+            parts = self._own_parts(given)
+            if self.config.feature_matching and isinstance(given, GeneratorDraws) and parts[0].weight != 1:
+                difference = self._with_room(self._difference, parts)
+                if difference is None:
+                    continue
+                self.ranks.add([difference])
+                parts = [part._replace(difference=difference) for part in parts]
+            figures = self._with_room(lambda some: _sum([gradients(part) for part in some]), parts)
+            if figures is not None:
                 self.ranks.add([figures, *(one.grad for one in optimizer.parameters if one.grad is not None)])
                 return figures
-            self._take_more_parts(reason)  # here, as the error holds what filled the memory
+
+    def _with_room(self, work: Callable[[list[Part]], Tensor], parts: list[Part]) -> Tensor | None:
+        """What the work on these parts gives; None if there is no room for it: from then on there are more parts.
+
+        Raises:
+            torch.OutOfMemoryError: there cannot be more.
+        """
+        found, reason = None, "as another process says"
+        try:
+            found = work(parts)
+        except torch.OutOfMemoryError as error:
+            if self._recording() or self.in_smallest_parts:
+                raise
+            reason = first_line(error)
+        if not self._short_of_room(found is None):
+            return found
+        self._take_more_parts(reason)  # here, as the error holds what filled the memory
+        return None
 
     def _short_of_room(self, here: bool) -> bool:
         """Whether one process is; it is asked on GPUs alone, as a processor's memory runs out in other ways."""

@@ -17,6 +17,7 @@ from gan.draws import CriticDraws, GeneratorDraws, IterationDraws
 from gan.graphs import Inputs
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
+from gan.networks.shape import levels_without_label
 from gan.ranks import Ranks
 from gan.rates import rates_at
 from gan.real_images import RealImages
@@ -125,7 +126,7 @@ class Trainer(Steps):
         rng = stream(self.seed, "train.generator", self.done)
         labels = self._labels(rng)
         latents, of_fake = self.latents(rng), self.changes(rng)
-        if not self.objective.loss.paired:
+        if not self.objective.sees_real:
             return GeneratorDraws(labels, latents, of_fake, None, None)
         return GeneratorDraws(labels, latents, of_fake, self.source.draw(labels, rng), self.changes(rng))
 
@@ -146,7 +147,7 @@ class Trainer(Steps):
 
     def _penalised_part(self, judged: int) -> int:
         """How many of what the critic judges take the penalty: the share asked for, in whole groups."""
-        group = max(1, self.config.minibatch_std)
+        group = self.config.group
         return max(1, round(self.config.penalty_fraction * judged / group)) * group
 
     def _set_label_strength(self, share: float) -> None:
@@ -172,6 +173,7 @@ class Trainer(Steps):
             tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).state_dict().items()}
         for name in ("generator_optimizer", "critic_optimizer"):
             tensors |= {f"{name}/{key}": value for key, value in getattr(self, name).moments().items()}
+        tensors |= {f"memory/{key}": value for key, value in self.memory()}
         return tensors | ({"parts": torch.tensor(self.parts)} if self.parts > 1 else {})
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -188,6 +190,8 @@ class Trainer(Steps):
             getattr(self, name).load_state_dict(found[name])
         for name in ("generator_optimizer", "critic_optimizer"):
             getattr(self, name).load_moments(found.get(name, {}))
+        for key, held in self.memory():
+            held.copy_(found["memory"][key])
         self.done = int(tensors["done"])
         self.strength, self.lr_scale = float(tensors["strength"]), float(tensors["lr_scale"])
         parts = int(tensors.get("parts", 1))
@@ -199,7 +203,13 @@ class Trainer(Steps):
 def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network:
     """The generator or critic that ``config`` asks for, with weights drawn from a stream of its own."""
     if part == "critic":
-        shape = replace(shape, channels=shape.channels * config.packing, minibatch_std=config.minibatch_std)
+        groups = {"minibatch_std": config.minibatch_std, "minibatch_discrimination": config.minibatch_discrimination}
+        shape = replace(shape, channels=shape.channels * config.packing, **groups)
+    else:
+        if config.unlabelled_below:
+            levels_without_label(shape.image_size, config.unlabelled_below)
+        prior = int(config.latent_prior == "class")
+        shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "train.init", part))
         return build(config.family, part, shape)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from pipeline.atomic import recover
-from pipeline.commands import predict, recipe
+from pipeline.commands import interpolate, predict, recipe
 from pipeline.errors import explained
 from pipeline.escaping import terminal
 from pipeline.runtime import ending_with, open_standard_streams, prepare, stage_ancestors, use_utf8
@@ -451,6 +451,7 @@ def card() -> None:
     click.echo(publish(Workspace()), nl=False)
 
 
+main.add_command(interpolate)
 main.add_command(recipe)
 main.add_command(predict)
 

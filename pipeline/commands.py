@@ -1,10 +1,11 @@
-"""The commands that hand over what the search found; see :mod:`pipeline.cli`, which they belong to."""
+"""Commands that hand over what was found, or show it; see :mod:`pipeline.cli`, which they belong to."""
 
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from pipeline.escaping import terminal
 from pipeline.workspace import Workspace
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -37,3 +38,29 @@ def predict(images: Path, out: Path | None, form: Literal["csv", "json"] | None,
     from pipeline.prediction.predict import predict as run
 
     run(images, model, out, form)
+
+
+@click.command()
+@click.option("--class", "class_name", required=True, help="Class to draw, by name.")
+@click.option("--rows", type=click.IntRange(1, 100), default=8, show_default=True, help="Ways, each on from the last.")
+@click.option(
+    "--steps", type=click.IntRange(2, 100), default=12, show_default=True, help="Images a way, ends included."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Names the sequence of latents.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    default=Workspace().models,
+    show_default=True,
+    help="Where the generator is.",
+)
+@click.option("--out", type=FILE, required=True, help="Picture to write (.png, .jpg, .webp).")
+def interpolate(class_name: str, rows: int, steps: int, seed: int, model: Path, out: Path) -> None:
+    """Draw images of one class on the way from one latent to the next, along great circles.
+
+    A generator that has learnt its class by heart jumps from image to image; others glide.
+    """
+    from pipeline.evaluation.interpolation import write_ways
+
+    write_ways(model, class_name, rows, steps, seed, out)
+    click.echo(terminal(f"{rows} ways between images of class {class_name} in {out}"))

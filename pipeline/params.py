@@ -194,9 +194,17 @@ class TrainParams(Section):
     penalty_fraction: Annotated[float, Field(gt=0, le=1)] = _GAN.penalty_fraction
     penalty_every: Count | None = None
     drift_weight: NotNegative | None = None
+    lecam: NotNegative = _GAN.lecam
+    spectral_weight: NotNegative = _GAN.spectral_weight
+    feature_matching: NotNegative = _GAN.feature_matching
+    historical_averaging: NotNegative = _GAN.historical_averaging
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = _GAN.label_smoothing
     weight_clip: NotNegative | None = None
     packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
     minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
+    minibatch_discrimination: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_discrimination
+    unlabelled_below: Annotated[int, Field(ge=0, le=512)] = _GAN.unlabelled_below
+    latent_prior: Literal["normal", "class"] = "normal"
     family: Annotated[str, _one_of("gan.networks:FAMILIES")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
@@ -441,6 +449,17 @@ class Params(Section):
     classify: ClassifyParams = ClassifyParams()
     study: StudyParams = StudyParams()
 
+    @model_validator(mode="after")
+    def _some_level_is_labelled(self) -> "Params":
+        if self.train.unlabelled_below:
+            from gan.networks.shape import levels_without_label
+
+            try:
+                levels_without_label(self.data.image_size, self.train.unlabelled_below)
+            except ValueError as error:
+                raise ValueError(f"train.unlabelled_below: {error}") from None  # with its key, for its line
+        return self
+
 
 def load_params(path: Path) -> Params:
     """Reads and checks ``params.yaml``.
@@ -491,13 +510,13 @@ def _plain(node: Any) -> Any:
 def _problems(error: ValidationError, content: CommentedMap) -> Iterator[tuple[int, str]]:
     seen: set[tuple[str, ...]] = set()
     for problem in error.errors()[:MOST_PROBLEMS]:
-        keys = _keys(problem["loc"], content)
+        keys = _keys(problem["loc"], content) or _named(problem["msg"], content)
         name = ".".join(keys) or "params"
         if problem["type"] == "extra_forbidden":
             yield _line(keys, content), f"{name}: unknown key{_nearest(keys)}"
         elif keys not in seen:  # a union reports each of its members; the first is enough
             seen.add(keys)
-            message = problem["msg"].removeprefix("Value error, ")
+            message = problem["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
             shown = "" if problem["type"] == "value_error" else f" (got {shortened(repr(problem['input']))})"
             yield _line(keys, content), f"{name}: {message[0].lower() + message[1:]}{shown}"
 
@@ -513,6 +532,11 @@ def _keys(location: tuple[int | str, ...], content: CommentedMap) -> tuple[str, 
         keys.append(str(part))
         node = node[key]
     return tuple(keys)
+
+
+def _named(message: str, content: CommentedMap) -> tuple[str, ...]:
+    """The key that a message on several groups begins with, as in ``train.unlabelled_below: ...``, if it is there."""
+    return _keys(tuple(message.removeprefix("Value error, ").partition(": ")[0].split(".")), content)
 
 
 def _line(keys: tuple[str, ...], content: CommentedMap) -> int:

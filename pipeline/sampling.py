@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from gan.checkpoint import WeightsError, load_generator
+from gan.networks import Network
 from gan.sampler import Sampler
 from pipeline.atomic import replacing
 from pipeline.errors import UserError
@@ -25,12 +26,11 @@ def picture_kind(out: Path) -> str:
     return kind
 
 
-def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
-    """Writes ``count`` images of one class as a picture, as square a grid as they fill.
+def generator_for(model: Path, class_name: str) -> tuple[Network, int]:
+    """The generator in a folder, and the label of one of its classes.
 
     Raises:
-        UserError: no usable generator, an unknown class, or a kind of file that cannot be written.
-        OSError: ``out`` cannot be written.
+        UserError: no usable generator, or an unknown class.
     """
     try:
         generator, card = load_generator(model)
@@ -39,8 +39,19 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
     classes = card.get("classes", [])
     if class_name not in classes:
         raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
+    return generator, classes.index(class_name)
+
+
+def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
+    """Writes ``count`` images of one class as a picture, as square a grid as they fill.
+
+    Raises:
+        UserError: no usable generator, an unknown class, or a kind of file that cannot be written.
+        OSError: ``out`` cannot be written.
+    """
+    generator, label = generator_for(model, class_name)
     kind = picture_kind(out)
-    images = Sampler(generator, seed).draw(classes.index(class_name), 0, count).numpy()
+    images = Sampler(generator, seed).draw(label, 0, count).numpy()
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     with replacing(out) as (part,):

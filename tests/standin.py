@@ -178,6 +178,8 @@ def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
         "packed": {"packing": 2, "augment": OPERATIONS},
         "grouped": {"minibatch_std": 4, "label_delay": 0.3, "penalty_every": 3, "adaptive": True, "weight_clip": 0.1},
     }
+    extras["grouped"] |= {"lecam": 0.3, "historical_averaging": 0.01, "minibatch_discrimination": 4}
+    extras["grouped"] |= {"feature_matching": 0.1, "spectral_weight": 0.5, "latent_prior": "class"}
     found: dict[str, Callable[[torch.device], dict[str, int]]] = {
         "look": look,
         "watch": watch,

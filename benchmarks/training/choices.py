@@ -1,14 +1,17 @@
 """What single choices cost or gain in sample quality: equal kimg, equal networks, several seeds, one choice changed.
 
-    python benchmarks/training/choices.py precision|penalty|augment|labels|recipe [--set digits] [--kimg 60] [--seeds 3]
+    python benchmarks/training/choices.py precision|penalty|augment|labels|tools|recipe [--set digits] [--kimg 60]
+        [--seeds 3]
 
-KID is in the features of a classifier trained on the whole train set, between 1,000 samples and held-out images; it is
-shown in thousandths. Every run adds a line to the results, and those that are there are not run again. One thread.
+KID and coverage are in the features of a classifier trained on the whole train set, between 1,000 samples and held-out
+images; KID is shown in thousandths. Every run adds a line to the results, and those that are there are not run again.
+One thread.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -24,6 +27,7 @@ from gan.trainer import Labelled, Trainer
 
 WATCHED = 150  # held-out images that an adaptive augmentation goes by
 SIZES = (100, 300, 1000)  # train images, where the choice hangs on them
+TAILED = ("labels", "tools")
 TAIL = 100, 4  # images of the first and of the last class
 CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "precision": {"bfloat16": {}, "float32": {"precision": "float32"}},
@@ -34,6 +38,17 @@ CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "augment": {"none": {"augment": ()}, "adaptive": {"adaptive": True}, "fixed": {}},
     "labels": {"from the start": {}, "after 40 %": {"label_delay": 0.4}},  # on a long tail
+    "tools": {  # on a long tail
+        "none": {},
+        "lecam 0.3": {"lecam": 0.3},
+        "lecam 0.01": {"lecam": 0.01},
+        "spectral norms": {"spectral_weight": 0.5},
+        "class prior": {"latent_prior": "class"},
+        "unlabelled at 4 pixels": {"unlabelled_below": 4},
+        "feature matching": {"feature_matching": 1.0},
+        "comparisons": {"minibatch_discrimination": 4},
+        "historical averaging": {"historical_averaging": 0.01},
+    },
     "recipe": {name: {"recipe": name} for name in ("wgan-gp", "wgan-lp", "gan", "r3")},
 }
 
@@ -44,16 +59,26 @@ def main() -> None:
     torch.set_num_threads(1)
     task = digits() if options.set == "digits" else fashion(Path(options.set))
     judge = Judge(task)
-    task = long_tail(task, *TAIL) if options.choice == "labels" else task
+    task = long_tail(task, *TAIL) if options.choice in TAILED else task
     sizes = SIZES if options.choice == "augment" else (len(task.train.labels),)
     title = f"{options.set}, {options.kimg:g} kimg"
-    table = Table("train images", options.choice, "KID x 1000", "by seed", title=title)
+    table = Table("train images", options.choice, "KID x 1000", "by seed", "coverage", "by seed", title=title)
     for size in sizes:
         for name, change in CHOICES[options.choice].items():
             found = [_result(options, task, judge, size, change, seed) for seed in range(options.seeds)]
-            spread = f"{mean(found):.1f} ± {stdev(found):.1f}" if len(found) > 1 else f"{found[0]:.1f}"
-            table.add_row(f"{size:,}", name, spread, ", ".join(f"{value:.1f}" for value in found))
+            cells = [
+                cell
+                for column, digits in zip(zip(*found, strict=True), (1, 3), strict=True)
+                for cell in _cells(column, digits)
+            ]
+            table.add_row(f"{size:,}", name, *cells)
     Console(width=110).print(table)
+
+
+def _cells(values: Sequence[float], digits: int) -> tuple[str, str]:
+    """Mean and spread over seeds, and each seed's."""
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}", ", ".join(f"{value:.{digits}f}" for value in values)
 
 
 def _options() -> argparse.Namespace:
@@ -69,8 +94,8 @@ def _options() -> argparse.Namespace:
 
 def _result(
     options: argparse.Namespace, task: Task, judge: Judge, size: int, change: dict[str, Any], seed: int
-) -> float:
-    """A run's KID in thousandths, looked up or made."""
+) -> tuple[float, float]:
+    """A run's KID in thousandths and its coverage, looked up or made."""
     choices = {
         "recipe": "wgan-gp",
         "kimg": options.kimg,
@@ -84,7 +109,7 @@ def _result(
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     for row in map(json.loads, lines):
         if row["run"] == name:
-            return float(row["kid"])
+            return float(row["kid"]), float(row["coverage"])
     data = Labelled(task.train.images[:size], task.train.labels[:size], task.train.classes)
     trainer = Trainer.on_images(Config.of(**choices), data, seed, torch.device("cpu"))
     probe = Probe(trainer, data, Labelled(task.held_out[:WATCHED], task.held_out_labels[:WATCHED], data.classes))
@@ -93,12 +118,13 @@ def _result(
         trainer.iteration()
         if probe.look():
             trainer.adapt(probe.overfitting, EVERY * trainer.config.images_per_iteration)
-    kid = 1000 * judge.kid(trainer.ema)
-    row = {"run": name, "kid": kid, "seconds": time.process_time() - began}
+    seconds = time.process_time() - began
+    kid, coverage = judge.judged(trainer.ema)
+    row = {"run": name, "kid": 1000 * kid, "coverage": coverage, "seconds": seconds}
     with options.results.open("a") as file:
         file.write(json.dumps(row) + "\n")
     print(json.dumps(row), flush=True)
-    return kid
+    return 1000 * kid, coverage
 
 
 if __name__ == "__main__":

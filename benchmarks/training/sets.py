@@ -15,8 +15,9 @@ from gan.trainer import Labelled
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import Recipe, features, fit
 from pipeline.metrics.kid import kid
+from pipeline.metrics.manifold import coverage
 
-SAMPLES = 1000
+SAMPLES, NEIGHBOURS = 1000, 5
 
 
 class Task(NamedTuple):
@@ -75,7 +76,7 @@ def _task(images: np.ndarray, labels: np.ndarray, train: np.ndarray, rest: np.nd
 
 
 class Judge:
-    """KID to the held-out images in the features of a classifier that was trained on the train set."""
+    """KID and coverage of the held-out images in the features of a classifier that was trained on the train set."""
 
     def __init__(self, task: Task, steps: int = 400) -> None:
         _, channels, size, _ = task.train.images.shape
@@ -84,11 +85,15 @@ class Judge:
         fit(self.network, task.train.images, task.train.labels, seed=0, steps=steps, recipe=recipe, lr=2e-2)
         self.real, self.labels = features(self.network, task.held_out), task.held_out_labels
 
-    @torch.inference_mode()
     def kid(self, generator: Network) -> float:
         """Of :data:`SAMPLES` images of a generator, as many of each class, always from the same latents."""
+        return self.judged(generator)[0]
+
+    @torch.inference_mode()
+    def judged(self, generator: Network) -> tuple[float, float]:
+        """KID and coverage of such images."""
         labels = torch.arange(SAMPLES) % 10
         z = torch.randn(SAMPLES, generator.shape.latent_dim, generator=torch.Generator().manual_seed(0))
         parts = [to_pixels(generator(a, b)) for a, b in zip(z.split(100), labels.split(100), strict=True)]
         made = features(self.network, torch.cat(parts).numpy())
-        return kid(made, self.real, labels.numpy(), self.labels).value
+        return kid(made, self.real, labels.numpy(), self.labels).value, coverage(self.real, made, NEIGHBOURS)

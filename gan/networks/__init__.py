@@ -1,6 +1,7 @@
 """Families of networks, by name. A new one is a file with a ``FAMILY`` in it, and a line here."""
 
 from gan.networks import dcgan, resnet
+from gan.networks.additions import add_to
 from gan.networks.family import Family
 from gan.networks.shape import Network, Shape
 
@@ -24,4 +25,6 @@ def build(family: str, part: str, shape: Shape) -> Network:
         KeyError: no such family or part.
     """
     found = FAMILIES[family]
-    return {"generator": found.generator, "critic": found.critic}[part](shape)
+    network = {"generator": found.generator, "critic": found.critic}[part](shape)
+    add_to(network, part, shape)
+    return network

@@ -20,7 +20,7 @@ from gan.networks.conditioning import Modulation, Projection
 from gan.networks.family import Family
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
-from gan.networks.upsampling import UpsamplingGenerator
+from gan.networks.upsampling import UpsamplingGenerator, modulations
 
 SLOPE = 0.2
 
@@ -65,7 +65,7 @@ class Critic(Network):
         return self.head(self.layers(images).flatten(1), labels)
 
 
-FAMILY = Family(Generator, Critic)
+FAMILY = Family(Generator, Critic, modulations=modulations, leaves_labels_out=True)
 
 
 def _rectified(layer: nn.Conv2d) -> nn.Sequential:

@@ -45,6 +45,13 @@ GeneratorTerm = Callable[[Network, GeneratorStep], Tensor]
 """(generator, what its step made) to a scalar."""
 
 
+Modulations = Callable[[Network], list[tuple[Tensor, ...]]]
+"""A generator's layers that the label modulates; of each what the label alone adds, by kind: gains, biases.
+
+Each (classes, channels). Grouped spectral regularisation holds them small.
+"""
+
+
 @dataclass(frozen=True)
 class Family:
     """A kind of generator and critic.
@@ -56,6 +63,8 @@ class Family:
         generator_terms: the same for the generator; see :data:`GeneratorTerm`.
         schedule: called for generator, critic and averaged generator before each iteration; see :data:`Schedule`.
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
+        modulations: for ``spectral_weight``; None where there is nothing of the kind.
+        leaves_labels_out: whether the generator heeds ``gan.networks.Shape.unlabelled``.
     """
 
     generator: Callable[[Shape], Network]
@@ -64,3 +73,5 @@ class Family:
     generator_terms: tuple[GeneratorTerm, ...] = ()
     schedule: Schedule | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    modulations: Modulations | None = None
+    leaves_labels_out: bool = False

@@ -14,7 +14,7 @@ from gan.networks.convolutions import convolve, convolve_and_halve, double, doub
 from gan.networks.family import Family
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
-from gan.networks.upsampling import UpsamplingGenerator
+from gan.networks.upsampling import UpsamplingGenerator, modulations
 
 
 class UpBlock(nn.Module):
@@ -85,4 +85,4 @@ class Critic(Network):
         return self.head(F.relu(x).mean(dim=(2, 3)), labels)
 
 
-FAMILY = Family(Generator, Critic)
+FAMILY = Family(Generator, Critic, modulations=modulations, leaves_labels_out=True)

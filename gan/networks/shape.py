@@ -17,6 +17,9 @@ class Shape:
         latent_dim: length of the latent vector z.
         width: channels of the convolutions at full resolution; doubled at each coarser level, eight times at most.
         minibatch_std: images over which the critic takes its batch statistics; 0 for none.
+        minibatch_discrimination: images that the critic compares with each other; 0 for none.
+        unlabelled: the generator's levels of so many pixels a side and less leave the label out; 0 for none.
+        class_prior: 1 where each class has a mean and a scale of the latent vector of its own, else 0.
     """
 
     image_size: int
@@ -25,6 +28,9 @@ class Shape:
     latent_dim: int
     width: int
     minibatch_std: int = 0
+    minibatch_discrimination: int = 0
+    unlabelled: int = 0
+    class_prior: int = 0
 
     @property
     def levels(self) -> int:
@@ -36,9 +42,33 @@ class Shape:
         """Height and width of the coarsest level: 4 to 8, rounded up so that the image fits."""
         return math.ceil(self.image_size / 2**self.levels)
 
+    @property
+    def sides(self) -> list[int]:
+        """Heights and widths of the generator's levels, from the coarsest on; the last may be larger than the image."""
+        return [self.base << level for level in range(self.levels + 1)]
+
     def width_at(self, level: int) -> int:
         """Channels at ``level``: 0 is the image, ``levels`` the coarsest."""
         return self.width * min(2**level, 8)
+
+
+def levels_without_label(image_size: int, pixels: int) -> list[int]:
+    """The sides of a generator's levels that leave the label out, those of up to ``pixels``.
+
+    >>> levels_without_label(32, 16)
+    [4, 8, 16]
+
+    Raises:
+        ValueError: it is none of them, or all.
+    """
+    sides = Shape(image_size, channels=1, classes=1, latent_dim=1, width=1).sides
+    found = [side for side in sides if side <= pixels]
+    if not found or found == sides:
+        what = "all levels" if found else "no level"
+        raise ValueError(
+            f"{pixels} leaves {what} without a label, for images of {image_size}: take {sides[0]} to {sides[-1] - 1}"
+        )
+    return found
 
 
 class Network(nn.Module):

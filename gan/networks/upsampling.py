@@ -34,8 +34,24 @@ class UpsamplingGenerator(Network):
         """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
         shape = self.shape
         style = self.style(z, labels)
-        x = self.stem(style).view(len(z), -1, shape.base, shape.base)
-        for block in self.blocks:
-            x = block(x, style)
+        plain = self.style.unlabelled(z) if shape.unlabelled else style
+        x = self.stem(plain).view(len(z), -1, shape.base, shape.base)
+        for side, block in zip(shape.sides, self.blocks, strict=False):
+            x = block(x, plain if side <= shape.unlabelled else style)
         x = torch.tanh(self.to_image(F.relu(self.last_norm(x, style))))
         return x[:, :, : shape.image_size, : shape.image_size]
+
+
+def modulations(generator: Network) -> list[tuple[Tensor, ...]]:
+    """What the label alone adds to gains and biases at the mean latent; see :data:`gan.networks.family.Modulations`."""
+    assert isinstance(generator, UpsamplingGenerator)
+    shape, table = generator.shape, generator.style.embed.weight
+    labels = torch.arange(shape.classes, device=table.device)
+    z = table.new_zeros(shape.classes, shape.latent_dim)
+    if shape.class_prior:
+        z = generator.prior(z, labels)  # type: ignore[operator]
+    style = generator.style(z, labels)
+    blocks = [block for side, block in zip(shape.sides, generator.blocks, strict=False) if side > shape.unlabelled]
+    layers = [layer for block in (*blocks, generator.last_norm) for layer in block.modules()]
+    affine = [layer.affine.weight for layer in layers if isinstance(layer, Modulation)]
+    return [F.linear(style, weight).chunk(2, dim=1) for weight in affine]

@@ -32,6 +32,10 @@ CASES = {
     "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 4, "drift_weight": 0.01},
     "dcgan": {"recipe": "dcgan", "ema_kimg": 0.0},
     "wgan": {"recipe": "wgan", "n_critic": 3},
+    "regularised": {
+        **{"recipe": "gan", "lecam": 0.3, "spectral_weight": 0.5, "feature_matching": 0.1, "label_smoothing": 0.1},
+        **{"historical_averaging": 0.01, "minibatch_discrimination": 4, "latent_prior": "class"},
+    },
 }
 
 
@@ -137,7 +141,7 @@ def test_a_replayed_iteration_is_the_same_bits(name: str) -> None:
     assert recorder.warm_ups < 12  # so that some iterations were replayed
 
 
-@pytest.mark.parametrize("name", ["adaptive", "r3"])
+@pytest.mark.parametrize("name", ["adaptive", "r3", "regularised"])
 def test_a_record_stays_true_when_a_state_is_taken_up(name: str) -> None:
     """A rollback: back to the fourth iteration, and to the very beginning, with lower learning rates."""
     eager, (replayed, recorder) = made(CASES[name]), recorded(CASES[name])

@@ -37,7 +37,8 @@ def test_the_total_is_loss_and_weighted_penalty_and_drift() -> None:
     real, fake = (slope_three(x, LABELS) for x in (REAL, FAKE))
     expected = fake.mean() - real.mean() + 0.5 * 3 * 4 + 0.1 * (real**2).mean()
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
-    assert figures.tolist() == pytest.approx([expected.item(), (real.mean() - fake.mean()).item(), 4.0], rel=1e-5)
+    found = [expected.item(), (real.mean() - fake.mean()).item(), 4.0, real.mean().item(), fake.mean().item()]
+    assert figures.tolist() == pytest.approx(found, rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))

@@ -21,10 +21,10 @@ from tests.gan.test_trainer import CPU, bars
 
 TINY: dict[str, Any] = {"kimg": 1, "batch_size": 16, "width": 4, "latent_dim": 4, "ema_kimg": 0.1}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "wgan-gp": {},
+    "wgan-gp": {"lecam": 0.1, "historical_averaging": 0.01},
     "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 2},
     "uneven": {"batch_size": 24, "minibatch_std": 4, "penalty_fraction": 0.4},
-    "packed": {"packing": 2, "adaptive": True, "augment": ("translate",)},
+    "packed": {"packing": 2, "feature_matching": 1.0, "adaptive": True, "augment": ("translate",)},
 }
 
 

@@ -124,7 +124,8 @@ WITHOUT_COMPILER = pytest.mark.skipif(_compiler_missing(), reason="no C++ compil
 @pytest.mark.parametrize(
     ("backend", "options"),
     [
-        ("aot_eager", {"label_delay": 0.2, "penalty_every": 2}),  # a graph with the penalty, and one without
+        # a graph with the penalty, and one without
+        ("aot_eager", {"label_delay": 0.2, "penalty_every": 2, "lecam": 0.3, "minibatch_discrimination": 4}),
         pytest.param("inductor", {"penalty_every": 1}, marks=WITHOUT_COMPILER),  # slow: the first of the two alone
     ],
 )

@@ -81,6 +81,12 @@ def test_every_example_is_valid(file: Path) -> None:
         ("data:\n  grey_range: [0, .inf]\n", "params.yaml:2: data.grey_range: expected auto, type or two numbers"),
         ("data:\n  grey_range: [9, 9]\n", "params.yaml:2: data.grey_range: low must be below high, got [9, 9]"),
         ("train:\n  kimg: 0.1\n", "less than one iteration"),
+        (
+            "train:\n  kimg: 9\n  unlabelled_below: 8\n",
+            "params.yaml:3: train.unlabelled_below: 8 leaves all levels without a label, for images of 8: take 4 to 7",
+        ),
+        ("train:\n  label_smoothing: 0.1\n", "train: label_smoothing: the loss wasserstein has no target to smooth"),
+        ("train:\n  lecam: -1\n", "params.yaml:2: train.lecam: "),
         ("train:\n  kimg: 1\n  kimg: 2\n", "params.yaml:3: not valid YAML: found duplicate key"),
         ("- 1\n", "expected groups"),
         ("train: [\n", "not valid YAML"),

@@ -1,0 +1,61 @@
+"""What options add to a network of any family, once it is built."""
+
+from torch import Tensor, nn
+
+from gan.networks.conditioning import LabelEmbedding, Projection
+from gan.networks.minibatch import MinibatchDiscrimination
+from gan.networks.shape import Network, Shape
+
+
+class ClassPrior(nn.Module):
+    """A mean and a scale of z for each class, learned from the standard normal on (after Gurumurthy et al. 2017)."""
+
+    def __init__(self, classes: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mean, self.log_scale = (LabelEmbedding(classes, latent_dim) for _ in range(2))
+        for table in (self.mean, self.log_scale):
+            nn.init.zeros_(table.weight)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Standard normal z (N, latent_dim), labels int64 (N,), to latents of the classes' own."""
+        return self.mean(labels) + self.log_scale(labels).exp() * z
+
+
+def add_to(network: Network, part: str, shape: Shape) -> None:
+    """Adds what ``shape`` asks for: a class prior in front of a generator, mini-batch discrimination to a critic.
+
+    Raises:
+        ValueError: the critic's score is no :class:`Projection`.
+    """
+    if part == "generator" and shape.class_prior:
+        network.prior = ClassPrior(shape.classes, shape.latent_dim)
+        network.register_forward_pre_hook(_with_prior)
+    if part == "critic" and shape.minibatch_discrimination:
+        head = projection(network)
+        head.compared = MinibatchDiscrimination(head.score.in_features, shape.minibatch_discrimination)
+
+
+def projection(critic: nn.Module) -> Projection:
+    """What makes a critic's score of its features.
+
+    Raises:
+        ValueError: it has no such layer.
+    """
+    for module in critic.modules():
+        if isinstance(module, Projection):
+            return module
+    raise ValueError("the critic of this family of networks shows no features: its score is made by no projection")
+
+
+def scores_and_features(critic: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (N,) of images (N, C, H, W), and the features (N, F) that they are made of."""
+    seen: list[Tensor] = []
+    with projection(critic).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        scores = critic(images, labels)
+    return scores, seen[0]
+
+
+def _with_prior(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    z, labels, *rest = inputs
+    shifted: Tensor = network.prior(z, labels)  # type: ignore[operator]
+    return (shifted, labels, *rest)
