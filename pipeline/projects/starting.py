@@ -14,7 +14,7 @@ from pipeline.projects.looking import Look, look, sides_of
 from pipeline.projects.measuring import Machine, measure
 from pipeline.projects.proposal import Proposal
 from pipeline.projects.recognising import as_written, recognise
-from pipeline.sources.remote import is_url, shown
+from pipeline.remote.addresses import is_url, shown
 from pipeline.stages import check
 from pipeline.store import SPLITS
 from pipeline.workspace import Workspace

@@ -12,7 +12,8 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.params import Params, load_params
-from pipeline.sources.remote import has_etag, is_url
+from pipeline.remote.addresses import is_url
+from pipeline.remote.fetching import has_etag
 
 PARAMS = "params.yaml"
 DVC_SCHEMES = {"http": "dvc_http", "https": "dvc_http", "s3": "dvc_s3", "gs": "dvc_gs", "ssh": "dvc_ssh"}
