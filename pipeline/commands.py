@@ -1,10 +1,11 @@
-"""The commands that hand over what the search found; see :mod:`pipeline.cli`, which they belong to."""
+"""The commands that hand over what was found and made; see :mod:`pipeline.cli`, which they belong to."""
 
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from pipeline.escaping import terminal
 from pipeline.workspace import Workspace
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -37,3 +38,23 @@ def predict(images: Path, out: Path | None, form: Literal["csv", "json"] | None,
     from pipeline.prediction.predict import predict as run
 
     run(images, model, out, form)
+
+
+@click.command()
+@click.argument("url")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Workspace().synthetic,
+    show_default=True,
+    help="The set, as `augmint export` wrote it.",
+)
+def push(url: str, folder: Path) -> None:
+    """Copy the exported set to URL (s3://, gs://, az://, ssh://, file://, or a folder), whole or not at all.
+
+    It goes into a folder of its own there; current.json names the set that was pushed last. What is there already is
+    not sent again, and an interrupted push goes on. `augmint verify URL` checks it.
+    """
+    from pipeline.export.pushing import push as run
+
+    click.echo(terminal(str(run(folder, url))))

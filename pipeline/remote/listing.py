@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,16 +90,34 @@ def listed(place: Place) -> Listing:
     if info.get("type") != "directory":
         only = (Part.of(place.path, "", info),)
         return Listing(False, only, _version(place.url, only))
-    found = place.ask(lambda: place.files.find(place.path, detail=True))
+    parts = tuple(parts_below(place, place.path).values())
+    return Listing(True, parts, _version(place.url, parts))
+
+
+def parts_below(place: Place, path: str) -> dict[str, Part]:
+    """Each file below ``path`` by its name relative to that; none where there is no such folder.
+
+    Raises:
+        UserError: a name that leads out of the folder.
+        BusyError: it cannot be reached.
+    """
+    place.files.invalidate_cache()
+    found = place.ask_for(lambda: place.files.find(path, detail=True)) or {}
     if len(found) > MOST_FILES:
         raise UserError(f"{place.where}: more than {MOST_FILES:,} files; pack them as an archive")
-    base = place.path.rstrip("/")
-    parts = tuple(
+    base = path.rstrip("/")
+    folders = {base} | {parent for name in found for parent in _parents(name.rstrip("/"), len(base))}
+    parts = [
         Part.of(name, _inner(place, base, name), facts)
         for name, facts in sorted(found.items())
-        if name.rstrip("/") != base  # what stands for the folder itself in a store that has none
-    )
-    return Listing(True, parts, _version(place.url, parts))
+        if not name.endswith("/") and name not in folders  # what stands for a folder in a store that has none
+    ]
+    return {part.inner: part for part in parts}
+
+
+def _parents(name: str, shortest: int) -> Iterator[str]:
+    while len(name := name.rpartition("/")[0]) > shortest:
+        yield name
 
 
 def _inner(place: Place, base: str, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import BusyError, UserError
 from pipeline.progress import say
-from pipeline.remote.addresses import scheme_of, shown, unkeyed
+from pipeline.remote.addresses import local_path, scheme_of, shown, unkeyed
 from pipeline.remote.faults import Kind, RemoteError, judged
 
 T = TypeVar("T")
@@ -85,7 +85,8 @@ class Place:
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
         try:
-            files, path = url_to_fs(re.sub(r"^azure:", "az:", url))  # as DVC calls it
+            # DVC calls Azure so
+            files, path = url_to_fs(str(local_path(url) or re.sub(r"^azure:", "az:", url)))
             files.invalidate_cache()
         except ImportError as error:
             remedy = f"pip install 'augmint[{scheme.extra}]'" if scheme.extra else f"{error}: install that"
@@ -111,12 +112,26 @@ class Place:
         Raises:
             UserError, BusyError: see :meth:`failure`.
         """
+        return self._asked(call, gone=False)  # type: ignore[return-value]
+
+    def ask_for(self, call: Callable[[], T]) -> T | None:
+        """As :meth:`ask`, and None where nothing is there."""
+        return self._asked(call, gone=True)
+
+    def content(self, name: str) -> bytes | None:
+        """All bytes of a small file; None where it is not there."""
+        return self.ask_for(lambda: bytes(self.files.cat_file(name)))
+
+    def _asked(self, call: Callable[[], T], gone: bool) -> T | None:
         patience = Patience(self)
         while True:
             try:
                 return call()
             except Exception as error:
-                patience.wait(judged(error))
+                fault = judged(error)
+            if gone and fault.kind is Kind.GONE:
+                return None
+            patience.wait(fault)
 
     def read(self, name: str, offset: int, size: int) -> Generator[bytes, None, None]:
         """The bytes of a file from ``offset`` on, asked for ``size`` at a time.

@@ -74,7 +74,8 @@ def test_every_source_reads_there_what_it_reads_here(s3: S3, bucket: str, images
             inner = "" if path.is_file() else f"/{file.relative_to(path).as_posix()}"
             s3.client.put_object(Bucket=bucket, Key=prefix + inner, Body=file.read_bytes())
         if path.is_dir():
-            s3.client.put_object(Bucket=bucket, Key=f"{prefix}/", Body=b"")  # as the console makes folders
+            for folder in ("", "apple/", "empty/"):  # as the console makes them
+                s3.client.put_object(Bucket=bucket, Key=f"{prefix}/{folder}", Body=b"")
         here = open_source(DataParams(source=kind, path=str(path)), tmp_path)
         there = open_source(DataParams(source=kind, path=f"s3://{bucket}/{prefix}"), tmp_path / "project")
         assert there.listing.classes == here.listing.classes
