@@ -162,6 +162,12 @@ def ingest() -> None:
 
 
 @main.command()
+def look() -> None:
+    """Ask the address of the images which version lies there. A stage of dvc.yaml where DVC cannot ask."""
+    _run_stage("look")
+
+
+@main.command()
 @AS_JSON
 def check(as_json: bool) -> None:
     """Say what will end a later stage or weaken what it finds, all at once, before anything is trained."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 KEY, SECRET = "AKIAGOODKEY", "verysecretkey/with+slash"
+NOWHERE = f"{os.devnull}/none"
 REFUSAL = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>InvalidAccessKeyId</Code><Message>The AWS Access Key Id you '
     "provided does not exist in our records.</Message></Error>"
@@ -57,7 +58,7 @@ class S3:
         return {
             **{"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET},
             **{"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"},
-            **{"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull},
+            **{"AWS_CONFIG_FILE": NOWHERE, "AWS_SHARED_CREDENTIALS_FILE": NOWHERE},
         }
 
     def calm(self) -> None:

@@ -128,7 +128,7 @@ def _texts(proposal: Proposal) -> dict[str, str]:
         "params.yaml": rendering.params_yaml(
             proposal.params, proposal.choices, f"{name}: {len(look_.listing):,} images of {len(look_.classes)} classes"
         ),
-        "dvc.yaml": rendering.dvc_yaml(writing.dvc_watches(data.path), data.path),
+        "dvc.yaml": rendering.dvc_yaml(writing.dvc_watches(data.path)),
         "prefect.yaml": rendering.prefect_yaml(),
         ".gitignore": rendering.template("gitignore") + (f"/{data.path}\n" if data.dataset else ""),
         "README.md": rendering.readme(

@@ -59,6 +59,27 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Version:
+    """Which version lies at a place.
+
+    Attributes:
+        files: how many.
+        bytes: of all together.
+        version: names it.
+        by_size: nothing but names and sizes is told there, so that other content of the same size is not seen.
+    """
+
+    files: int
+    bytes: int
+    version: str
+    by_size: bool
+
+    def __str__(self) -> str:
+        by = ", by names and sizes alone" if self.by_size else ""
+        return f"version {self.version}, {self.files:,} files, {self.bytes / 2**20:,.1f} MiB{by}"
+
+
+@dataclass(frozen=True)
 class Listing:
     """All files of a place, by path.
 
@@ -71,6 +92,12 @@ class Listing:
     folder: bool
     parts: tuple[Part, ...]
     version: str
+
+    def told(self) -> "Version":
+        """Names what lies there by as much as is told."""
+        sizes = self.sizes
+        digest = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:16]
+        return Version(len(sizes), sum(size or 0 for _, size in sizes), self.version or digest, not self.version)
 
     @property
     def sizes(self) -> list[tuple[str, int | None]]:
