@@ -65,7 +65,8 @@ def _statuses(error: BaseException) -> Iterator[int]:
     else:
         names = ("status", "status_code", "code")
         found = [getattr(owner, name, None) for owner in (error, response) for name in names]
-    yield from (int(status) for status in found if isinstance(status, int | str) and str(status).isdecimal())
+    numbers = (int(status) for status in found if isinstance(status, int | str) and str(status).isdecimal())
+    yield from (number for number in numbers if 100 <= number < 600)  # those of SSH are others
 
 
 def _by_status(statuses: set[int]) -> Kind | None:

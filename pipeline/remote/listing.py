@@ -38,8 +38,8 @@ class Part:
     @classmethod
     def of(cls, path: str, inner: str, facts: dict[str, Any]) -> "Part":
         """From what fsspec says of a file."""
-        settings = facts.get("content_settings")  # of Azure
-        facts = facts | (dict(settings) if settings else {})
+        for further in ("content_settings", "lfs"):  # Azure's, the Hugging Face Hub's
+            facts = facts | dict(facts.get(further) or {})
         by_name = {key.lower(): value for key, value in facts.items() if value not in (None, "", b"")}
         told = {key: _text(by_name[key]) for key in CONTENT if key in by_name}
         told = told or {key: _text(by_name[key]) for key in TIME if key in by_name}
