@@ -156,14 +156,16 @@ class _Pushing:
         connections = self.place.connections
         pool = ThreadPoolExecutor(connections)
         try:
-            for size in in_order(pool, self._send_one, iter(files), 2 * connections):
-                progress.advance(size)
+            with self.place.stopping():
+                for size in in_order(pool, self._send_one, iter(files), 2 * connections):
+                    progress.advance(size)
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _send_one(self, file: str) -> int:
         local = str((self.folder / file).resolve())  # a link, as DVC may make it
-        self._put(lambda to: self.place.files.put_file(local, to), f"{self.target}/{file}")
+        with self.place.stopping():
+            self._put(lambda to: self.place.files.put_file(local, to), f"{self.target}/{file}")
         return self.files[file]
 
     def _send(self, file: str, progress: Progress) -> None:

@@ -101,7 +101,6 @@ class _Copy:
     place: Place
     found: Listing
     scratch: Path
-    stopped: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -111,6 +110,7 @@ class _Copy:
 
     def run(self) -> bool:
         """Fetches what is missing; False if what is there changes meanwhile."""
+        self.place.stopped.clear()
         for old in self.scratch.glob("*.part"):
             if old != self.work or not self.found.version:
                 remove(old)
@@ -131,12 +131,18 @@ class _Copy:
         return True
 
     def _bring_all(self, missing: list[tuple[int, Part]], progress: Progress) -> None:
-        pool = ThreadPoolExecutor(self.place.connections)
+        connections = self.place.connections
+
+        def bring(job: tuple[int, Part]) -> None:
+            with self.place.stopping():
+                self._bring(*job, progress)
+
+        pool = ThreadPoolExecutor(connections)
         try:
-            for _ in in_order(pool, lambda job: self._bring(*job, progress), iter(missing), 2 * self.place.connections):
-                pass
+            with self.place.stopping():
+                for _ in in_order(pool, bring, iter(missing), 2 * connections):
+                    pass
         finally:
-            self.stopped.set()
             pool.shutdown(cancel_futures=True)
 
     def _target(self, part: Part) -> Path:
@@ -152,7 +158,7 @@ class _Copy:
         target.parent.mkdir(parents=True, exist_ok=True)
         patience = Patience(self.place)
         with naming(begun), begun.open("a+b") as copy:
-            while not self.stopped.is_set():
+            while not self.place.stopped.is_set():
                 before = copy.seek(0, 2)
                 fault = self._read_on(part, copy, patience.chunk, progress.advance) or _shortfall(part, copy)
                 if fault is None:
@@ -163,7 +169,7 @@ class _Copy:
                 if copy.tell() > before:
                     patience.renew()
                 patience.wait(fault)
-        if not self.stopped.is_set():
+        if not self.place.stopped.is_set():
             begun.rename(target)
 
     def _read_on(self, part: Part, copy: Any, chunk: int, advance: Callable[[int], None]) -> RemoteError | None:
@@ -175,7 +181,7 @@ class _Copy:
                     with self.lock:
                         advance(len(data))
                     self._check_room(0)
-                    if self.stopped.is_set():
+                    if self.place.stopped.is_set():
                         break
         except FromStartOnlyError:
             self._begin_anew(copy, advance)

@@ -1,8 +1,10 @@
 """A file or folder at an address, as fsspec's file system for it sees it; asked again while what is wrong may pass."""
 
 import re
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -59,6 +61,7 @@ class Place:
         key: what names it in messages: ``data.path``.
         files: fsspec's file system.
         path: in that.
+        stopped: set when nobody waits for an answer any more.
     """
 
     url: str
@@ -66,6 +69,9 @@ class Place:
     files: Any
     path: str
     scheme: Scheme = field(init=False)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    quiet_until: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.scheme = SCHEMES.get(scheme_of(self.url), OTHER)
@@ -165,10 +171,26 @@ class Place:
         if error.kind is Kind.GONE:
             return UserError(f"{where}: {self._missing()}; mend the address")
         if error.kind is Kind.UNUSABLE:
-            return UserError(f"{where}: {said}; mend the address, or fetch the images yourself and give the path")
+            return UserError(f"{where}: {said}; mend the address, or take a path on this machine")
         if error.kind is Kind.CHANGED:
             return BusyError(f"{where}: changes while it is read ({said}); try again when it is finished")
         return BusyError(f"{where}: cannot be reached now ({said}); try again later, or mend the address")
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Stops all that ask this place when the body ends by an error."""
+        try:
+            yield
+        except BaseException:
+            self.stopped.set()
+            raise
+
+    def say_pause(self, error: RemoteError, pause: float) -> None:
+        """Says that it is tried again, once for all connections that wait."""
+        with self._lock:
+            if time.monotonic() >= self.quiet_until:
+                say(f"{self.where}: {error.reason}; again in {pause:g} s")
+                self.quiet_until = time.monotonic() + pause
 
     def _missing(self) -> str:
         bucket = self.path.strip("/").partition("/")[0]
@@ -213,5 +235,6 @@ class Patience:
             raise self._place.failure(error) from None
         pause = PAUSES[self._tries]
         self._tries += 1
-        say(f"{self._place.where}: {error.reason}; again in {pause:g} s")
-        time.sleep(pause)
+        self._place.say_pause(error, pause)
+        if self._place.stopped.wait(pause):
+            raise self._place.failure(error) from None
