@@ -19,7 +19,6 @@ from pipeline.errors import BusyError, UserError
 from pipeline.export.contents import look
 from pipeline.export.verify import verify
 from pipeline.formats.checksums import SUMS
-from pipeline.formats.manifest import MANIFEST
 from pipeline.progress import Progress, say, track
 from pipeline.remote.addresses import shown
 from pipeline.remote.comparing import Comparison
@@ -110,9 +109,8 @@ def push(folder: Path, url: str) -> Pushed:
 
 
 def _files(folder: Path) -> dict[str, int]:
-    """The size of each file of a set, the sums last: a set with sums is whole."""
-    names = sorted(look(folder).files, key=lambda file: (file == SUMS, file == MANIFEST, file))
-    return {file: (folder / file).stat().st_size for file in names}
+    """The size of each file of a set."""
+    return {file: (folder / file).stat().st_size for file in sorted(look(folder).files)}
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ def test_a_push_that_breaks_off_leaves_the_last_set_and_goes_on(
         push(sets["two"], url)
     assert caught.value.exit_code == 75
     assert current(s3, bucket) == contents(sets["one"])
+    sums = [key for key in s3.content(bucket) if key.endswith("SHA256SUMS")]
+    assert len(sums) == (2 if number == -1 else 1)  # a folder without is no set
     assert not verify_pushed(url, 0).problems
     s3.calm()
     push(sets["two"], url)
