@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from pipeline.atomic import recover
-from pipeline.commands import interpolate, predict, recipe
+from pipeline.commands import interpolate, predict, push, recipe
 from pipeline.errors import explained
 from pipeline.escaping import terminal
 from pipeline.runtime import ending_with, open_standard_streams, prepare, stage_ancestors, use_utf8
@@ -162,6 +162,12 @@ def ingest() -> None:
 
 
 @main.command()
+def look() -> None:
+    """Ask the address of the images which version lies there. A stage of dvc.yaml where DVC cannot ask."""
+    _run_stage("look")
+
+
+@main.command()
 @AS_JSON
 def check(as_json: bool) -> None:
     """Say what will end a later stage or weaken what it finds, all at once, before anything is trained."""
@@ -293,26 +299,30 @@ def export_set(request: str) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder")
 @click.option("--all", "everything", is_flag=True, help="Make every synthetic image again, not a sample of them.")
 @click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="How many to make again.")
 @click.option("--model", type=click.Path(path_type=Path), help="Where the generator is.  [default: models, if there]")
 @AS_JSON
-def verify(folder: Path, everything: bool, sample: int, model: Path | None, as_json: bool) -> None:
+def verify(folder: str, everything: bool, sample: int, model: Path | None, as_json: bool) -> None:
     """Check an exported set: every path, digest, count and mark, and images made again from the generator.
 
-    Ends with 0 and one line if the set in FOLDER is what `augmint export` wrote, with 1 and a line for each file that
-    is not.
+    FOLDER may be an address that sets were pushed to: the current one there is fetched and checked. Ends with 0 and one
+    line if the set is what `augmint export` wrote, with 1 and a line for each file that is not.
     """
+    from pipeline.export.pushed import is_pushed, verify_pushed
     from pipeline.export.verify import verify as check
+    from pipeline.remote.addresses import shown
 
-    found = check(folder, None if everything else sample, model)
+    count = None if everything else sample
+    found = verify_pushed(folder, count, model) if is_pushed(folder) else check(Path(folder), count, model)
+    folder = shown(folder) if is_pushed(folder) else folder
     if as_json:
-        _print_json({"folder": str(folder), **dataclasses.asdict(found)})
+        _print_json({"folder": folder, **dataclasses.asdict(found)})
         sys.exit(1 if found.problems else 0)
     for problem in found.problems:
         click.echo(terminal(problem))
-    click.echo(f"{terminal(str(folder))}: {found}")
+    click.echo(f"{terminal(folder)}: {found}")
     sys.exit(1 if found.problems else 0)
 
 
@@ -454,6 +464,7 @@ def card() -> None:
 main.add_command(interpolate)
 main.add_command(recipe)
 main.add_command(predict)
+main.add_command(push)
 
 
 @main.group(invoke_without_command=True)

@@ -1,4 +1,4 @@
-"""Commands that hand over what was found, or show it; see :mod:`pipeline.cli`, which they belong to."""
+"""Commands that hand over what was found and made, or show it; see :mod:`pipeline.cli`, which they belong to."""
 
 from pathlib import Path
 from typing import Literal
@@ -64,3 +64,23 @@ def interpolate(class_name: str, rows: int, steps: int, seed: int, model: Path, 
 
     write_ways(model, class_name, rows, steps, seed, out)
     click.echo(terminal(f"{rows} ways between images of class {class_name} in {out}"))
+
+
+@click.command()
+@click.argument("url")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Workspace().synthetic,
+    show_default=True,
+    help="The set, as `augmint export` wrote it.",
+)
+def push(url: str, folder: Path) -> None:
+    """Copy the exported set to URL (s3://, gs://, az://, ssh://, file://, or a folder), whole or not at all.
+
+    It goes into a folder of its own there; current.json names the set that was pushed last. What is there already is
+    not sent again, and an interrupted push goes on. `augmint verify URL` checks it.
+    """
+    from pipeline.export.pushing import push as run
+
+    click.echo(terminal(str(run(folder, url))))

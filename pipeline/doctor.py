@@ -228,7 +228,7 @@ def project(workspace: Workspace) -> Iterator[Result]:
 
 
 def _images(workspace: Workspace, path: str) -> Iterator[Result]:
-    from pipeline.sources.remote import is_url, shown
+    from pipeline.remote.addresses import is_url, shown
 
     if is_url(path):
         yield Result("images", "ok", f"{shown(path)}, fetched by ingest")

@@ -26,6 +26,7 @@ from pipeline.errors import UserError
 from pipeline.gates import check_figure, check_gates, parse
 from pipeline.metric import split_metric
 from pipeline.plain_yaml import read_mapping, shortened
+from pipeline.remote.addresses import unkeyed
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -117,7 +118,7 @@ class DataParams(Section):
     """What ``ingest`` reads, and what it makes of it."""
 
     source: Literal["digits", "folder", "archive", "table", "npz", "huggingface", "torchvision"] = "digits"
-    path: Annotated[str, Field(min_length=1)] = "data/digits.zip"
+    path: Annotated[str, Field(min_length=1), AfterValidator(unkeyed)] = "data/digits.zip"
     dataset: str = ""
     download: bool = False
     label_column: str = ""

@@ -16,6 +16,11 @@ class Workspace:
         return self.root / "params.yaml"
 
     @property
+    def version(self) -> Path:
+        """Which version lies at the images' address, written by ``look`` where DVC cannot ask."""
+        return self.root / "data" / "version.json"
+
+    @property
     def store(self) -> Path:
         """The ingested set, written by ``ingest``."""
         return self.root / "data" / "store"
@@ -58,7 +63,7 @@ class Workspace:
     def outputs(self) -> tuple[Path, ...]:
         """Every place that stages write, each a file or folder of its own."""
         folders = (self.store, self.models, self.synthetic, self.classifier, self.report, self.scratch)
-        return (*folders, self.root / "metrics", self.root / "plots")
+        return (*folders, self.version, self.root / "metrics", self.root / "plots")
 
     @property
     def places(self) -> tuple[Path, ...]:

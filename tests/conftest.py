@@ -8,6 +8,8 @@ import pytest
 import torch
 from xdist.scheduler import LoadFileScheduling
 
+from tests.s3_server import s3, s3_server  # noqa: F401  (fixtures)
+
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 

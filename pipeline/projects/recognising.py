@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.params import DataParams
+from pipeline.remote.addresses import is_url, local_path, unkeyed
 from pipeline.sources import Source, open_source
 from pipeline.sources.base import printable
-from pipeline.sources.remote import is_url, local_path
 
 TABLES = (".csv", ".tsv")
 SHARDS = (".parquet", ".arrow")
@@ -45,10 +45,14 @@ def check_there(images: str) -> None:
     """Checks at once that a path is one, before what takes seconds to load.
 
     Raises:
-        UserError: there is nothing.
+        UserError: there is nothing, or an address with a secret in it.
     """
     if printable(images) != images:
         raise UserError(f"--images: {printable(images)}: its name is not UTF-8, which params.yaml is; rename it")
+    try:
+        unkeyed(images)
+    except ValueError as error:
+        raise UserError(f"--images: {error}") from None
     if not HUB.fullmatch(images) and not is_url(images):
         next(_kinds(Path(images).expanduser().absolute()))
 

@@ -18,7 +18,18 @@ LINE = re.compile(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value> [^#]*?)? *(?:#(?P<c
 OF_THE_DEMO = re.compile(r"[;,] for the demo, else .*$")
 COMMENT_AT, WIDTH = 33, 120
 MADE_HERE, MADE_ELSEWHERE = "`make serve`. See docs/prefect.md.", "`augmint serve --worker`."
-IMAGES = "    deps:\n      - ${data.path}\n"
+STAGES, IMAGES = "stages:\n", "      - ${data.path}\n"
+LOOK = """\
+  # DVC cannot ask this address: this stage does at each `dvc repro`, and ingest runs again when the answer is another
+  look:
+    desc: Ask the address of the images which version lies there.
+    cmd: augmint look
+    always_changed: true
+    params: [data.path]
+    outs:
+      - data/version.json: {cache: false, persist: true}
+
+"""
 
 
 def template(name: str) -> str:
@@ -98,21 +109,12 @@ def scalar(value: Any) -> str:
     return json.dumps(value)
 
 
-def dvc_yaml(tracked: bool, address: str) -> str:
-    """``dvc.yaml``.
-
-    Args:
-        tracked: DVC can tell whether the images have changed.
-        address: of the images, where it cannot.
-    """
+def dvc_yaml(tracked: bool) -> str:
+    """``dvc.yaml``; with a stage that asks whether the images have changed, unless DVC has ``tracked`` them itself."""
     text = template("stages.yaml")
     if tracked:
         return text
-    note = (
-        f"    # DVC cannot tell whether {terminal(address)} has changed, so it is no dependency:\n"
-        "    # `dvc repro --force --single-item ingest` takes what is there now\n"
-    )
-    return text.replace(IMAGES, note)
+    return text.replace(STAGES, STAGES + LOOK, 1).replace(IMAGES, "      - data/version.json\n")
 
 
 def prefect_yaml() -> str:

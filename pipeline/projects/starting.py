@@ -14,7 +14,7 @@ from pipeline.projects.looking import Look, look, sides_of
 from pipeline.projects.measuring import Machine, measure
 from pipeline.projects.proposal import Proposal
 from pipeline.projects.recognising import as_written, recognise
-from pipeline.sources.remote import is_url, shown
+from pipeline.remote.addresses import is_url, shown
 from pipeline.stages import check
 from pipeline.store import SPLITS
 from pipeline.workspace import Workspace
@@ -128,7 +128,7 @@ def _texts(proposal: Proposal) -> dict[str, str]:
         "params.yaml": rendering.params_yaml(
             proposal.params, proposal.choices, f"{name}: {len(look_.listing):,} images of {len(look_.classes)} classes"
         ),
-        "dvc.yaml": rendering.dvc_yaml(writing.dvc_watches(data.path), data.path),
+        "dvc.yaml": rendering.dvc_yaml(writing.dvc_watches(data.path)),
         "prefect.yaml": rendering.prefect_yaml(),
         ".gitignore": rendering.template("gitignore") + (f"/{data.path}\n" if data.dataset else ""),
         "README.md": rendering.readme(

@@ -12,10 +12,14 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.params import Params, load_params
-from pipeline.sources.remote import has_etag, is_url
+from pipeline.remote.addresses import is_url
+from pipeline.remote.fetching import has_etag
 
 PARAMS = "params.yaml"
-DVC_SCHEMES = {"http": "dvc_http", "https": "dvc_http", "s3": "dvc_s3", "gs": "dvc_gs", "ssh": "dvc_ssh"}
+DVC_SCHEMES = {
+    **dict.fromkeys(("http", "https"), "dvc_http"),
+    **{"s3": "dvc_s3", "gs": "dvc_gs", "azure": "dvc_azure", "ssh": "dvc_ssh"},
+}
 """Addresses that DVC itself watches, with the package that it needs for them."""
 SHOWN = 40  # lines of a difference
 
@@ -150,7 +154,7 @@ def dvc_watches(path: str) -> bool:
     """Whether DVC can tell that what lies at ``path`` has changed."""
     if not is_url(path):
         return True
-    scheme = path.partition("://")[0].lower()
+    scheme = path.partition("://")[0].lower()  # of a chain the whole, which DVC does not know
     package = DVC_SCHEMES.get(scheme)
     if package is None or importlib.util.find_spec(package) is None:
         return False

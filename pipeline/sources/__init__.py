@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.params import DataParams
+from pipeline.remote.addresses import is_url
+from pipeline.remote.fetching import fetch
 from pipeline.sources.archives import open_archive
 from pipeline.sources.base import BadImageError, Listing, Payload, Source
 from pipeline.sources.files import FolderSource
-from pipeline.sources.remote import fetch, is_url
 from pipeline.workspace import Workspace
 
 __all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "open_source"]
@@ -53,7 +54,7 @@ SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
 def open_source(data: DataParams, root: Path) -> Source:
     """The images that ``data`` names; ``data.path`` is relative to ``root``, the project's folder.
 
-    What lies behind an address is fetched first; see :mod:`pipeline.sources.remote`.
+    What lies behind an address is fetched first; see :mod:`pipeline.remote`.
 
     Raises:
         UserError: nothing there, not readable, or nothing of use in it.

@@ -1,5 +1,7 @@
 """Addresses: a server of one's own, fsspec's file system in memory, and what is not there."""
 
+import base64
+import hashlib
 import http.server
 import io
 import threading
@@ -15,9 +17,16 @@ from pipeline.cli import main
 from pipeline.errors import BusyError, UserError
 from pipeline.params import DataParams
 from pipeline.projects.writing import dvc_watches
-from pipeline.sources import open_source, remote
-from pipeline.sources.remote import fetch, is_url, local_path, shown
+from pipeline.remote import fetching, place
+from pipeline.remote.addresses import is_url, local_path, shown
+from pipeline.remote.fetching import fetch
+from pipeline.sources import open_source
 from tests.pipeline.projects.conftest import make_folder
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "PAUSES", (0.0, 0.0))
 
 
 def packed(folder: Path) -> bytes:
@@ -35,9 +44,21 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one zip, and counts how often it is asked for all of it."""
+    """Serves one zip, and counts how often it is asked for all of it.
 
-    content, asked, tells = b"", 0, True
+    Attributes:
+        tells: whether it says which version it gives.
+        fails: the statuses that the next requests are answered with.
+        breaks: after how many bytes the next answers break off.
+        md5: what it says that the content's is.
+    """
+
+    content, asked, tells, md5 = b"", 0, True, ""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.fails: list[int] = []
+        self.breaks: list[int] = []
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -52,12 +73,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         assert isinstance(self.server, Server)
         there = self.path == "/set.zip"
+        if self.server.fails:
+            self.send_error(self.server.fails.pop(0))
+            return
         self.send_response(200 if there else 404)
         self.send_header("Content-Length", str(len(self.server.content) if there else 0))
         if self.server.tells:
             self.send_header("ETag", f'"{hash(self.server.content)}"')
+        if self.server.md5:
+            self.send_header("Content-MD5", self.server.md5)
         self.end_headers()
-        self.wfile.write(body if there else b"")
+        size = self.server.breaks.pop(0) if body and self.server.breaks else len(body)
+        self.wfile.write(body[:size] if there else b"")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -66,7 +93,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(images: Path) -> Iterator[Server]:
     """A server on this machine alone."""
-    found = Server(("127.0.0.1", 0), _Handler)
+    found = Server()
     found.content = packed(images)
     thread = threading.Thread(target=found.serve_forever, args=(0.02,))
     thread.start()
@@ -89,7 +116,37 @@ def test_a_zip_over_http_is_fetched_once_for_each_version(server: Server, images
     with pytest.raises(UserError, match="no image in a class folder"):
         open_source(data, tmp_path)
     assert server.asked == 2
-    assert len(list((tmp_path / ".augmint" / "remote").iterdir())) == 1  # the old one is gone
+    assert len([p for p in (tmp_path / ".augmint" / "remote").iterdir() if p.is_dir()]) == 1  # the old one is gone
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_web_server_that_is_overloaded_is_asked_again(server: Server, status: int, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{server.server_port}/set.zip"
+    server.fails = [status] * 3
+    assert fetch(url, tmp_path).read_bytes() == server.content
+    server.content, server.fails = b"PK another", [status] * 50
+    with pytest.raises(BusyError, match=rf"cannot be reached now \(.*{status}"):
+        fetch(url, tmp_path)
+
+
+@pytest.mark.parametrize("breaks", [[0], [10, 500], [200, 100]])
+def test_a_web_server_that_gives_no_parts_is_read_from_the_start_again(
+    server: Server, breaks: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "CHUNK", 64)
+    server.breaks = breaks
+    assert fetch(f"http://127.0.0.1:{server.server_port}/set.zip", tmp_path).read_bytes() == server.content
+    assert not server.breaks
+
+
+def test_what_is_not_what_its_checksum_says_is_not_taken(server: Server, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{server.server_port}/set.zip"
+    server.md5 = base64.b64encode(hashlib.md5(server.content).digest()).decode()
+    assert fetch(url, tmp_path).read_bytes() == server.content
+    server.content = server.content[::-1]
+    with pytest.raises(BusyError, match="changes while it is read"):
+        fetch(url, tmp_path)
+    assert [file.read_bytes() for file in tmp_path.rglob("set.zip")] == [server.content[::-1]]
 
 
 def test_folders_and_tables_in_any_file_system(images: Path, tmp_path: Path) -> None:
@@ -114,7 +171,7 @@ def test_an_address_of_this_machine_is_no_copy(images: Path, tmp_path: Path) -> 
         ("http://127.0.0.1:9/set.zip", BusyError, "cannot be reached now"),
         ("memory://nothing.zip", UserError, "nothing is there; mend the address"),
         ("nosuch://a/b", UserError, "nosuch"),
-        ("s3://key:secret@bucket/set.zip", UserError, "s3fs"),
+        ("s3://key:secret@bucket/set.zip", UserError, "has a password in it"),
     ],
 )
 def test_what_cannot_be_fetched(url: str, kind: type[UserError], told: str, tmp_path: Path) -> None:
@@ -131,13 +188,17 @@ def test_what_is_not_there_on_the_server(server: Server, tmp_path: Path) -> None
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Bad:
+        def invalidate_cache(self) -> None:
+            pass
+
         def info(self, path: str) -> dict[str, object]:
             return {"type": "directory"}
 
         def find(self, path: str, detail: bool) -> dict[str, dict[str, object]]:
             return {f"{path}/../../escaped.png": {"size": 3, "etag": "x"}}
 
-    monkeypatch.setattr(remote, "_file_system", lambda url: (Bad(), "bucket/set"))
+    bad = place.Place("s3://bucket/set", "data.path", Bad(), "bucket/set")
+    monkeypatch.setattr(place.Place, "open", lambda url, key: bad)
     with pytest.raises(UserError, match="leads out of the folder"):
         fetch("s3://bucket/set", tmp_path)
 
@@ -145,7 +206,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, monkeypa
 def test_a_full_disk_is_said_before_anything_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/one.zip", b"PK")
-    monkeypatch.setattr(remote, "SPARE", 2**60)
+    monkeypatch.setattr(fetching, "SPARE", 2**60)
     with pytest.raises(BusyError, match="MiB are free there; free some"):
         fetch("memory://one.zip", tmp_path)
     memory.rm("/one.zip")
