@@ -56,6 +56,8 @@ class Family:
         generator_terms: the same for the generator; see :data:`GeneratorTerm`.
         schedule: called for generator, critic and averaged generator before each iteration; see :data:`Schedule`.
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
+        former: names of tensors that earlier versions of augmint had in it and that are no more, each with what the
+            networks did then, so that their weights are refused with the reason.
     """
 
     generator: Callable[[Shape], Network]
@@ -64,3 +66,4 @@ class Family:
     generator_terms: tuple[GeneratorTerm, ...] = ()
     schedule: Schedule | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from pipeline.classifier.training import features
 from pipeline.errors import UserError
 from pipeline.export.filters import Confidence, Copies, CriticRank, Filter, Filters, Manifold
 from pipeline.export.plan import Plan
-from pipeline.generator import open_generator
+from pipeline.generator import open_generator, remedy
 from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.params import Params
 from pipeline.runtime import one_thread
@@ -108,4 +108,4 @@ def _critic(models: Path) -> Network:
     try:
         return load_critic(models)[0]
     except WeightsError as error:
-        raise UserError(f"{error}; export.filters.critic needs it: run `dvc repro train`, or set critic: 0") from None
+        raise UserError(f"{error}; export.filters.critic needs it: {remedy(error)}, or set critic: 0") from None
