@@ -80,7 +80,7 @@ Operation = Annotated[str, _one_of("gan.augment:OPERATIONS")]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 _GAN = Config(kimg=100.0)  # whose defaults are those of the keys that it has too
 # choices of the train stage, not of the GAN
-LOOP = {"minutes", "seeds", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
+LOOP = {"minutes", "seeds", "init_from", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
 
 
 class Section(BaseModel):
@@ -171,6 +171,7 @@ class TrainParams(Section):
         augment: operations at full strength; ``auto`` chooses by the set's size, see :func:`gan.augment.choose`.
         mirror: see :data:`gan.symmetry.SYMMETRIES`.
         seeds: generators, each from a seed of its own, that sampling draws from in turn.
+        init_from: folder of models to go on from, see :mod:`pipeline.training.origin`; empty for fresh ones.
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
@@ -178,6 +179,7 @@ class TrainParams(Section):
     kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
+    init_from: str = ""
     batch_size: BatchSize = _GAN.batch_size
     loss: Annotated[str, _one_of("gan.losses:LOSSES")] | None = None
     n_critic: Count | None = None

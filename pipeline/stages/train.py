@@ -12,7 +12,6 @@ import torch
 from gan.checkpoint import member_folder
 from gan.errors import first_line
 from gan.seeds import derive
-from gan.trainer import Trainer
 from pipeline.atomic import remove, replacing
 from pipeline.binding import write_figures
 from pipeline.errors import BusyError, UserError
@@ -25,6 +24,7 @@ from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
+from pipeline.training.origin import open_origin
 from pipeline.training.output import plot, ship
 from pipeline.training.run import Run
 from pipeline.training.settings import gan_config
@@ -40,8 +40,8 @@ def run(params: Params, workspace: Workspace) -> None:
     Of an ensemble the first member lies there as a single generator would, the others in ``member_<i>`` below.
 
     Raises:
-        UserError: no ingested set, a class without a train image, no such device, a GPU that is too small even for the
-            smallest parts of a batch, or a run that diverged.
+        UserError: no ingested set, a class without a train image, no such device, models to go on from that do not
+            fit, a GPU that is too small even for the smallest parts of a batch, or a run that diverged.
         BusyError: another training is in work in this folder, or something else fills the GPU.
     """
     check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
@@ -79,7 +79,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
         UserError: as :func:`run`, but for divergence.
     """
     setup = _setup(params, workspace)
-    trainer = _trainer(setup, params.seed)
+    trainer = setup.trainer(params.seed)
     print(estimate.describe(trainer, setup.store, params.train.minutes))
     seconds = estimate.seconds_per_iteration(trainer)
     total = 60 * params.train.minutes if params.train.minutes else seconds * setup.config.iterations
@@ -96,12 +96,9 @@ def _setup(params: Params, workspace: Workspace) -> TrainingSetup:
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {listed(empty)}; mend the source or the split")
     config = gan_config(params.train, device, counts)
+    origin = open_origin(params, workspace, config, store)
     data = digests(store.folder)
-    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed))
-
-
-def _trainer(setup: TrainingSetup, seed: int) -> Trainer:
-    return Trainer.on_images(setup.config, setup.labelled("train"), seed, setup.device)
+    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed), origin)
 
 
 def _member(setup: TrainingSetup, seed: int, index: int, workspace: Workspace) -> Run:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from gan.config import Config
-from gan.trainer import Labelled
+from gan.trainer import Labelled, Trainer
 from pipeline.identity import key
 from pipeline.params import TrainParams
 from pipeline.store import SplitName, Store
+from pipeline.training.origin import Origin
 from pipeline.training.snapshots import Judge
 
 
@@ -23,6 +24,7 @@ class TrainingSetup:
         data: SHA-256 of the set's files, by name.
         device: where to run.
         judge: of snapshots.
+        origin: what the training goes on from; None for fresh networks.
     """
 
     params: TrainParams
@@ -31,11 +33,17 @@ class TrainingSetup:
     data: dict[str, str]
     device: torch.device
     judge: Judge
+    origin: Origin | None = None
 
     def labelled(self, name: SplitName) -> Labelled:
         """One split as the GAN takes it."""
         split = self.store.split(name)
         return Labelled(split.images, split.labels, len(self.store.classes))
+
+    def trainer(self, seed: int) -> Trainer:
+        """A trainer of ``seed`` before its first iteration."""
+        start = None if self.origin is None else self.origin.start(self.store)
+        return Trainer.on_images(self.config, self.labelled("train"), seed, self.device, start)
 
     def key(self, seed: int) -> str:
         """Names all that the run of ``seed`` depends on: a state of anything else must not be taken up."""
@@ -44,6 +52,7 @@ class TrainingSetup:
             config=repr(self.config),
             seed=seed,
             data=self.data,
+            origin=self.origin and self.origin.described(),
             device=self.device.type,
             threads=torch.get_num_threads(),
         )
@@ -59,4 +68,5 @@ class TrainingSetup:
             "kimg": kimg,
             "seed": seed,
             **({} if self.config.mirror == "none" else {"mirror": self.config.mirror}),
+            **({} if self.origin is None else {"init_from": self.origin.described()}),
         }
