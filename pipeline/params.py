@@ -121,7 +121,7 @@ class DataParams(Section):
     dataset: str = ""
     download: bool = False
     label_column: str = ""
-    image_size: Annotated[int, Field(ge=8, le=256)] = 8
+    image_size: Annotated[int, Field(ge=8, le=512)] = 8
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
     grey_range: Annotated[GreyRange, BeforeValidator(_grey_range)] = "auto"
