@@ -114,6 +114,10 @@ def header(path: Path) -> Header:
         return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
 
 
+class FormerError(ValueError):
+    """Weights of an earlier version of augmint, whose networks of that family were others."""
+
+
 def check_weights(path: Path, card: dict[str, Any], part: str) -> None:
     """Whether the weights' header is that of the network that the card describes; allocates nothing.
 
@@ -124,10 +128,17 @@ def check_weights(path: Path, card: dict[str, Any], part: str) -> None:
 
     Raises:
         OSError, SafetensorError: the weights cannot be read.
+        FormerError: they are those of an earlier version's network.
         ValueError: they are another network's.
         RuntimeError, TypeError, ArithmeticError: no network can be as the card says.
     """
     found = header(path)
+    former = FAMILIES[card["family"]].former
+    for name in sorted(found.keys() & former.keys()):
+        raise FormerError(
+            f"{path}: made by an earlier version of augmint, whose {card['family']} {former[name]}; "
+            "this version has no such network"
+        )
     expected = described(without_storage(card["family"], part, shape_of(card, path)).state_dict())
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):

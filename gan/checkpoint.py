@@ -152,7 +152,8 @@ def load_network(folder: Path, part: str) -> tuple[Network, dict[str, Any]]:
     Nothing of the card's sizes is allocated before the weights' own header has them too; see :mod:`gan.cards`.
 
     Raises:
-        WeightsError: a file is missing or damaged, or the weights are not those of the card.
+        WeightsError: a file is missing or damaged, or the weights are not those of the card; its cause is a
+            :class:`gan.cards.FormerError` where an earlier version made them.
     """
     weights, card_file = folder / f"{part}.safetensors", folder / f"{part}.json"
     try:

@@ -73,7 +73,7 @@ def _through(trainer: Trainer) -> bool:
         order, share, strength, lr_scale = _hear(trainer.ranks)
         if order == Order.STEP:
             trainer.strength, trainer.lr_scale = strength, lr_scale
-            trainer.iteration(share)
+            Trainer.iteration(trainer, share)  # of a leader too, who would order it again
         elif order == Order.TAKE_UP:
             _share_state(trainer)
         else:

@@ -6,7 +6,7 @@ the alarm is over: scores of small batches are noisy.
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,13 +148,16 @@ class Classes:
     between: float
 
     @classmethod
-    def of(cls, images: Sequence[np.ndarray]) -> "Classes":
-        """From each class's images, float (N, D), N >= 2."""
-        within = np.array([one.var(axis=0, ddof=1, dtype=np.float64).sum() for one in images])
-        means = np.stack([one.mean(axis=0, dtype=np.float64) for one in images])
-        by_chance = np.mean(within / [len(one) for one in images])
-        spread = means.var(axis=0, ddof=1).sum() if len(images) > 1 else 0.0
-        return cls(within, float(spread - by_chance))
+    def of(cls, images: Iterable[np.ndarray]) -> "Classes":
+        """From each class's images, float (N, D), N >= 2, one class in memory at a time."""
+        rows = [
+            (one.var(axis=0, ddof=1, dtype=np.float64).sum(), one.mean(axis=0, dtype=np.float64), len(one))
+            for one in images
+        ]
+        variances, means, counts = zip(*rows, strict=True)
+        within = np.array(variances)
+        spread = np.stack(means).var(axis=0, ddof=1).sum() if len(rows) > 1 else 0.0
+        return cls(within, float(spread - np.mean(within / counts)))
 
     def diversity(self, real: "Classes") -> float | None:
         """The variance within a class over the real one, for the class where that is least."""

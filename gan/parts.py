@@ -9,6 +9,7 @@ from torch import Tensor
 from gan.config import Config
 from gan.draws import CriticDraws, GeneratorDraws, mapped
 
+LARGE = 256  # pixels a side; fewer images than usual of larger ones are drawn or looked at together
 Made = TypeVar("Made")
 Step = CriticDraws | GeneratorDraws
 
@@ -52,6 +53,15 @@ def parted(draws: Step, config: Config, count: int) -> list[Part]:
             one, penalised = one._replace(alpha=some), len(some) / len(alpha) / weight
         found.append(Part(one, weight, penalised))
     return found
+
+
+def at_once(count: int, side: int) -> int:
+    """``count`` images, or fewer where they are larger than 256x256: as many as have that many pixels.
+
+    >>> at_once(32, 256), at_once(32, 512)
+    (32, 8)
+    """
+    return count if side <= LARGE else max(1, count * LARGE**2 // side**2)
 
 
 def in_chunks(work: Callable[..., Made], *inputs: Any, at_once: int, unit: int = 1) -> list[Made]:

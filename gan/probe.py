@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan.draws import brought
 from gan.health import Classes, overfitting, separation, sign_overfitting
-from gan.parts import in_chunks
+from gan.parts import at_once, in_chunks
 from gan.real_images import RealImages
 from gan.seeds import stream
 from gan.trainer import Labelled, Trainer
@@ -106,7 +106,7 @@ class Probe:
         rng = stream(trainer.seed, "train.spread", trainer.done)
         z = torch.randn(len(labels), trainer.config.latent_dim, generator=rng)
         images = trainer.fakes(z.to(trainer.device), labels.to(trainer.device)).cpu().numpy()
-        return Classes.of(list(images.reshape(len(self._labels), IMAGES, -1)))
+        return Classes.of(images.reshape(len(self._labels), IMAGES, -1))
 
 
 def _some_of_each(train: Labelled) -> tuple[np.ndarray, Classes | None]:
@@ -116,5 +116,6 @@ def _some_of_each(train: Labelled) -> tuple[np.ndarray, Classes | None]:
     if len(enough) == 0:
         return enough, None
     labels = enough[np.unique(np.linspace(0, len(enough) - 1, min(CLASSES, len(enough))).astype(int))]
-    rows = [np.flatnonzero(train.labels == label)[: 16 * IMAGES] for label in labels]
-    return labels, Classes.of([train.images[some].reshape(len(some), -1) / 127.5 - 1 for some in rows])
+    most = at_once(16 * IMAGES, train.images.shape[-1])
+    rows = [np.flatnonzero(train.labels == label)[:most] for label in labels]
+    return labels, Classes.of(train.images[some].reshape(len(some), -1) / 127.5 - 1 for some in rows)

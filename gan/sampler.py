@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan.ensemble import Ensemble
 from gan.networks import Network
-from gan.parts import in_chunks
+from gan.parts import at_once, in_chunks
 from gan.pixels import to_pixels
 from gan.seeds import stream
 
@@ -37,7 +37,8 @@ class Sampler:
     def __init__(self, generator: Network, seed: int, device: torch.device | str = "cpu") -> None:
         self.generator = generator.to(device).to(memory_format=torch.channels_last).eval()
         self.seed = seed
-        self.block = BLOCK * (len(generator.members) if isinstance(generator, Ensemble) else 1)
+        self.members = len(generator.members) if isinstance(generator, Ensemble) else 1
+        self.block = at_once(BLOCK, generator.shape.image_size) * self.members
         self.device = torch.device(device)
 
     def draw(self, label: int, start: int, count: int) -> Tensor:
@@ -76,5 +77,5 @@ class Sampler:
         z = torch.randn(self.block, self.generator.shape.latent_dim, generator=rng)
         labels = torch.full((self.block,), label, dtype=torch.int64)
         inputs = (z.to(self.device), labels.to(self.device))
-        parts = in_chunks(self.generator, *inputs, at_once=self.block, unit=self.block // BLOCK)
+        parts = in_chunks(self.generator, *inputs, at_once=self.block, unit=self.members)
         return torch.cat([to_pixels(images.float()).contiguous().cpu() for images in parts])

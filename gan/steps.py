@@ -20,7 +20,7 @@ from gan.networks import Network
 from gan.networks.family import GeneratorStep
 from gan.objective import Objective
 from gan.optimizers import Adam
-from gan.parts import Part, Step, groups, in_chunks, parted
+from gan.parts import Part, Step, at_once, groups, in_chunks, parted
 from gan.ranks import Ranks
 from gan.regularisers import History
 from gan.seeds import stream
@@ -333,7 +333,8 @@ class Steps:
         """What the generator, not its average, draws by now; leaves its state alone. (N, C, H, W) in [-1, 1]."""
         self.generator.eval()
         with self.objective.autocast(latents):
-            images = in_chunks(self.generator, latents, labels, at_once=len(latents))
+            rows = at_once(len(latents), self.generator.shape.image_size)
+            images = in_chunks(self.generator, latents, labels, at_once=rows)
         self.generator.train()
         return torch.cat(images).float()
 

@@ -23,6 +23,7 @@ from gan.rates import rates_at
 from gan.real_images import RealImages
 from gan.seeds import derive, stream
 from gan.steps import ImageSource, Steps
+from gan.transfer import Start
 
 FIGURES = ("critic_loss", "generator_loss", "score_gap", "penalty", "critic_gradient", "generator_gradient")
 
@@ -62,9 +63,17 @@ class Trainer(Steps):
 
     @classmethod
     def on_images(
-        cls, config: Config, data: Labelled, seed: int, device: torch.device, ranks: Ranks | None = None
+        cls,
+        config: Config,
+        data: Labelled,
+        seed: int,
+        device: torch.device,
+        ranks: Ranks | None = None,
+        start: Start | None = None,
     ) -> Self:
         """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur.
+
+        With ``start`` they are not fresh, but have the weights of networks that were trained before.
 
         >>> data = Labelled(np.zeros((8, 1, 8, 8), np.uint8), np.arange(8) % 2, classes=2)
         >>> trainer = Trainer.on_images(Config(kimg=1, batch_size=4, width=4), data, 0, torch.device("cpu"))
@@ -74,7 +83,11 @@ class Trainer(Steps):
         _, channels, size, _ = data.images.shape
         shape = Shape(size, channels, data.classes, config.latent_dim, config.width)
         batches = RealImages(data.images, data.labels, data.classes, config.balance, device, config.mirror)
-        generator, critic = (fresh_network(config, part, shape, seed).to(device) for part in ("generator", "critic"))
+        networks = {part: fresh_network(config, part, shape, seed) for part in ("generator", "critic")}
+        if start is not None:
+            for part, network in networks.items():
+                start.take_up(config, part, network)
+        generator, critic = (networks[part].to(device) for part in ("generator", "critic"))
         return cls(config, generator, critic, batches, seed, ranks)
 
     # One iteration -----------------------------------------------------------------------------------------------

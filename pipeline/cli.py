@@ -130,7 +130,7 @@ def _run_stage(name: str, dry_run: bool = False) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 @click.option("--images", required=True, help="Folder, archive, table, .npz, address, or hf:owner/name.")
-@click.option("--size", type=click.IntRange(8, 256), help="Side of the images in pixels.  [default: fits]")
+@click.option("--size", type=click.IntRange(8, 512), help="Side of the images in pixels.  [default: fits]")
 @click.option("--label-column", default="", help="Column or array of the labels.  [default: found out]")
 @click.option(
     "--minutes",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from gan.cards import FormerError
 from gan.checkpoint import WeightsError, load_generator
 from gan.networks import Network
 from pipeline.errors import UserError
@@ -19,7 +20,7 @@ def open_generator(models: Path, store: Store) -> tuple[Network, dict[str, Any]]
     try:
         generator, card = load_generator(models)
     except WeightsError as error:
-        raise UserError(f"{error}; run `dvc repro train` first") from None
+        raise UserError(f"{error}; {remedy(error)}") from None
     made = (tuple(card.get("classes", ())), generator.shape.image_size, generator.shape.channels)
     held = (store.classes, store.image_size, store.channels)
     if made != held:
@@ -28,6 +29,13 @@ def open_generator(models: Path, store: Store) -> tuple[Network, dict[str, Any]]
             f"holds {_describe(*held)}; run `dvc repro train`"
         )
     return generator, card
+
+
+def remedy(error: WeightsError) -> str:
+    """What to do about a network that cannot be opened; DVC takes one of an earlier version for up to date."""
+    if isinstance(error.__cause__, FormerError):
+        return "train it anew with `dvc repro --force --single-item train`, or use the version that made it"
+    return "run `dvc repro train` first"
 
 
 def _describe(classes: tuple[str, ...], image_size: int, channels: int) -> str:

@@ -81,7 +81,10 @@ Operation = Annotated[str, _one_of("gan.augment:OPERATIONS")]
 EmbedderName = Annotated[str, Field(pattern=r"^(domain|inception|torchvision:\w+)$")]
 _GAN = Config(kimg=100.0)  # whose defaults are those of the keys that it has too
 # choices of the train stage, not of the GAN
-LOOP = {"minutes", "seeds", "launcher", "processes", "rollbacks", "grid_kimg", "snapshot_kimg", "checkpoint_seconds"}
+LOOP = {
+    *("minutes", "seeds", "init_from", "launcher", "processes", "rollbacks"),
+    *("grid_kimg", "snapshot_kimg", "checkpoint_seconds"),
+}
 
 
 class Section(BaseModel):
@@ -122,7 +125,7 @@ class DataParams(Section):
     dataset: str = ""
     download: bool = False
     label_column: str = ""
-    image_size: Annotated[int, Field(ge=8, le=256)] = 8
+    image_size: Annotated[int, Field(ge=8, le=512)] = 8
     channels: Literal["auto", "L", "RGB"] = "auto"
     fit: Literal["crop", "pad", "stretch"] = "crop"
     grey_range: Annotated[GreyRange, BeforeValidator(_grey_range)] = "auto"
@@ -173,6 +176,7 @@ class TrainParams(Section):
         mirror: see :data:`gan.symmetry.SYMMETRIES`.
         seeds: generators, each from a seed of its own, that sampling draws from in turn.
         launcher, processes: of how many processes share each batch, and what starts them.
+        init_from: folder of models to go on from, see :mod:`pipeline.training.origin`; empty for fresh ones.
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
@@ -180,6 +184,7 @@ class TrainParams(Section):
     kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
+    init_from: str = ""
     batch_size: BatchSize = _GAN.batch_size
     loss: Annotated[str, _one_of("gan.losses:LOSSES")] | None = None
     n_critic: Count | None = None

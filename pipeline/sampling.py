@@ -10,6 +10,7 @@ from gan.networks import Network
 from gan.sampler import Sampler
 from pipeline.atomic import replacing
 from pipeline.errors import UserError
+from pipeline.generator import remedy
 from pipeline.sheets import grid
 from pipeline.wording import listed
 
@@ -35,7 +36,7 @@ def generator_for(model: Path, class_name: str) -> tuple[Network, int]:
     try:
         generator, card = load_generator(model)
     except WeightsError as error:
-        raise UserError(f"{error}; run `dvc repro train` first, or give --model") from None
+        raise UserError(f"{error}; {remedy(error)}, or give --model") from None
     classes = card.get("classes", [])
     if class_name not in classes:
         raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")

@@ -3,6 +3,9 @@
 Kept from the paper: strided 4x4 convolutions instead of pooling, ReLU in the generator, leaky ReLU of slope 0.2 in the
 critic, tanh at the end. What differs:
 
+- The generator doubles its pixels and convolves them, in the place of the paper's transposed 4x4 convolutions: those
+  give each of 2x2 pixels weights of its own, and leave a checkerboard (Odena et al. 2016). The work is the same, see
+  :func:`gan.networks.convolutions.double_and_convolve`.
 - No batch norm, so that an image never depends on its batch: the generator is normalised per image and modulated by
   (z, label), the critic is not normalised.
 - The label enters the critic by projection (Miyato & Koyama 2018).
@@ -17,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan.networks.conditioning import Modulation, Projection
+from gan.networks.convolutions import double_and_convolve
 from gan.networks.family import Family
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
@@ -26,16 +30,16 @@ SLOPE = 0.2
 
 
 class UpBlock(nn.Module):
-    """Normalises, modulates, rectifies, and doubles the resolution by a transposed convolution."""
+    """Normalises, modulates, rectifies, doubles the resolution and convolves."""
 
     def __init__(self, inputs: int, outputs: int, style_dim: int) -> None:
         super().__init__()
         self.norm = Modulation(inputs, style_dim)
-        self.up = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """x (N, inputs, H, W), style (N, S) to (N, outputs, 2H, 2W)."""
-        return self.up(F.relu(self.norm(x, style)))
+        return double_and_convolve(F.relu(self.norm(x, style)), self.conv)
 
 
 class Generator(UpsamplingGenerator):
@@ -65,7 +69,13 @@ class Critic(Network):
         return self.head(self.layers(images).flatten(1), labels)
 
 
-FAMILY = Family(Generator, Critic, modulations=modulations, leaves_labels_out=True)
+FAMILY = Family(
+    Generator,
+    Critic,
+    modulations=modulations,
+    leaves_labels_out=True,
+    former={"blocks.0.up.weight": "upsampled by transposed convolutions, which leave a checkerboard"},
+)
 
 
 def _rectified(layer: nn.Conv2d) -> nn.Sequential:

@@ -65,6 +65,8 @@ class Family:
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
         modulations: for ``spectral_weight``; None where there is nothing of the kind.
         leaves_labels_out: whether the generator heeds ``gan.networks.Shape.unlabelled``.
+        former: names of tensors that earlier versions of augmint had in it and that are no more, each with what the
+            networks did then, so that their weights are refused with the reason.
     """
 
     generator: Callable[[Shape], Network]
@@ -75,3 +77,4 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     modulations: Modulations | None = None
     leaves_labels_out: bool = False
+    former: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,7 @@ class SmallResNet(nn.Module):
     Args:
         classes: number of logits.
         channels: 1 or 3.
-        image_size: 8 to 256; says how often the stem halves.
+        image_size: 8 to 512; says how often the stem halves.
         width: channels of the first stage.
         seed: of the initial weights.
     """

@@ -40,7 +40,7 @@ class Images(Document):
         levels: what became black and white in train images of more than 8 bits; None if there were none.
     """
 
-    image_size: Annotated[int, Field(ge=8, le=256)]
+    image_size: Annotated[int, Field(ge=8, le=512)]
     channels: Literal[1, 3]
     colour: Literal["auto", "L", "RGB"]
     fit: Literal["crop", "pad", "stretch"]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan.optimizers import Adam
-from gan.parts import in_chunks
+from gan.parts import at_once, in_chunks
 from gan.seeds import derive, stream
 from pipeline.classifier.augmentation import Augment, Flips, augment, flip
 from pipeline.classifier.batches import Joined, draw_batches
@@ -321,4 +321,4 @@ def _in_chunks(
     def answers(some: np.ndarray) -> np.ndarray:
         return function(_floats(np.array(some), device)).float().cpu().numpy()
 
-    return np.concatenate(in_chunks(answers, images, at_once=batch_size))
+    return np.concatenate(in_chunks(answers, images, at_once=at_once(batch_size, images.shape[-1])))

@@ -18,7 +18,7 @@ from pipeline.report import standalone
 from pipeline.report.terminal.quality import print_quality
 
 SEED = 0
-LEAST_SIDE, MOST_SIDE = 8, 256  # pixels, what the embedder takes
+LEAST_SIDE, MOST_SIDE = 8, 512  # pixels, what the embedder takes
 
 
 def report_folders(

@@ -1,9 +1,11 @@
 """Where a set's images come from: the store's real ones, and the generator's, judged by the filters that are on."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +18,11 @@ from pipeline.classifier.training import features
 from pipeline.errors import UserError
 from pipeline.export.filters import Confidence, Copies, CriticRank, Filter, Filters, Manifold
 from pipeline.export.plan import Plan
-from pipeline.generator import open_generator
+from pipeline.formats.manifest import Origin
+from pipeline.generator import open_generator, remedy
 from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.params import Params
+from pipeline.reading.documents import again, fault
 from pipeline.runtime import one_thread
 from pipeline.store import Split, SplitName, Store
 from pipeline.workspace import Workspace
@@ -35,6 +39,7 @@ class Ingredients:
         generator: SHA-256 of the generator's weights.
         filters: judge the proposals.
         min_acceptance: the least share of each class that the filters must pass.
+        origin: what the generator was fine-tuned from, if it was.
     """
 
     plan: Plan
@@ -43,6 +48,7 @@ class Ingredients:
     generator: str
     filters: Filters
     min_acceptance: float
+    origin: Origin | None
 
     def real_rows(self, size: int) -> Iterator[tuple[SplitName, np.ndarray]]:
         """The rows of the real images in the set's order, split by split and class by class, up to ``size`` at once."""
@@ -67,7 +73,7 @@ def open_ingredients(params: Params, workspace: Workspace, store: Store, plan: P
     with one_thread():
         filters = open_filters(params, workspace.models, store, sampler, labels)
     real = {name: store.split(name) for name in plan.real}
-    return Ingredients(plan, real, sampler, card["sha256"], filters, params.export.min_acceptance)
+    return Ingredients(plan, real, sampler, card["sha256"], filters, params.export.min_acceptance, _origin(card))
 
 
 def open_filters(params: Params, models: Path, store: Store, sampler: Sampler, labels: list[int]) -> Filters:
@@ -104,8 +110,17 @@ def _classifier(params: Params, train: Split, classes: int) -> SmallResNet | Non
     return train_domain_embedder(train.images, train.labels, classes, steps=settings.steps, seed=seed).network
 
 
+def _origin(card: dict[str, Any]) -> Origin | None:
+    if "init_from" not in card:
+        return None
+    try:
+        return Origin.model_validate_json(json.dumps(card["init_from"]))
+    except ValueError as error:
+        raise UserError(f"models/generator.json: init_from: {fault(error)}; {again('train')}") from None
+
+
 def _critic(models: Path) -> Network:
     try:
         return load_critic(models)[0]
     except WeightsError as error:
-        raise UserError(f"{error}; export.filters.critic needs it: run `dvc repro train`, or set critic: 0") from None
+        raise UserError(f"{error}; export.filters.critic needs it: {remedy(error)}, or set critic: 0") from None

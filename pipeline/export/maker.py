@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gan.cards import FormerError
 from gan.checkpoint import WeightsError, load_generator
 from gan.networks import Network
 from pipeline.errors import UserError
@@ -43,7 +44,9 @@ def open_maker(model: Path | None, about: About) -> Maker:
             raise WeightsError(f"{strange[0]}: no file")
         generator, card = load_generator(folder)
     except WeightsError as error:
-        return Maker(None, _wanted(about), [f"{folder}: the generator is damaged: {error}"])
+        former = isinstance(error.__cause__, FormerError)
+        said = f"{folder}: {'no generator of this version' if former else 'the generator is damaged'}: {error}"
+        return Maker(None, _wanted(about), [said])
     return _fitting(folder, generator, card, about, model is not None)
 
 

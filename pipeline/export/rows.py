@@ -29,6 +29,7 @@ def describe(chosen: dict[str, Any], source: Ingredients, store: Store, overridd
         overridden=tuple(overridden),
         augmint=version(),
         grey_range=store.grey_range,
+        init_from=source.origin,
     )
 
 

@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_PER_GROUP = 16384
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,23 @@ class _Export(BaseModel):
     mark: bool
 
 
+class Origin(BaseModel):
+    """What the generator was fine-tuned from.
+
+    Attributes:
+        path: the folder, as params.yaml named it.
+        generator, critic: SHA-256 of the weights.
+        classes: names of those that they had been trained on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    path: str
+    generator: Digest
+    critic: Digest
+    classes: tuple[str, ...]
+
+
 class About(BaseModel):
     """What is true of the whole set, so that it can be read, and made again, without the project around it.
 
@@ -114,6 +132,7 @@ class About(BaseModel):
         overridden: quality gates that failed, and that ``export.force`` overrode.
         augmint: the version that wrote it.
         grey_range: what became black and white in real grey images of more than 8 bits; None if there were none.
+        init_from: what the generator was fine-tuned from; None if from fresh weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -128,6 +147,7 @@ class About(BaseModel):
     overridden: tuple[str, ...]
     augmint: str
     grey_range: tuple[float, float] | None = None
+    init_from: Origin | None = None
 
     @field_validator("params")
     @classmethod
@@ -163,8 +183,9 @@ class About(BaseModel):
     def dump(self) -> bytes:
         """As JSON, in the order that they have here: the card, made again from it, must be the same text."""
         values = self.model_dump(mode="json")
-        if self.grey_range is None:
-            del values["grey_range"]
+        for name in ("grey_range", "init_from"):  # which few sets have
+            if values[name] is None:
+                del values[name]
         return json.dumps(values).encode()
 
     @classmethod

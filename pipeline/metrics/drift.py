@@ -1,5 +1,7 @@
 """Drift that needs no embedder: brightness and contrast, and how power spreads over spatial frequencies."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -50,6 +52,31 @@ def spectra(images: np.ndarray) -> np.ndarray:
 def mean_shift(candidate: np.ndarray, reference: np.ndarray) -> float:
     """The root mean square difference of two means, of (N, ...) and (M, ...), in their unit."""
     return float(np.sqrt(np.square(candidate.mean(axis=0) - reference.mean(axis=0)).mean()))
+
+
+class SpectrumDrift(NamedTuple):
+    """How far synthetic spectra lie from real ones, and how far unseen real ones do, at equal N; both in dB."""
+
+    synthetic: float
+    floor: float
+
+
+def spectrum_drift(synthetic: np.ndarray, real: np.ndarray, repeats: int = 10, seed: int = 0) -> SpectrumDrift:
+    """The drift of the mean spectrum, beside its floor: the same between halves of the real images.
+
+    Args:
+        synthetic: uint8 (N, C, S, S).
+        real: images that the generator was not trained on, uint8 (M, C, S, S), M >= 4.
+        repeats: of the comparison, each with random subsets of its own; both figures are means over them.
+    """
+    size, rng = min(len(real) // 2, len(synthetic)), np.random.default_rng(seed)
+    drawn, shown = spectra(synthetic), spectra(real)
+    rows = []
+    for _ in range(repeats):
+        order, chosen = rng.permutation(len(shown)), rng.permutation(len(drawn))[:size]
+        first, second = shown[order[:size]], shown[order[size : 2 * size]]
+        rows.append((mean_shift(drawn[chosen], second), mean_shift(first, second)))
+    return SpectrumDrift(*np.mean(rows, axis=0).tolist())
 
 
 def class_means(values: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -19,6 +19,8 @@ from pipeline.formats.names import folder_names
 from pipeline.metric import split_metric
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import Params, locate
+from pipeline.plain_yaml import read_mapping
+from pipeline.projects.rendering import scalar
 from pipeline.runtime import choose_device
 from pipeline.store import SPLITS, Store
 from pipeline.wording import listed
@@ -159,6 +161,51 @@ def classifier_is_there(params: Params, workspace: Workspace) -> Iterator[Findin
         yield Finding("classify", str(error))
 
 
+def origin_fits(params: Params, workspace: Workspace) -> Iterator[Finding]:
+    """What the training goes on from must be there, fit, be none of its own outputs, and be known to DVC."""
+    path = params.train.init_from
+    if not path:
+        return
+    from pipeline.training.origin import Origin
+
+    where, folder = _at(workspace, "train", "init_from"), (workspace.root / path).resolve()
+    for output in workspace.outputs:
+        if output.resolve() in (folder, *folder.parents):
+            yield Finding(
+                "train",
+                f"{where}: train.init_from: {path} is written by the stages themselves, so that a training would go on "
+                f"from its own result; copy it to a folder outside {output} and name that",
+            )
+            return
+    try:
+        origin = Origin.open(path, workspace.root)
+        summary = Store.open(workspace.store) if _has_store(workspace) else None
+        channels = {"L": 1, "RGB": 3}.get(params.data.channels, origin.channels)
+        origin.require_fit(params.train.config, params.data.image_size, summary.channels if summary else channels)
+    except UserError as error:
+        yield Finding("train", f"{where}: {error}")
+    yield from _unknown_to_dvc(workspace, path)
+
+
+def _unknown_to_dvc(workspace: Workspace, path: str) -> Iterator[Finding]:
+    """DVC must see the folder of models change; its templating knows no dependency that may be left out."""
+    file = workspace.root / "dvc.yaml"
+    if not file.is_file():
+        return
+    stage = (read_mapping(file).get("stages") or {}).get("train") or {}
+    base = workspace.root / (stage.get("wdir") or ".")
+    listed_here = [next(iter(dep)) if isinstance(dep, dict) else str(dep) for dep in stage.get("deps") or []]
+    known = [(base / dep.replace("${train.init_from}", path)).resolve() for dep in listed_here]
+    folder = (workspace.root / path).resolve()
+    if stage and not any(one in (folder, *folder.parents) for one in known):
+        line = locate(file, "stages", "train", "deps")
+        yield Finding(
+            "train",
+            f"{line}: the stage train does not depend on {path}, so that `dvc repro` would not see it change; add this "
+            f"line to its deps:\n      - {scalar(path)}",
+        )
+
+
 # After ingest ------------------------------------------------------------------------------------------------------
 
 
@@ -296,7 +343,7 @@ def _disk(params: Params, workspace: Workspace, store: Store, plan: Plan) -> Ite
         )
 
 
-BEFORE_INGEST: tuple[Part, ...] = (overlaps, devices, measured_gates, classifier_is_there)
+BEFORE_INGEST: tuple[Part, ...] = (overlaps, devices, measured_gates, classifier_is_there, origin_fits)
 AFTER_INGEST: tuple[Part, ...] = (
     classes_are_exportable,
     splits_are_large_enough,

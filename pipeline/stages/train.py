@@ -15,7 +15,6 @@ from gan.following import begin, follow
 from gan.parts import groups
 from gan.ranks import Ranks
 from gan.seeds import derive
-from gan.trainer import Trainer
 from pipeline.atomic import remove, replacing
 from pipeline.binding import write_figures
 from pipeline.errors import BusyError, UserError
@@ -28,6 +27,7 @@ from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
 from pipeline.training.interrupt import deferred
+from pipeline.training.origin import open_origin
 from pipeline.training.output import plot, ship
 from pipeline.training.processes import among_others, launch, launched
 from pipeline.training.run import Run
@@ -44,8 +44,8 @@ def run(params: Params, workspace: Workspace) -> None:
     Of an ensemble the first member lies there as a single generator would, the others in ``member_<i>`` below.
 
     Raises:
-        UserError: no ingested set, a class without a train image, no such device, a GPU that is too small even for the
-            smallest parts of a batch, or a run that diverged.
+        UserError: no ingested set, a class without a train image, no such device, models to go on from that do not
+            fit, a GPU that is too small even for the smallest parts of a batch, or a run that diverged.
         BusyError: another training is in work in this folder, or something else fills the GPU.
     """
     if launched():
@@ -76,8 +76,7 @@ def _lead(params: Params, workspace: Workspace, ranks: Ranks) -> None:
 def _follow(params: Params, workspace: Workspace, ranks: Ranks) -> None:
     """The steps of a process that decides nothing."""
     setup = _setup(params, workspace, ranks)
-    train = setup.labelled("train")
-    follow(ranks, lambda index: Trainer.on_images(setup.config, train, _seed(params, index), setup.device, ranks))
+    follow(ranks, lambda index: setup.trainer(_seed(params, index)))
 
 
 def _all_members(params: Params, workspace: Workspace, ranks: Ranks) -> None:
@@ -106,7 +105,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
         UserError: as :func:`run`, but for divergence.
     """
     setup = _setup(params, workspace)
-    trainer = _trainer(setup, params.seed)
+    trainer = setup.trainer(params.seed)
     print(estimate.describe(trainer, setup.store, params.train.minutes))
     seconds = estimate.seconds_per_iteration(trainer)
     total = 60 * params.train.minutes if params.train.minutes else seconds * setup.config.iterations
@@ -130,12 +129,9 @@ def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> 
             f"{config.batch_size // groups(config)} are judged together; take {groups(config)} at most, or raise "
             "train.batch_size"
         )
+    origin = open_origin(params, workspace, config, store)
     data = digests(store.folder)
-    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed), ranks)
-
-
-def _trainer(setup: TrainingSetup, seed: int) -> Trainer:
-    return Trainer.on_images(setup.config, setup.labelled("train"), seed, setup.device)
+    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed), ranks, origin)
 
 
 def _seed(params: Params, index: int) -> int:

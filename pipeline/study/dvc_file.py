@@ -63,10 +63,11 @@ def write(params: Params, workspace: Workspace) -> None:
 
 
 def _of_the_user(params: Params, root: Path) -> list[str]:
-    """Files that the classifiers are made of, which `dvc.yaml` may not know."""
-    classify = params.classify
+    """What the generators go on from and the classifiers are made of, which `dvc.yaml` may not know."""
+    classify, origin = params.classify, params.train.init_from
     module = classify.classifier.partition(":")[0].replace(".", "/") + ".py"
-    return [scalar(name) for name in (classify.weights, module) if name and (root / name).is_file()]
+    files = [name for name in (classify.weights, module) if name and (root / name).is_file()]
+    return [scalar(name) for name in ([origin] if origin else []) + files]
 
 
 def _listed(name: str, entries: Sequence[str]) -> list[str]:

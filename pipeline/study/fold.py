@@ -85,13 +85,18 @@ def _settings(params: Params, workspace: Workspace, fold: Fold) -> Params:
     export = params.export.model_copy(update={"force": True})
     weights = params.classify.weights and str((workspace.root / params.classify.weights).resolve())
     classify = params.classify.model_copy(update={"weights": weights})
-    return params.model_copy(update={"seed": fold.seed(params.seed), "export": export, "classify": classify})
+    origin = params.train.init_from and str((workspace.root / params.train.init_from).resolve())
+    train_ = params.train.model_copy(update={"init_from": origin})
+    return params.model_copy(
+        update={"seed": fold.seed(params.seed), "train": train_, "export": export, "classify": classify}
+    )
 
 
 def _open_workspace(params: Params, workspace: Workspace, fold: Fold) -> Workspace:
     """The fold's folder for these images and choices; what was in work for others goes."""
     choices: dict[str, Any] = {name: getattr(params, name).model_dump(mode="json") for name in SECTIONS}
     choices["classifier"] = fingerprint(params.classify, workspace.root)  # a module of the user's is imported from here
+    choices["origin"] = params.train.init_from and digests(workspace.root / params.train.init_from)
     name = key(seed=params.seed, fold=str(fold), folds=params.study.folds, images=digests(workspace.store), **choices)
     own = Workspace(workspace.scratch / "study" / str(fold) / name[:16])
     own.root.mkdir(parents=True, exist_ok=True)

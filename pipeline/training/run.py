@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from gan.checkpoint import save_network
-from gan.following import Leader
 from pipeline.atomic import remove
 from pipeline.errors import UserError
 from pipeline.progress import Progress, say
@@ -38,7 +37,7 @@ class Run:
     def __init__(self, setup: TrainingSetup, seed: int, folder: Path) -> None:
         self.setup, self.seed, self.folder = setup, seed, folder
         train, held_out = setup.labelled("train"), setup.labelled("val")
-        self.trainer = Leader.on_images(setup.config, train, seed, setup.device, setup.ranks)
+        self.trainer = setup.trainer(seed)
         self.watch = Watch(self.trainer, train, held_out)
         self.budget = Budget(setup.config, setup.params.minutes)
         self.pictures = Pictures(folder, setup.store.classes, seed, self.trainer.device)

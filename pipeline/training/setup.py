@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import torch
 
 from gan.config import Config
+from gan.following import Leader
 from gan.ranks import Ranks
 from gan.trainer import Labelled
 from pipeline.identity import key
 from pipeline.params import TrainParams
 from pipeline.store import SplitName, Store
+from pipeline.training.origin import Origin
 from pipeline.training.snapshots import Judge
 
 
@@ -25,6 +27,7 @@ class TrainingSetup:
         device: where to run.
         judge: of snapshots.
         ranks: the processes that share each batch.
+        origin: what the training goes on from; None for fresh networks.
     """
 
     params: TrainParams
@@ -34,11 +37,17 @@ class TrainingSetup:
     device: torch.device
     judge: Judge
     ranks: Ranks
+    origin: Origin | None = None
 
     def labelled(self, name: SplitName) -> Labelled:
         """One split as the GAN takes it."""
         split = self.store.split(name)
         return Labelled(split.images, split.labels, len(self.store.classes))
+
+    def trainer(self, seed: int) -> Leader:
+        """A trainer of ``seed`` before its first iteration."""
+        start = None if self.origin is None else self.origin.start(self.store)
+        return Leader.on_images(self.config, self.labelled("train"), seed, self.device, self.ranks, start)
 
     def key(self, seed: int) -> str:
         """Names all that the run of ``seed`` depends on: a state of anything else must not be taken up."""
@@ -47,6 +56,7 @@ class TrainingSetup:
             config=repr(self.config),
             seed=seed,
             data=self.data,
+            origin=self.origin and self.origin.described(),
             device=self.device.type,
             threads=torch.get_num_threads(),
         )
@@ -62,4 +72,5 @@ class TrainingSetup:
             "kimg": kimg,
             "seed": seed,
             **({} if self.config.mirror == "none" else {"mirror": self.config.mirror}),
+            **({} if self.origin is None else {"init_from": self.origin.described()}),
         }

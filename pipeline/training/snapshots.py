@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan.checkpoint import WeightsError, read_state, save_state
 from gan.networks import Network
-from gan.parts import in_chunks
+from gan.parts import at_once, in_chunks
 from gan.pixels import to_pixels
 from gan.seeds import derive, stream
 from pipeline.atomic import remove
@@ -106,7 +106,8 @@ class Judge:
         def drawn(one: Tensor, of: Tensor) -> Tensor:
             return to_pixels(generator(one.to(device), of.to(device)).float()).cpu()
 
-        return torch.cat(in_chunks(drawn, z, labels, at_once=AT_ONCE)).numpy()
+        rows = at_once(AT_ONCE, generator.shape.image_size)
+        return torch.cat(in_chunks(drawn, z, labels, at_once=rows)).numpy()
 
 
 class Album:

@@ -169,6 +169,28 @@ def test_a_stage_that_fails_says_why_and_leaves_the_last_good_outputs(tmp_path: 
     assert project.bytes_of(*OUTPUTS) == before
 
 
+def test_models_to_go_on_from_have_to_be_a_dependency_and_a_change_of_them_is_seen(
+    tmp_path: Path, finished: Project
+) -> None:
+    project, base = Project(tmp_path / "copy"), tmp_path / "base" / "models"
+    shutil.copytree(finished.root, project.root, symlinks=True)
+    shutil.copytree(finished.root / "models", base)
+    project.edit("train", init_from="../base/models", kimg=0.2, snapshot_kimg=1)
+    asked = augmint(project, "train")
+    assert asked.exit_code == 2 and asked.stderr.rstrip().endswith("\n      - ../base/models")
+    missing = asked.stderr.rstrip().rpartition("\n")[2]
+    file = project.root / "dvc.yaml"
+    deps = "    cmd: augmint train\n    deps:\n"
+    file.write_text(file.read_text().replace(deps, f"{deps}{missing}\n"))
+    assert ran(project.run("dvc", "repro", "--single-item", "train").stdout) == ["train"]
+    digest = json.loads((base / "generator.json").read_text())["sha256"]
+    assert json.loads((project.root / "models" / "generator.json").read_text())["init_from"]["generator"] == digest
+    with contextlib.chdir(project.root), Repo() as repo:
+        assert not repo.status(targets=["train"])
+        (base / "critic.json").write_text((base / "critic.json").read_text() + " ")
+        assert f"{base}': 'modified'" in str(repo.status(targets=["train"]))
+
+
 def out_of_date(project: Project) -> bool:
     """Whether DVC would run ``ingest`` now; in this process, which spares the start of a program."""
     with contextlib.chdir(project.root), Repo() as repo:

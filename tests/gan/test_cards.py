@@ -12,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gan.cards import without_storage
+from gan.cards import FormerError, without_storage
 from gan.checkpoint import WeightsError, load_generator, read_state, save_network, sha256
 from gan.networks import FAMILIES, Shape, build
+from pipeline.generator import remedy
 
 SHAPE = Shape(8, 1, classes=2, latent_dim=4, width=4)
 SIZES = ("image_size", "channels", "classes", "latent_dim", "width")
@@ -126,6 +127,21 @@ def test_tensors_of_another_network_are_named(models: Path, fault: str) -> None:
     save_file(tensors, weights)
     edit(models, lambda card: card | {"sha256": sha256(weights)})
     assert ("zoo" if fault == "further" else "to_image.bias") in refused(models)
+
+
+def test_weights_of_an_earlier_version_are_refused_with_what_was_otherwise_then(models: Path) -> None:
+    network = build("dcgan", "generator", SHAPE)
+    save_network(models, "generator", network, {"family": "dcgan"})
+    tensors = {name.replace("conv.", "up."): one for name, one in network.state_dict().items()}
+    tensors["blocks.0.up.weight"] = torch.zeros(8, 4, 4, 4)
+    weights = models / "generator.safetensors"
+    save_file(tensors, weights)
+    edit(models, lambda card: card | {"sha256": sha256(weights)})
+    with pytest.raises(WeightsError, match=r"an earlier version of augmint.* transposed convolutions") as caught:
+        load_generator(models)
+    assert isinstance(caught.value.__cause__, FormerError)
+    said = f"{caught.value}; {remedy(caught.value)}"
+    assert "dvc repro --force --single-item train" in said and str(weights) in said and "\n" not in said
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])

@@ -6,7 +6,7 @@ import torch
 from gan.networks import FAMILIES, Shape, build
 from gan.networks.minibatch import MinibatchStd
 
-SIZES = [8, 9, 12, 16, 28, 31, 32, 33, 48, 64, 100, 128, 256]
+SIZES = [8, 9, 12, 16, 28, 31, 32, 33, 48, 64, 100, 128, 512]
 FAMILY = pytest.mark.parametrize("family", sorted(FAMILIES))
 
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gan import parts
 from gan.ensemble import Ensemble
 from gan.networks import Shape, build
 from gan.pixels import to_pixels
@@ -25,6 +26,14 @@ def test_any_request_is_a_slice_of_the_one_sequence(start: int, count: int) -> N
 def test_seed_and_label_name_other_sequences() -> None:
     assert not torch.equal(Sampler(GENERATOR, seed=6).draw(1, 0, 8), WHOLE[:8])
     assert not torch.equal(Sampler(GENERATOR, seed=5).draw(2, 0, 8), WHOLE[:8])
+
+
+def test_large_images_are_drawn_in_smaller_blocks_and_stay_one_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parts.LARGE == 256
+    monkeypatch.setattr(parts, "LARGE", 4)
+    sampler = Sampler(GENERATOR, seed=5)
+    assert sampler.block == BLOCK // 4
+    assert torch.equal(sampler.draw(1, 6, 20), sampler.draw(1, 0, 26)[6:])
 
 
 def test_members_of_an_ensemble_take_turns() -> None:

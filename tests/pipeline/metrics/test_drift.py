@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.metrics import drift
 from pipeline.metrics.bias import CONFUSIONS, confused, confusion, intensity
-from pipeline.metrics.drift import class_means, frequencies, mean_shift, spectra, tones
+from pipeline.metrics.drift import class_means, frequencies, mean_shift, spectra, spectrum_drift, tones
 from pipeline.metrics.embedded import Embedded
 from pipeline.metrics.resampling import subsets
 
@@ -48,6 +48,19 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = spectra(images)
     monkeypatch.setattr(drift, "CHUNK_VALUES", 2 * 192)
     np.testing.assert_allclose(spectra(images), whole, rtol=1e-12)
+
+
+def test_the_drift_of_the_spectrum_is_that_of_noise_by_its_variance_beside_that_of_real_halves() -> None:
+    """White noise of twice the deviation has four times the power, which is 6.02 dB, at every frequency."""
+    rng = np.random.default_rng(0)
+    real, like, louder = (
+        np.round(128 + height * rng.normal(size=(n, 1, 10, 10))).clip(0, 255).astype(np.uint8)
+        for height, n in ((15, 120), (15, 50), (30, 300))
+    )
+    found = spectrum_drift(louder, real)
+    assert found.synthetic == pytest.approx(20 * np.log10(2), abs=0.3)
+    assert 0 < found.floor < 0.6
+    assert spectrum_drift(like, real).synthetic < 2 * spectrum_drift(like, real).floor
 
 
 def test_class_means_and_their_shift_by_hand() -> None:
