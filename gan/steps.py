@@ -160,10 +160,10 @@ class Steps:
         if given.real is not None and given.of_real is not None:
             real = self.seen(self.source.images(given.real), given.of_real)
         loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing])
-        if terms := self.objective.family.generator_terms:
+        if given.terms:
             made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
-            for term in terms:
-                loss = loss + term(self.generator, made)
+            for number in given.terms:
+                loss = loss + self.objective.family.generator_terms[number](self.generator, made)
         if part.weight != 1:
             loss = part.weight * loss
         loss.backward()
