@@ -25,8 +25,11 @@ def picture_kind(out: Path) -> str:
     return kind
 
 
-def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
+def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path, truncation: float = 1.0) -> None:
     """Writes ``count`` images of one class as a picture, as square a grid as they fill.
+
+    Args:
+        truncation: see :mod:`gan.truncation`.
 
     Raises:
         UserError: no usable generator, an unknown class, or a kind of file that cannot be written.
@@ -40,7 +43,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
     if class_name not in classes:
         raise UserError(f"--class {class_name}: the generator in {model} knows {listed(classes, 20)}")
     kind = picture_kind(out)
-    images = Sampler(generator, seed).draw(classes.index(class_name), 0, count).numpy()
+    images = Sampler(generator, seed, truncation=truncation).draw(classes.index(class_name), 0, count).numpy()
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     with replacing(out) as (part,):
