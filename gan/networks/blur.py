@@ -18,8 +18,7 @@ class Blur(nn.Module):
 
     def __init__(self, padding: int, stride: int = 1, gain: float = 1.0) -> None:
         super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("taps", gain * row[:, None] * row[None, :], persistent=False)
+        self.register_buffer("taps", _taps(gain), persistent=False)
         self._padding, self._stride = padding, stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,10 +35,14 @@ class DoublingBlur(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-        self.register_buffer("taps", row[:, None] * row[None, :], persistent=False)
+        self.register_buffer("taps", _taps(4.0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, 2H, 2W)."""
         channels = x.shape[1]
         return F.conv_transpose2d(x, self.taps.expand(channels, 1, 4, 4), stride=2, padding=1, groups=channels)
+
+
+def _taps(gain: float) -> Tensor:
+    row = (1.0, 3.0, 3.0, 1.0)
+    return torch.tensor([[gain * one * other / 64 for other in row] for one in row])

@@ -32,6 +32,7 @@ CASES = {
     "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 4, "drift_weight": 0.01},
     "dcgan": {"recipe": "dcgan", "ema_kimg": 0.0},
     "wgan": {"recipe": "wgan", "n_critic": 3},
+    "stylegan2": {"recipe": "stylegan2"},  # lazy terms
 }
 
 
