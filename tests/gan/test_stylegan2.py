@@ -331,5 +331,5 @@ def test_path_lengths_are_taken_every_fourth_time_and_count_fourfold(monkeypatch
 def test_digits_come_nearer_to_real_ones_with_the_missions_own_recipe() -> None:
     """`stylegan2`, its own, learns in ``test_recipes.py``."""
     sizes = {"kimg": 4, "batch_size": 32, "width": 8, "latent_dim": 16, "ema_kimg": 0.25, "augment": ()}
-    before, after = kids(Config.of("wgan-gp", family="stylegan2", critic_lr=1e-2, generator_lr=1e-2, **sizes))
+    before, after = kids(Config.of("wgan-gp", family="stylegan2", **sizes))
     assert after < 0.5 * before
