@@ -35,13 +35,18 @@ class CriticDraws(NamedTuple):
 
 
 class GeneratorDraws(NamedTuple):
-    """For a generator step; see :class:`CriticDraws`. Losses that are not paired look at no real images."""
+    """For a generator step; see :class:`CriticDraws`. Losses that are not paired look at no real images.
+
+    Attributes:
+        terms: numbers of the family's terms that the step takes.
+    """
 
     labels: Tensor
     latents: Tensor
     of_fake: Changes
     real: Tensor | None
     of_real: Changes | None
+    terms: tuple[int, ...] = ()
 
 
 class IterationDraws(NamedTuple):

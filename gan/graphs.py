@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gan.draws import IterationDraws, Place, layout
 from gan.errors import first_line
-from gan.networks import Family
+from gan.networks.family import Family, LazyTerm
 from gan.rates import Rates
 
 WARM_UP = 2  # iterations of one layout before it is recorded: kernels are chosen and compiled, libraries set up
@@ -87,7 +87,8 @@ def recorder_for(device: torch.device) -> Recorder | None:
 
 def unrecordable(family: Family) -> str | None:
     """Why iterations of a family cannot be recorded, if they cannot: what it adds may decide anew each time."""
-    added = {"a schedule": family.schedule is not None, "terms of the generator": bool(family.generator_terms)}
+    eager = [term for term in family.generator_terms if not isinstance(term, LazyTerm)]
+    added = {"a schedule": family.schedule is not None, "terms of the generator": bool(eager)}
     found = [name for name, there in added.items() if there]
     return f"the family of networks brings {' and '.join(found)}" if found else None
 
@@ -104,7 +105,8 @@ class _Layout:
 class FixedIterations:
     """Runs iterations on inputs at fixed addresses, one place for each layout of inputs.
 
-    Layouts differ by which critic steps take the penalty and by whether there is augmentation, so there are few.
+    Layouts differ by which critic steps take the penalty, which terms of the family are taken, and by whether there is
+    augmentation, so there are few.
 
     Args:
         update: an iteration as a function of its inputs and of what ``held`` gives.

@@ -40,6 +40,7 @@ def _counted(config: Config, shape: Shape, device: torch.device) -> int:
         generator, critic = (fresh_network(config, part, shape, 0).to(device) for part in ("generator", "critic"))
         trainer = Trainer(replace(config, compiled=False), generator, critic, _Blank(shape), 0)
         for _ in range(2):  # the second finds the optimisers' state in place
+            trainer.done = 0  # when lazy penalties and terms are taken
             trainer.iteration(1.0)  # the end of the budget, when a growing network has its full size
     return living.peak
 

@@ -32,4 +32,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     # Huang et al. 2024 (R3GAN): relativistic pairs and zero-centred penalties on both sides
     "r3": {"loss": "relativistic", "penalty": "r1_r2", "penalty_weight": 1.0, "n_critic": 1},
+    # Karras et al. 2020: lazy R1. Learning rates are those of the family; gamma by trial at 8x8
+    "stylegan2": {
+        "family": "stylegan2",
+        "loss": "logistic",
+        "penalty": "r1",
+        "penalty_weight": 0.1,
+        "penalty_every": 16,
+        "n_critic": 1,
+        "beta2": 0.99,
+    },
 }

@@ -1,4 +1,4 @@
-"""Images of a trained generator: image i is a function of (generator, seed, label, i) alone."""
+"""Images of a trained generator: image i is a function of (generator, seed, truncation, label, i) alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +10,7 @@ from gan.networks import Network
 from gan.parts import at_once, in_chunks
 from gan.pixels import to_pixels
 from gan.seeds import stream
+from gan.truncation import truncated
 
 # The last bits of a convolution depend on the batch's shape, on the memory's layout and on how many threads share it.
 # So images are always made in whole blocks of one class and one size, channels last, and on a CPU by one thread a
@@ -32,11 +33,14 @@ class Sampler:
             image i comes from member i mod M.
         seed: names the sequence of images; the same seed gives the same images.
         device: where to run. On a CPU as many blocks are drawn at once as torch has threads.
+        truncation: ψ in (0, 1], see :mod:`gan.truncation`; 1 for none.
     """
 
-    def __init__(self, generator: Network, seed: int, device: torch.device | str = "cpu") -> None:
-        self.generator = generator.to(device).to(memory_format=torch.channels_last).eval()
-        self.seed = seed
+    def __init__(
+        self, generator: Network, seed: int, device: torch.device | str = "cpu", truncation: float = 1.0
+    ) -> None:
+        self.generator = truncated(generator, truncation).to(device).to(memory_format=torch.channels_last).eval()
+        self.seed, self.truncation = seed, truncation
         self.members = len(generator.members) if isinstance(generator, Ensemble) else 1
         self.block = at_once(BLOCK, generator.shape.image_size) * self.members
         self.device = torch.device(device)

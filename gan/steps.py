@@ -212,10 +212,10 @@ class Steps:
         loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing], part.difference)
         if (of_weights := self.objective.generator_weights(self.generator)) is not None:
             loss = loss + of_weights
-        if terms := self.objective.family.generator_terms:
+        if given.terms:
             made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
-            for term in terms:
-                loss = loss + term(self.generator, made)
+            for number in given.terms:
+                loss = loss + self.objective.family.generator_terms[number](self.generator, made)
         if part.weight != 1:
             loss = part.weight * loss
         loss.backward()

@@ -31,6 +31,7 @@ class ShippedGenerator:
         class_to_idx: numbers of the classes, those of the ``ImageFolder`` that the images are mixed with; in the order
             of the generator's training if not given.
         device: where to draw. With worker processes it has to be the CPU.
+        truncation: ψ in (0, 1], see :mod:`gan.truncation`; the manifest of an exported set holds its own.
 
     Attributes:
         classes: class names, by number.
@@ -50,9 +51,10 @@ class ShippedGenerator:
         transform: Transform | None = None,
         class_to_idx: Mapping[str, int] | None = None,
         device: torch.device | str = "cpu",
+        truncation: float = 1.0,
     ) -> None:
         generator, card = load_generator(Path(model_dir))
-        self.sampler = Sampler(generator, seed, device)
+        self.sampler = Sampler(generator, seed, device, truncation)
         self.transform = transform
         if "classes" not in card:
             raise WeightsError(f"{model_dir}: the generator's card does not name its classes")
@@ -112,7 +114,7 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
         model_dir: holds ``generator.safetensors`` and its card.
         per_class: images of every class; or
         counts: images by class name, none of a class that is not named.
-        seed, transform, class_to_idx, device: see :class:`ShippedGenerator`.
+        seed, transform, class_to_idx, device, truncation: see :class:`ShippedGenerator`.
         cache_bytes: pixels that each process keeps.
 
     Raises:
@@ -130,10 +132,11 @@ class SyntheticImages(Dataset[tuple[Any, int]]):
         transform: Transform | None = None,
         class_to_idx: Mapping[str, int] | None = None,
         device: torch.device | str = "cpu",
+        truncation: float = 1.0,
         cache_bytes: int = 2**28,
     ) -> None:
         self.source = ShippedGenerator(
-            model_dir, seed=seed, transform=transform, class_to_idx=class_to_idx, device=device
+            model_dir, seed=seed, transform=transform, class_to_idx=class_to_idx, device=device, truncation=truncation
         )
         self.classes, self.class_to_idx = self.source.classes, self.source.class_to_idx
         self._stops = list(accumulate(self.source.counts(per_class, counts)))
@@ -180,7 +183,7 @@ class SyntheticStream(IterableDataset[tuple[Any, int]]):
         model_dir: holds ``generator.safetensors`` and its card.
         per_class: images of every class; or
         counts: images by class name; with neither, images of all classes alike, without end.
-        seed, transform, class_to_idx, device: see :class:`ShippedGenerator`.
+        seed, transform, class_to_idx, device, truncation: see :class:`ShippedGenerator`.
 
     Raises:
         WeightsError: no usable generator.
@@ -197,9 +200,10 @@ class SyntheticStream(IterableDataset[tuple[Any, int]]):
         transform: Transform | None = None,
         class_to_idx: Mapping[str, int] | None = None,
         device: torch.device | str = "cpu",
+        truncation: float = 1.0,
     ) -> None:
         self.source = ShippedGenerator(
-            model_dir, seed=seed, transform=transform, class_to_idx=class_to_idx, device=device
+            model_dir, seed=seed, transform=transform, class_to_idx=class_to_idx, device=device, truncation=truncation
         )
         self.classes, self.class_to_idx = self.source.classes, self.source.class_to_idx
         endless = per_class is None and counts is None

@@ -139,9 +139,10 @@ class Trainer(Steps):
         rng = stream(self.seed, "train.generator", self.done)
         labels = self._labels(rng)
         latents, of_fake = self.latents(rng), self.changes(rng)
+        terms = self.objective.family.terms_at(self.done)
         if not self.objective.sees_real:
-            return GeneratorDraws(labels, latents, of_fake, None, None)
-        return GeneratorDraws(labels, latents, of_fake, self.source.draw(labels, rng), self.changes(rng))
+            return GeneratorDraws(labels, latents, of_fake, None, None, terms)
+        return GeneratorDraws(labels, latents, of_fake, self.source.draw(labels, rng), self.changes(rng), terms)
 
     def _labels(self, rng: torch.Generator) -> Tensor:
         """Labels of a batch, (batch_size,); each ``packing`` in a row are the same."""

@@ -160,7 +160,9 @@ def generator_files(workspace: Workspace) -> list[Path]:
 def quality_sources(params: Params, workspace: Workspace) -> list[dict[str, str]]:
     """What ``evaluate`` computes its figures from by now."""
     files = (*store_files(workspace), *generator_files(workspace))
-    return sources(workspace, *files, seed=params.seed, evaluate=params.evaluate.model_dump(mode="json"))
+    truncation = params.export.truncation
+    further = {} if truncation == 1 else {"truncation": truncation}  # figures from before there was any stay current
+    return sources(workspace, *files, seed=params.seed, evaluate=params.evaluate.model_dump(mode="json"), **further)
 
 
 def read_quality(params: Params, workspace: Workspace) -> dict[str, Any]:

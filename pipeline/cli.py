@@ -355,6 +355,13 @@ def classify(require: str | None) -> None:
 @click.option("-n", "--count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many images.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Names the sequence of images.")
 @click.option(
+    "--truncation",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Below 1 nearer to the middle of the class: surer images, less varied.",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path),
     default=Workspace().models,
@@ -367,11 +374,11 @@ def classify(require: str | None) -> None:
     required=True,
     help="Picture to write (.png, .jpg, .webp).",
 )
-def sample(class_name: str, count: int, seed: int, model: Path, out: Path) -> None:
+def sample(class_name: str, count: int, seed: int, truncation: float, model: Path, out: Path) -> None:
     """Draw a grid of images of one class from the trained generator."""
     from pipeline.sampling import write_grid
 
-    write_grid(model, class_name, count, seed, out)
+    write_grid(model, class_name, count, seed, out, truncation)
     click.echo(terminal(f"{count} images of class {class_name} in {out}"))
 
 

@@ -207,7 +207,7 @@ class TrainParams(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = _GAN.label_smoothing
     weight_clip: NotNegative | None = None
     packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
-    minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
+    minibatch_std: Annotated[int, Field(ge=0, le=64)] | None = None
     minibatch_discrimination: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_discrimination
     unlabelled_below: Annotated[int, Field(ge=0, le=512)] = _GAN.unlabelled_below
     latent_prior: Literal["normal", "class"] = "normal"
@@ -337,6 +337,7 @@ class ExportParams(Section):
         classes: the same for single classes, by name.
         include_real: which real images are part of the set, marked as real in the manifest.
         min_acceptance: a class of which the filters pass less than this share stops the stage.
+        truncation: below 1 images are drawn nearer to the middle of their class; see :mod:`gan.truncation`.
         format: see :data:`pipeline.formats.FORMATS`.
         encoding, quality: see :class:`pipeline.formats.encoding.Encoding`.
         shard_images: images a shard of webdataset and parquet; some of them are in memory at once.
@@ -350,6 +351,7 @@ class ExportParams(Section):
     include_real: Literal["none", "train", "all"] = "none"
     filters: FilterParams = FilterParams()
     min_acceptance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
     format: Literal["imagefolder", "webdataset", "parquet"] = "imagefolder"
     encoding: Literal["png", "jpeg", "webp", "webp-lossless"] = "png"
     quality: Annotated[int, Field(ge=1, le=100)] = 95

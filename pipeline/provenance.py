@@ -43,23 +43,25 @@ class Mark:
         generator: SHA-256 of the generator's weights, 64 hex digits.
         label: class name.
         index: number of the image within its class, 0 or more.
-        seed: what :class:`gan.sampler.Sampler` was given.
+        seed, truncation: what :class:`gan.sampler.Sampler` was given.
     """
 
     generator: str
     label: str
     index: int
     seed: int
+    truncation: float = 1.0
 
     def xmp(self) -> str:
         """The mark as an XMP packet."""
+        truncation = "" if self.truncation == 1 else f' augmint:Truncation="{self.truncation}"'
         return (
             '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
             f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about=""'
             f' xmlns:Iptc4xmpExt="{_IPTC}" xmlns:xmp="{_XMP}" xmlns:augmint="{_OURS}"'
             f' Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}" xmp:CreatorTool="augmint"'
             f" augmint:Generator={quoteattr(self.generator)} augmint:Class={quoteattr(self.label)}"
-            f' augmint:Index="{self.index}" augmint:Seed="{self.seed}"/>'
+            f' augmint:Index="{self.index}" augmint:Seed="{self.seed}"{truncation}/>'
             '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
         )
 
@@ -89,7 +91,8 @@ def _parse(packet: bytes | str) -> Mark | None:
         if found.get(f"{{{_IPTC}}}DigitalSourceType") != SOURCE_TYPE:
             return None
         ours = {name: found[f"{{{_OURS}}}{name}"] for name in ("Generator", "Class", "Index", "Seed")}
-        return Mark(ours["Generator"], ours["Class"], int(ours["Index"]), int(ours["Seed"]))
+        truncation = float(found.get(f"{{{_OURS}}}Truncation", 1))
+        return Mark(ours["Generator"], ours["Class"], int(ours["Index"]), int(ours["Seed"]), truncation)
     except (ElementTree.ParseError, LookupError, ValueError):
         return None
 
@@ -114,10 +117,14 @@ def params_hash(chosen: Mapping[str, Any]) -> str:
 def set_params(params: Params, counts: Mapping[str, int] | None = None) -> dict[str, Any]:
     """The parameters that an exported set depends on, ``seed`` and ``export``, for JSON.
 
+    A truncation of 1 is left out: such a set is the same as one from before there was any.
+
     Args:
         counts: synthetic images by class, where they were asked for in the place of a balance.
     """
     chosen = params.model_dump(mode="json", include={"seed", "export"})
+    if params.export.truncation == 1:
+        del chosen["export"]["truncation"]
     if counts is None:
         return chosen
     kept = {name: value for name, value in chosen["export"].items() if name not in ("balance", "classes")}

@@ -43,8 +43,11 @@ def generator_for(model: Path, class_name: str) -> tuple[Network, int]:
     return generator, classes.index(class_name)
 
 
-def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -> None:
+def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path, truncation: float = 1.0) -> None:
     """Writes ``count`` images of one class as a picture, as square a grid as they fill.
+
+    Args:
+        truncation: see :mod:`gan.truncation`.
 
     Raises:
         UserError: no usable generator, an unknown class, or a kind of file that cannot be written.
@@ -52,7 +55,7 @@ def write_grid(model: Path, class_name: str, count: int, seed: int, out: Path) -
     """
     generator, label = generator_for(model, class_name)
     kind = picture_kind(out)
-    images = Sampler(generator, seed).draw(label, 0, count).numpy()
+    images = Sampler(generator, seed, truncation=truncation).draw(label, 0, count).numpy()
     columns = math.ceil(math.sqrt(count))
     rows = [list(images[start : start + columns]) for start in range(0, count, columns)]
     with replacing(out) as (part,):

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from gan.networks.conditioning import LabelEmbedding, Projection
+from gan.networks.equalised import EqualisedProjection
 from gan.networks.minibatch import MinibatchDiscrimination
 from gan.networks.shape import Network, Shape
 
@@ -32,17 +33,22 @@ def add_to(network: Network, part: str, shape: Shape) -> None:
         network.register_forward_pre_hook(_with_prior)
     if part == "critic" and shape.minibatch_discrimination:
         head = projection(network)
-        head.compared = MinibatchDiscrimination(head.score.in_features, shape.minibatch_discrimination)
+        head.compared = MinibatchDiscrimination(head.embed.embedding_dim, shape.minibatch_discrimination)
 
 
-def projection(critic: nn.Module) -> Projection:
+def latents_of(generator: Network, z: Tensor, labels: Tensor) -> Tensor:
+    """What a generator's forward pass makes of z (N, latent_dim) first, for whoever calls its parts."""
+    return generator.prior(z, labels) if hasattr(generator, "prior") else z  # type: ignore[operator]
+
+
+def projection(critic: nn.Module) -> Projection | EqualisedProjection:
     """What makes a critic's score of its features.
 
     Raises:
         ValueError: it has no such layer.
     """
     for module in critic.modules():
-        if isinstance(module, Projection):
+        if isinstance(module, Projection | EqualisedProjection):
             return module
     raise ValueError("the critic of this family of networks shows no features: its score is made by no projection")
 
@@ -57,5 +63,4 @@ def scores_and_features(critic: nn.Module, images: Tensor, labels: Tensor) -> tu
 
 def _with_prior(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     z, labels, *rest = inputs
-    shifted: Tensor = network.prior(z, labels)  # type: ignore[operator]
-    return (shifted, labels, *rest)
+    return (network.prior(z, labels), labels, *rest)  # type: ignore[operator]

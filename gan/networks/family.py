@@ -53,6 +53,25 @@ Each (classes, channels). Grouped spectral regularisation holds them small.
 
 
 @dataclass(frozen=True)
+class LazyTerm:
+    """A :data:`GeneratorTerm` that is taken every so many iterations, and so many times (Karras et al. 2020, B).
+
+    It hangs on no iteration and no random number, so an iteration can be recorded with it; see ``gan.graphs``.
+
+    Attributes:
+        term: (generator, latents (N, latent_dim), labels (N,)) to a scalar, with its weight in it.
+        every: iterations from one to the next.
+    """
+
+    term: Callable[[Network, Tensor, Tensor], Tensor]
+    every: int
+
+    def __call__(self, generator: Network, made: GeneratorStep) -> Tensor:
+        """The weighted term, whatever the iteration."""
+        return self.every * self.term(generator, made.latents, made.labels)
+
+
+@dataclass(frozen=True)
 class Family:
     """A kind of generator and critic.
 
@@ -60,7 +79,7 @@ class Family:
         generator, critic: make the networks for a shape, with fresh weights; also on torch's ``meta`` device, where
             tensors have no values, as a saved network is compared with its card before anything is allocated.
         critic_terms: added to what the critic minimises, each with its own weight in it; see :data:`CriticTerm`.
-        generator_terms: the same for the generator; see :data:`GeneratorTerm`.
+        generator_terms: the same for the generator; see :data:`GeneratorTerm` and :class:`LazyTerm`.
         schedule: called for generator, critic and averaged generator before each iteration; see :data:`Schedule`.
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
         modulations: for ``spectral_weight``; None where there is nothing of the kind.
@@ -78,3 +97,8 @@ class Family:
     modulations: Modulations | None = None
     leaves_labels_out: bool = False
     former: Mapping[str, str] = field(default_factory=dict)
+
+    def terms_at(self, iteration: int) -> tuple[int, ...]:
+        """Numbers of the ``generator_terms`` that an iteration takes."""
+        every = [term.every if isinstance(term, LazyTerm) else 1 for term in self.generator_terms]
+        return tuple(number for number, step in enumerate(every) if iteration % step == 0)

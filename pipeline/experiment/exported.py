@@ -48,6 +48,11 @@ class Exported:
         """Whether the images are to the last pixel as the generator drew them."""
         return read_about(self.folder / MANIFEST).encoding.lossless
 
+    @property
+    def truncation(self) -> float:
+        """What the sampler was given beside the seed."""
+        return read_about(self.folder / MANIFEST).truncation
+
     def images(self, label: int, store: Store) -> Iterator[np.ndarray]:
         """The images of a class, uint8 (C, H, W) each.
 

@@ -204,4 +204,4 @@ def _sampler(exported: Exported, models: Path, store: Store) -> Sampler:
     ((seed, digest),) = exported.origins
     if card["sha256"] != digest:
         raise UserError(f"{models}: not the generator that made the exported set; run `dvc repro export`")
-    return Sampler(generator, seed)
+    return Sampler(generator, seed, truncation=exported.truncation)

@@ -68,7 +68,7 @@ def open_ingredients(params: Params, workspace: Workspace, store: Store, plan: P
         UserError: no usable generator, one of another set, or a filter that cannot be had; see :func:`open_filters`.
     """
     generator, card = open_generator(workspace.models, store)
-    sampler = Sampler(generator, derive(params.seed, "export.latent"))
+    sampler = Sampler(generator, derive(params.seed, "export.latent"), truncation=params.export.truncation)
     labels = [label for label, count in enumerate(plan.wanted) if count]
     with one_thread():
         filters = open_filters(params, workspace.models, store, sampler, labels)

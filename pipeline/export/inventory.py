@@ -124,7 +124,8 @@ class Inventory:
     def _unmarked(self, where: str, image: Stored, row: Listed) -> Iterator[str]:
         about, expected = self._about, None
         if row.synthetic and about.params["export"]["mark"]:
-            expected = Mark(about.generator, self._classes.get(row.label, ""), row.index, about.seed)
+            label = self._classes.get(row.label, "")
+            expected = Mark(about.generator, label, row.index, about.seed, about.truncation)
         try:
             mark = read_mark(BytesIO(image.data))
         except UserError as error:

@@ -40,7 +40,7 @@ def remake(folder: Path, about: About, generator: Network, sample: int | None, s
     Raises:
         UserError: the manifest cannot be read.
     """
-    sampler = Sampler(generator, about.seed)
+    sampler = Sampler(generator, about.seed, truncation=about.truncation)
     images, problems = 0, []
     blocks = _blocks(_chosen(folder / MANIFEST, sample, seal), sampler.block)
     with one_thread(), ThreadPoolExecutor(usable_cores()) as pool:

@@ -37,7 +37,7 @@ def mark(about: About, label: int, index: int) -> str | None:
     """The XMP packet of a synthetic image, if the set is marked."""
     if not about.params["export"]["mark"]:
         return None
-    return Mark(about.generator, about.classes[label], index, about.seed).xmp()
+    return Mark(about.generator, about.classes[label], index, about.seed, about.truncation).xmp()
 
 
 def rows(about: About, record: Record) -> Iterator[Row]:

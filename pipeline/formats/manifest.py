@@ -99,6 +99,7 @@ class _Export(BaseModel):
     shard_images: Annotated[int, Field(ge=1)]
     licence: str
     mark: bool
+    truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Origin(BaseModel):
@@ -174,6 +175,11 @@ class About(BaseModel):
     def encoding(self) -> Encoding:
         """How the images are encoded."""
         return Encoding(self.params["export"]["encoding"], self.params["export"]["quality"])
+
+    @property
+    def truncation(self) -> float:
+        """What the sampler was given, see :mod:`gan.truncation`; 1 is none."""
+        return self.params["export"].get("truncation", 1.0)
 
     @property
     def licence(self) -> str:

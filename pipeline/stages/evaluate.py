@@ -92,7 +92,7 @@ def _synthetic(
     params: Params, workspace: Workspace, generator: Network, held_out: Images, classes: int
 ) -> Iterator[Images]:
     """Draws the images to a file in the scratch folder, so that memory does not grow with them; it goes in the end."""
-    sampler = Sampler(generator, derive(params.seed, "evaluate.latent"))
+    sampler = Sampler(generator, derive(params.seed, "evaluate.latent"), truncation=params.export.truncation)
     counts = proportional(np.bincount(held_out.labels, minlength=classes), params.evaluate.samples)
     path = workspace.scratch / "evaluate" / "synthetic.npy"
     path.parent.mkdir(parents=True, exist_ok=True)

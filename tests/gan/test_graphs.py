@@ -36,6 +36,7 @@ CASES = {
         **{"recipe": "gan", "lecam": 0.3, "spectral_weight": 0.5, "feature_matching": 0.1, "label_smoothing": 0.1},
         **{"historical_averaging": 0.01, "minibatch_discrimination": 4, "latent_prior": "class"},
     },
+    "stylegan2": {"recipe": "stylegan2"},  # lazy terms
 }
 
 

@@ -30,7 +30,7 @@ POINTS: dict[str, Any] = {
     "augment": (),
 }
 # thousands of images: the zero-centred penalties need the fewest, the recipes without a penalty the most
-KIMG = {"wgan-gp": 12, "wgan-lp": 12, "wgan": 36, "gan": 6, "dcgan": 24, "r3": 6}
+KIMG = {"wgan-gp": 12, "wgan-lp": 12, "wgan": 36, "gan": 6, "dcgan": 24, "r3": 6, "stylegan2": 6}
 
 
 class Cloud:

@@ -139,5 +139,14 @@ def test_nothing_of_the_place_is_in_the_figures_and_dvc_shows_none_of_it(made: W
         assert not {"checksum", "made_from"} & set(_extract_metrics(json.loads(text), ""))
 
 
+def test_figures_of_truncated_images_are_not_those_of_others(made: Workspace) -> None:
+    def sources(truncation: float) -> list[dict[str, str]]:
+        export = PARAMS.export.model_copy(update={"truncation": truncation})
+        return quality_sources(PARAMS.model_copy(update={"export": export}), made)
+
+    assert sources(1.0) == quality_sources(PARAMS, made)
+    assert len({str(sources(psi)) for psi in (1.0, 0.7, 0.5)}) == 3
+
+
 def test_white_space_and_order_do_not_count() -> None:
     assert checksum({"a": 1, "b": [1.5]}) == checksum({"b": [1.5], "a": 1, "checksum": ["x"]}) != checksum({"a": 1})

@@ -32,9 +32,9 @@ def test_the_mark_is_read_back_from_every_kind_of_file(tmp_path: Path, name: str
     assert read_mark(path) == MARK
 
 
-@given(XML_TEXT, st.integers(0, 2**40), st.integers(0, 2**63 - 1))
-def test_any_label_comes_through(label: str, index: int, seed: int) -> None:
-    mark = Mark("0" * 64, label, index, seed)
+@given(XML_TEXT, st.integers(0, 2**40), st.integers(0, 2**63 - 1), st.floats(0, 1, exclude_min=True))
+def test_any_label_comes_through(label: str, index: int, seed: int, truncation: float) -> None:
+    mark = Mark("0" * 64, label, index, seed, truncation)
     file = io.BytesIO(encode(picture(), Encoding(), mark.xmp()))
     assert read_mark(file) == mark  # type: ignore[arg-type]
 
@@ -93,10 +93,17 @@ def test_the_hash_of_params_follows_what_a_set_depends_on() -> None:
                 base,
                 params_hash(set_params(Params(seed=1))),
                 params_hash(set_params(Params(export=ExportParams(quality=90)))),
+                params_hash(set_params(Params(export=ExportParams(truncation=0.7)))),
             }
         )
-        == 3
+        == 4
     )
+
+
+def test_no_truncation_leaves_no_trace() -> None:
+    """Sets and their marks are the bytes that they were before there was any."""
+    assert "truncation" not in str(set_params(Params(export=ExportParams(truncation=1.0))))
+    assert "Truncation" not in Mark("g", "c", 3, 4, 1.0).xmp()
 
 
 def git(folder: Path, *arguments: str) -> str:

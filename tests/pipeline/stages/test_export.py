@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from gan.checkpoint import load_generator
-from gan.sampler import Sampler
-from gan.seeds import derive
+from gan.sampler import BLOCK, Sampler
+from gan.seeds import derive, stream
 from pipeline.binding import quality_sources, write_figures
 from pipeline.errors import UserError
 from pipeline.export import making, writing
@@ -95,6 +96,23 @@ def test_every_image_can_be_made_again_from_its_row(tmp_path: Path, channels: in
         with Image.open(workspace.synthetic / row["file"]) as file:
             pixels = np.asarray(file).reshape(8, 8, channels).transpose(2, 0, 1)
         np.testing.assert_array_equal(pixels, image)
+
+
+def test_a_truncated_set_says_so_and_is_made_again(tmp_path: Path) -> None:
+    workspace = make(tmp_path)
+    run(params(balance=20, truncation=0.5), workspace)
+    assert verify(workspace.synthetic, None, workspace.models).problems == []
+    assert read_about(workspace.synthetic / "manifest.parquet").truncation == 0.5
+    generator, _ = load_generator(workspace.models)
+    row = rows(workspace)[0]
+    path = workspace.synthetic / row["file"]
+    assert read_mark(path) == Mark(row["generator"], row["label"], row["index"], row["seed"], 0.5)
+    z = torch.randn(BLOCK, generator.shape.latent_dim, generator=stream(row["seed"], "latent", row["label_index"], 0))
+    labels = torch.full((BLOCK,), row["label_index"])
+    near, far = (generator(psi * z, labels)[row["index"]] for psi in (0.5, 1.0))
+    with Image.open(path) as file:
+        pixels = np.asarray(file).transpose(2, 0, 1) / 127.5 - 1
+    assert np.abs(pixels - near.numpy()).max() < 0.01 < np.abs(pixels - far.numpy()).max()
 
 
 def test_a_second_run_gives_the_same_bytes_and_a_larger_one_the_same_first_images(tmp_path: Path) -> None:
