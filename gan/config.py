@@ -1,5 +1,6 @@
 """The choices that training depends on, beside the data and the seed."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,12 @@ class Config:
         beta1, beta2: of Adam, both networks.
         lr_warmup: kimg over which both learning rates rise linearly from zero.
         lr_decay: the last share of the budget over which both learning rates fall linearly to zero; 0 never.
+        burn_in: the first share of the budget, over which what follows moves along a cosine (Huang et al. 2024); 0 for
+            none.
+        lr_end, penalty_end: what both learning rates, and λ, are multiplied by in the end.
+        beta2_end: what ``beta2`` becomes; None leaves it.
+        ema_start, augment_start: what the half-life of the averaged generator, and the strength of the augmentation,
+            are multiplied by at first.
         label_delay: the first share of the budget, in which both networks leave the labels out; over the
             next :data:`LABEL_FADE` of it they come in (after Shahbazi et al. 2022).
         loss: a name of ``gan.losses.LOSSES``.
@@ -52,6 +59,12 @@ class Config:
     beta2: float = 0.9
     lr_warmup: float = 0.0
     lr_decay: float = 0.3
+    burn_in: float = 0.0
+    lr_end: float = 1.0
+    penalty_end: float = 1.0
+    beta2_end: float | None = None
+    ema_start: float = 1.0
+    augment_start: float = 1.0
     label_delay: float = 0.0
     loss: str = "wasserstein"
     penalty: str = "two_sided"
@@ -103,6 +116,17 @@ class Config:
     def images_per_iteration(self) -> int:
         """Real images that one iteration shows to the critic."""
         return self.batch_size * self.n_critic
+
+    def annealed(self, share: float, start: float, end: float) -> float:
+        """From ``start`` to ``end`` along half a cosine, once ``share`` of the budget is spent; 1 without a burn-in.
+
+        >>> Config(kimg=1, burn_in=0.5).annealed(0.25, 1.0, 0.2)
+        0.6
+        """
+        if not self.burn_in:
+            return 1.0
+        left = (1 + math.cos(math.pi * min(1.0, share / self.burn_in))) / 2
+        return end + (start - end) * left
 
     def label_strength(self, share: float) -> float:
         """How much labels count once ``share`` of the budget is spent, in [0, 1]."""

@@ -13,13 +13,18 @@ PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.
 
 
 class Objective:
-    """What ``config`` says that critic and generator minimise; it has no optimiser and uses no random numbers."""
+    """What ``config`` says that critic and generator minimise; it has no optimiser and uses no random numbers.
+
+    Attributes:
+        penalty_weight: what the penalty is multiplied by, λ k; a number or a tensor (), as it may change with time.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.loss = LOSSES[config.loss]
         self.penalty = PENALTIES[config.penalty]
         self.family = FAMILIES[config.family]
+        self.penalty_weight: float | Tensor = config.penalty_weight * config.penalty_every
 
     def penalised(self, step: int) -> bool:
         """Whether the critic step of this number takes the penalty."""
@@ -61,7 +66,7 @@ class Objective:
             part = slice(len(alpha))
             penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
             penalty = penalty if penalised == 1 else penalised * penalty
-            total = total + config.penalty_weight * config.penalty_every * penalty
+            total = total + self.penalty_weight * penalty
         for term in self.family.critic_terms:
             total = total + term(critic, real, fake, labels)
         gap = real_scores.mean() - fake_scores.mean()

@@ -1,6 +1,6 @@
 """What a family of networks is: everything that a new kind of GAN brings, in one object."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,9 @@ class Family:
         generator_terms: the same for the generator; see :data:`GeneratorTerm`.
         schedule: called for generator, critic and averaged generator before each iteration; see :data:`Schedule`.
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
+        course: of a network, what its schedule has decided that changes which operations an iteration is made of, such
+            as the levels that are on; what else it sets lies in tensors that stay where they are. Iterations of one
+            course can be replayed as one CUDA graph (``gan.graphs``); without it those of a schedule never are.
     """
 
     generator: Callable[[Shape], Network]
@@ -64,3 +67,4 @@ class Family:
     generator_terms: tuple[GeneratorTerm, ...] = ()
     schedule: Schedule | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    course: Callable[[Network], Hashable] | None = None
