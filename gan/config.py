@@ -1,6 +1,7 @@
 """The choices that training depends on, beside the data and the seed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +100,8 @@ class Config:
         """A recipe's hyper-parameters under choices of one's own.
 
         Each field is what the first of these says: ``choices``, where None says nothing; the recipe; the defaults of
-        the family; the default above.
+        the family; the default above. A family's groups for batch statistics are made smaller where a batch does not
+        part into them.
 
         >>> Config.of("dcgan", kimg=10, batch_size=32, beta1=None).beta1
         0.5
@@ -110,7 +112,10 @@ class Config:
         from gan.networks import FAMILIES  # here alone: without networks this module does not load torch
 
         made = RECIPES[recipe] | {name: value for name, value in choices.items() if value is not None}
-        return cls(**dict(FAMILIES[made.get("family", cls.family)].defaults) | made)
+        defaults = dict(FAMILIES[made.get("family", cls.family)].defaults)
+        if group := defaults.get("minibatch_std"):
+            defaults["minibatch_std"] = _fitting(group, made)
+        return cls(**defaults | made)
 
     @property
     def images_per_iteration(self) -> int:
@@ -136,3 +141,10 @@ class Config:
     def iterations(self) -> int:
         """How many iterations the budget holds, one at least."""
         return max(1, round(self.kimg * 1000 / self.images_per_iteration))
+
+
+def _fitting(group: int, made: Mapping[str, Any]) -> int:
+    """The largest part of ``group`` that a batch parts into; 0 where that is a single image."""
+    judged = made.get("batch_size", Config.batch_size) // made.get("packing", Config.packing)
+    fitting = math.gcd(group, judged)
+    return fitting if fitting > 1 else 0

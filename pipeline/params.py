@@ -186,6 +186,12 @@ class TrainParams(Section):
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     lr_warmup: NotNegative = _GAN.lr_warmup
+    burn_in: Fraction | None = None
+    lr_end: Positive | None = None
+    penalty_end: NotNegative | None = None
+    beta2_end: Annotated[float, Field(ge=0, lt=1)] | None = None
+    ema_start: Fraction | None = None
+    augment_start: Fraction | None = None
     label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = _GAN.label_delay
     lr_decay: Fraction = _GAN.lr_decay
     penalty: Annotated[str, _one_of("gan.penalties:PENALTIES")] | None = None
@@ -195,7 +201,7 @@ class TrainParams(Section):
     drift_weight: NotNegative | None = None
     weight_clip: NotNegative | None = None
     packing: Annotated[int, Field(ge=1, le=8)] = _GAN.packing
-    minibatch_std: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_std
+    minibatch_std: Annotated[int, Field(ge=0, le=64)] | None = None
     family: Annotated[str, _one_of("gan.networks:FAMILIES")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
