@@ -252,7 +252,5 @@ def test_batch_statistics_are_of_four_images_where_the_batch_divides(batch: int,
 
 
 def test_it_learns_digits() -> None:
-    before, after = kids(
-        Config.of("wgan-gp", family="progressive", kimg=4.5, n_critic=1, batch_size=32, width=8, latent_dim=16)
-    )
+    before, after = kids(Config.of("wgan-gp", family="progressive", kimg=6, batch_size=32, width=16, latent_dim=32))
     assert after < 0.5 * before

