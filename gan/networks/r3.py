@@ -132,8 +132,7 @@ class Critic(Network):
         return self.head(self.mix((x * self.basis).sum(dim=(2, 3))), labels)
 
 
-FAMILY = Family(Generator, Critic, defaults={"generator_lr": 1e-3})
-"""Both networks learn at one rate, as in the paper."""
+FAMILY = Family(Generator, Critic)
 
 
 def groups(channels: int) -> int:
