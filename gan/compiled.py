@@ -4,16 +4,17 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan.layout import channels_last
+from gan.networks import Network
 from gan.objective import Objective
 
 Gradients = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 def compiled_gradients(
-    objective: Objective, critic: nn.Module, otherwise: Gradients, note: Callable[[str], None]
+    objective: Objective, critic: Network, otherwise: Gradients, note: Callable[[str], None]
 ) -> Gradients:
     """The gradients of the critic step as one graph, double backward included; gives the same figures as eager.
 
@@ -26,7 +27,7 @@ def compiled_gradients(
 
     Returns:
         (real, fake, labels, alpha) as :meth:`gan.objective.Objective.critic` takes them, to its figures (5,). A call
-        leaves each parameter of ``critic`` its gradient.
+        leaves each parameter that is in use its gradient.
     """
 
     def total(
@@ -42,7 +43,8 @@ def compiled_gradients(
         nonlocal failed
         if failed:
             return otherwise(real, fake, labels, alpha)
-        parameters = {name: parameter.detach() for name, parameter in critic.named_parameters()}
+        in_use = dict(critic.in_use())
+        parameters = {name: parameter.detach() for name, parameter in in_use.items()}
         try:
             found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
         except torch.OutOfMemoryError:
@@ -51,7 +53,7 @@ def compiled_gradients(
             failed = True
             note(f"the critic's step cannot be compiled here ({_brief(error)}): done uncompiled")
             return otherwise(real, fake, labels, alpha)
-        for name, parameter in critic.named_parameters():
+        for name, parameter in in_use.items():
             parameter.grad = channels_last(found[name])
         return figures
 

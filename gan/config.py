@@ -1,6 +1,7 @@
 """The choices that training depends on, beside the data and the seed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,12 @@ class Config:
         beta1, beta2: of Adam, both networks.
         lr_warmup: kimg over which both learning rates rise linearly from zero.
         lr_decay: the last share of the budget over which both learning rates fall linearly to zero; 0 never.
+        burn_in: the first share of the budget, over which what follows moves along a cosine (Huang et al. 2024); 0 for
+            none.
+        lr_end, penalty_end: what both learning rates, and λ, are multiplied by in the end.
+        beta2_end: what ``beta2`` becomes; None leaves it.
+        ema_start, augment_start: what the half-life of the averaged generator, and the strength of the augmentation,
+            are multiplied by at first.
         label_delay: the first share of the budget, in which both networks leave the labels out; over the
             next :data:`LABEL_FADE` of it they come in (after Shahbazi et al. 2022).
         loss: a name of ``gan.losses.LOSSES``.
@@ -66,6 +73,12 @@ class Config:
     beta2: float = 0.9
     lr_warmup: float = 0.0
     lr_decay: float = 0.3
+    burn_in: float = 0.0
+    lr_end: float = 1.0
+    penalty_end: float = 1.0
+    beta2_end: float | None = None
+    ema_start: float = 1.0
+    augment_start: float = 1.0
     label_delay: float = 0.0
     loss: str = "wasserstein"
     penalty: str = "two_sided"
@@ -127,7 +140,8 @@ class Config:
         """A recipe's hyper-parameters under choices of one's own.
 
         Each field is what the first of these says: ``choices``, where None says nothing; the recipe; the defaults of
-        the family; the default above.
+        the family; the default above. A family's groups for batch statistics are made smaller where a batch does not
+        part into them.
 
         >>> Config.of("dcgan", kimg=10, batch_size=32, beta1=None).beta1
         0.5
@@ -138,7 +152,10 @@ class Config:
         from gan.networks import FAMILIES  # here alone: without networks this module does not load torch
 
         made = RECIPES[recipe] | {name: value for name, value in choices.items() if value is not None}
-        return cls(**dict(FAMILIES[made.get("family", cls.family)].defaults) | made)
+        defaults = dict(FAMILIES[made.get("family", cls.family)].defaults)
+        if group := defaults.get("minibatch_std"):
+            defaults["minibatch_std"] = _fitting(group, made)
+        return cls(**defaults | made)
 
     @property
     def group(self) -> int:
@@ -150,6 +167,17 @@ class Config:
         """Real images that one iteration shows to the critic."""
         return self.batch_size * self.n_critic
 
+    def annealed(self, share: float, start: float, end: float) -> float:
+        """From ``start`` to ``end`` along half a cosine, once ``share`` of the budget is spent; 1 without a burn-in.
+
+        >>> Config(kimg=1, burn_in=0.5).annealed(0.25, 1.0, 0.2)
+        0.6
+        """
+        if not self.burn_in:
+            return 1.0
+        left = (1 + math.cos(math.pi * min(1.0, share / self.burn_in))) / 2
+        return end + (start - end) * left
+
     def label_strength(self, share: float) -> float:
         """How much labels count once ``share`` of the budget is spent, in [0, 1]."""
         return min(1.0, max(0.0, (share - self.label_delay) / LABEL_FADE)) if self.label_delay else 1.0
@@ -158,3 +186,10 @@ class Config:
     def iterations(self) -> int:
         """How many iterations the budget holds, one at least."""
         return max(1, round(self.kimg * 1000 / self.images_per_iteration))
+
+
+def _fitting(group: int, made: Mapping[str, Any]) -> int:
+    """The largest part of ``group`` that a batch parts into; 0 where that is a single image."""
+    judged = made.get("batch_size", Config.batch_size) // made.get("packing", Config.packing)
+    fitting = math.gcd(group, judged)
+    return fitting if fitting > 1 else 0

@@ -22,10 +22,15 @@ Work = Callable[[], Tensor]
 
 
 class Inputs(NamedTuple):
-    """All that differs between two iterations."""
+    """All that differs between two iterations.
+
+    Attributes:
+        course: what a family's schedule has decided, see :class:`gan.networks.family.Family`.
+    """
 
     draws: IterationDraws
     rates: Rates
+    course: Hashable = None
 
 
 class CaptureError(Exception):
@@ -87,8 +92,9 @@ def recorder_for(device: torch.device) -> Recorder | None:
 
 def unrecordable(family: Family) -> str | None:
     """Why iterations of a family cannot be recorded, if they cannot: what it adds may decide anew each time."""
+    untold = family.schedule is not None and family.course is None
     eager = [term for term in family.generator_terms if not isinstance(term, LazyTerm)]
-    added = {"a schedule": family.schedule is not None, "terms of the generator": bool(eager)}
+    added = {"a schedule": untold, "terms of the generator": bool(eager)}
     found = [name for name, there in added.items() if there]
     return f"the family of networks brings {' and '.join(found)}" if found else None
 
@@ -105,8 +111,8 @@ class _Layout:
 class FixedIterations:
     """Runs iterations on inputs at fixed addresses, one place for each layout of inputs.
 
-    Layouts differ by which critic steps take the penalty, which terms of the family are taken, and by whether there is
-    augmentation, so there are few.
+    Layouts differ by which critic steps take the penalty, which terms of the family are taken, by whether there is
+    augmentation, by Adam's beta2 and by which levels of a growing network are on, so there are few.
 
     Args:
         update: an iteration as a function of its inputs and of what ``held`` gives.
@@ -132,7 +138,7 @@ class FixedIterations:
         Raises:
             CaptureError: it cannot be recorded; nothing of it was done.
         """
-        inputs = Inputs(inputs.draws, inputs.rates.tensors(self._device))
+        inputs = inputs._replace(rates=inputs.rates.tensors(self._device))
         name = layout(inputs)
         if name not in self._known:
             self._known[name] = _Layout(inputs, self._device)

@@ -25,6 +25,7 @@ class Objective:
     Attributes:
         averages: of the critic's scores, with ``lecam``; moved by whoever makes a step.
         class_weights: of ``spectral_weight``, float32 (classes,) or (1,).
+        penalty_weight: what the penalty is multiplied by, λ k; a number or a tensor (), as it may change with time.
     """
 
     def __init__(self, config: Config, counts: Tensor | None = None, device: torch.device | str = "cpu") -> None:
@@ -34,6 +35,7 @@ class Objective:
         self.family = FAMILIES[config.family]
         self.averages = ScoreAverages(device) if config.lecam else None
         self.class_weights = class_weights(torch.ones(1) if counts is None else counts).to(device)
+        self.penalty_weight: float | Tensor = config.penalty_weight * config.penalty_every
 
     @property
     def sees_real(self) -> bool:
@@ -82,7 +84,7 @@ class Objective:
             part = slice(len(alpha))
             penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
             penalty = penalty if penalised == 1 else penalised * penalty
-            total = total + config.penalty_weight * config.penalty_every * penalty
+            total = total + self.penalty_weight * penalty
         for term in self.family.critic_terms:
             total = total + term(critic, real, fake, labels)
         means = real_scores.mean(), fake_scores.mean()

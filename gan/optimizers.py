@@ -19,6 +19,7 @@ class Adam:
 
     Attributes:
         lr: the learning rate of the next step: a number, or a tensor () for a step that is recorded.
+        betas: of the next step.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Adam:
     ) -> None:
         self.parameters = list(parameters)
         self.lr: float | Tensor = lr
-        self._betas, self._weight_decay = betas, weight_decay
+        self.betas, self._weight_decay = betas, weight_decay
         self._steps = [torch.zeros((), dtype=torch.float32, device=one.device) for one in self.parameters]
         self._means, self._squares = (
             [torch.zeros_like(one, memory_format=torch.preserve_format).detach() for one in self.parameters]
@@ -51,7 +52,7 @@ class Adam:
             return
         parameters, gradients, means, squares, steps = (list(column) for column in zip(*moved, strict=True))
         torch._foreach_add_(steps, 1)
-        beta1, beta2 = self._betas
+        beta1, beta2 = self.betas
         torch._fused_adamw_(
             parameters,
             gradients,

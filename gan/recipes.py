@@ -30,8 +30,21 @@ RECIPES: dict[str, dict[str, Any]] = {
         "generator_lr": 2e-4,
         "beta1": 0.5,
     },
-    # Huang et al. 2024 (R3GAN): relativistic pairs and zero-centred penalties on both sides
-    "r3": {"loss": "relativistic", "penalty": "r1_r2", "penalty_weight": 1.0, "n_critic": 1},
+    # Huang et al. 2024 (R3GAN): relativistic pairs and zero-centred penalties on both sides. What is annealed goes as
+    # far as in their code for ImageNet at 64x64; gamma begins at 1 there too.
+    "r3": {
+        "family": "r3",
+        "loss": "relativistic",
+        "penalty": "r1_r2",
+        "penalty_weight": 1.0,
+        "n_critic": 1,
+        "burn_in": 0.5,
+        "lr_end": 0.25,
+        "penalty_end": 0.1,
+        "beta2_end": 0.99,
+        "ema_start": 0.0,
+        "augment_start": 0.0,
+    },
     # Karras et al. 2020: lazy R1. Learning rates are those of the family; gamma by trial at 8x8
     "stylegan2": {
         "family": "stylegan2",

@@ -109,7 +109,9 @@ class Steps:
             except CaptureError as error:
                 self._fixed = None
                 self.notes.append(f"an iteration cannot be replayed as one CUDA graph ({error}): done step by step")
-        return self._update(inputs._replace(draws=brought(inputs.draws, self.device)))
+        if self.config.compiled:  # as a number, each value would be compiled anew
+            inputs = inputs._replace(rates=inputs.rates.tensors(self.device))
+        return self._update(brought(inputs, self.device))
 
     def _fix(self) -> None:
         """Has iterations find their inputs at fixed addresses; on a CUDA device they are replayed as one graph."""
@@ -138,8 +140,10 @@ class Steps:
 
     def _update(self, inputs: Inputs) -> Tensor:
         """An iteration whose inputs are on the device: a function of them and of :meth:`_held` alone."""
-        given, rates = inputs
+        given, rates = inputs.draws, inputs.rates
         self.critic_optimizer.lr, self.generator_optimizer.lr = rates.critic, rates.generator
+        self.critic_optimizer.betas = self.generator_optimizer.betas = (self.config.beta1, rates.beta2)
+        self.objective.penalty_weight = rates.penalty
         critic_figures = [self._critic_step(one) for one in given.critic]
         critic_loss, gap, penalty, critic_gradient = torch.stack(critic_figures).mean(dim=0)
         generator_loss, generator_gradient = self._generator_step(given.generator)

@@ -4,6 +4,7 @@ All random numbers of iteration t come from streams named after t. So a state ho
 run goes on bit for bit.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -58,7 +59,8 @@ class Trainer(Steps):
     ) -> None:
         super().__init__(config, generator, critic, source, seed, ranks)
         self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
-        self.label_strength = 1.0  # as of the last iteration
+        self.augmented = 1.0  # a factor on it, as of the last iteration
+        self.label_strength = 1.0  # the same
         self.lr_scale = 1.0  # on both learning rates, lowered after a divergence
 
     @classmethod
@@ -105,8 +107,9 @@ class Trainer(Steps):
         share = self.done / self.config.iterations if share is None else share
         self._set_label_strength(share)
         self._keep_to_schedule(share)
+        self.augmented = self.config.annealed(share, self.config.augment_start, 1.0)
         rates = rates_at(self.config, self.done, share, self.lr_scale)
-        figures = self._run(Inputs(self._draw(), rates))
+        figures = self._run(Inputs(self._draw(), rates, self._course()))
         self.done += 1
         return figures
 
@@ -155,7 +158,7 @@ class Trainer(Steps):
 
     def changes(self, rng: torch.Generator) -> Changes:
         """How a batch is augmented by now."""
-        return draw_changes(self.config.batch_size, self.config.augment, rng, self.strength)
+        return draw_changes(self.config.batch_size, self.config.augment, rng, self.strength * self.augmented)
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
@@ -176,6 +179,10 @@ class Trainer(Steps):
         if schedule is not None:
             for network in (self.generator, self.critic, self.ema):
                 schedule(network, share)
+
+    def _course(self) -> Hashable:
+        course = self.objective.family.course
+        return None if course is None else (course(self.generator), course(self.critic))
 
     # State ---------------------------------------------------------------------------------------------------------
 

@@ -193,6 +193,12 @@ class TrainParams(Section):
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     lr_warmup: NotNegative = _GAN.lr_warmup
+    burn_in: Fraction | None = None
+    lr_end: Positive | None = None
+    penalty_end: NotNegative | None = None
+    beta2_end: Annotated[float, Field(ge=0, lt=1)] | None = None
+    ema_start: Fraction | None = None
+    augment_start: Fraction | None = None
     label_delay: Annotated[float, Field(ge=0, le=1 - LABEL_FADE)] = _GAN.label_delay
     lr_decay: Fraction = _GAN.lr_decay
     penalty: Annotated[str, _one_of("gan.penalties:PENALTIES")] | None = None

@@ -1,6 +1,6 @@
 """Families of networks, by name. A new one is a file with a ``FAMILY`` in it, and a line here."""
 
-from gan.networks import dcgan, resnet, stylegan2
+from gan.networks import dcgan, progressive, r3, resnet, stylegan2
 from gan.networks.additions import add_to
 from gan.networks.family import Family
 from gan.networks.shape import Network, Shape
@@ -10,6 +10,8 @@ __all__ = ["FAMILIES", "Family", "Network", "Shape", "build"]
 FAMILIES: dict[str, Family] = {
     "resnet": resnet.FAMILY,
     "dcgan": dcgan.FAMILY,
+    "progressive": progressive.FAMILY,
+    "r3": r3.FAMILY,
     "stylegan2": stylegan2.FAMILY,
 }
 

@@ -6,15 +6,45 @@ algorithm takes 36 in the place of 144. Most processors have no units of their o
 is what the time goes by (docs/benchmarks.md).
 """
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def convolve_and_halve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+class Convolution(Protocol):
+    """A padded 3x3 convolution: ``nn.Conv2d``, or one that makes its weights anew each time."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels I of what it takes."""
+        ...
+
+    @property
+    def out_channels(self) -> int:
+        """Channels O of what it makes."""
+        ...
+
+    @property
+    def weight(self) -> Tensor:
+        """(O, I, 3, 3)."""
+        ...
+
+    @property
+    def bias(self) -> Tensor | None:
+        """(O,), if there is one."""
+        ...
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """(N, I, H, W) to (N, O, H, W)."""
+        ...
+
+
+def convolve_and_halve(conv: Convolution, x: Tensor) -> Tensor:
     """``avg_pool2d(conv(x), 2)`` of a padded 3x3 convolution; of odd sides the last pixels are averaged alone.
 
-    >>> conv, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(1, 2, 6, 8)
+    >>> conv, x = torch.nn.Conv2d(2, 3, 3, padding=1), torch.randn(1, 2, 6, 8)
     >>> torch.allclose(convolve_and_halve(conv, x), F.avg_pool2d(conv(x), 2), atol=1e-6)
     True
 
@@ -30,10 +60,10 @@ def convolve_and_halve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return F.conv2d(x, _four_shifts(conv.weight) / 4, conv.bias, stride=2, padding=1)
 
 
-def double_and_convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def double_and_convolve(x: Tensor, conv: Convolution) -> Tensor:
     """``conv(double(x))`` of a padded 3x3 convolution.
 
-    >>> conv, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(1, 2, 4, 5)
+    >>> conv, x = torch.nn.Conv2d(2, 3, 3, padding=1), torch.randn(1, 2, 4, 5)
     >>> torch.allclose(double_and_convolve(x, conv), conv(double(x)), atol=1e-6)
     True
 
@@ -45,13 +75,13 @@ def double_and_convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
 
 
-def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def convolve(conv: Convolution, x: Tensor) -> Tensor:
     """``conv(x)`` of a padded 3x3 convolution, at 4x4 pixels on a CPU after Winograd (Lavin & Gray 2016, F(4x4, 3x3)).
 
     That one loses some three bits, for which float32 has room and bfloat16 has not. The last bits depend on the batch,
     so it is not for generators, whose images must not.
 
-    >>> conv, x = nn.Conv2d(8, 8, 3, padding=1), torch.randn(2, 8, 4, 4)
+    >>> conv, x = torch.nn.Conv2d(8, 8, 3, padding=1), torch.randn(2, 8, 4, 4)
     >>> torch.allclose(convolve(conv, x), conv(x), atol=1e-4)
     True
 

@@ -1,6 +1,6 @@
 """What a family of networks is: everything that a new kind of GAN brings, in one object."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,9 @@ class Family:
         leaves_labels_out: whether the generator heeds ``gan.networks.Shape.unlabelled``.
         former: names of tensors that earlier versions of augmint had in it and that are no more, each with what the
             networks did then, so that their weights are refused with the reason.
+        course: of a network, what its schedule has decided that changes which operations an iteration is made of, such
+            as the levels that are on; what else it sets lies in tensors that stay where they are. Iterations of one
+            course can be replayed as one CUDA graph (``gan.graphs``); without it those of a schedule never are.
     """
 
     generator: Callable[[Shape], Network]
@@ -97,6 +100,7 @@ class Family:
     modulations: Modulations | None = None
     leaves_labels_out: bool = False
     former: Mapping[str, str] = field(default_factory=dict)
+    course: Callable[[Network], Hashable] | None = None
 
     def terms_at(self, iteration: int) -> tuple[int, ...]:
         """Numbers of the ``generator_terms`` that an iteration takes."""

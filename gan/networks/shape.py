@@ -1,6 +1,7 @@
 """What every family has to know: sizes, and how they grow from the coarsest level to the image."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
@@ -77,3 +78,7 @@ class Network(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+
+    def in_use(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters, by name, that its results depend on by now: all, but in a network that grows."""
+        return self.named_parameters()

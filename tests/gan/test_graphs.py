@@ -29,7 +29,8 @@ CASES = {
     "wgan-gp": {"recipe": "wgan-gp", "lr_warmup": 0.1},
     "packed": {"recipe": "wgan-gp", "packing": 2, "minibatch_std": 2, "augment": OPERATIONS, "label_delay": 0.2},
     "adaptive": {"recipe": "wgan-gp", "adaptive": True, "penalty_every": 3, "precision": "bfloat16"},
-    "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 4, "drift_weight": 0.01},
+    "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 4, "drift_weight": 0.01, "burn_in": 0.9},
+    "progressive": {"recipe": "wgan-gp", "family": "progressive", "kimg": 0.32},
     "dcgan": {"recipe": "dcgan", "ema_kimg": 0.0},
     "wgan": {"recipe": "wgan", "n_critic": 3},
     "regularised": {
@@ -194,7 +195,7 @@ def test_what_a_run_does_by_the_way_leaves_everything_in_its_place() -> None:
 
 
 def test_there_is_a_record_for_each_layout_alone() -> None:
-    trainer, recorder = recorded({"recipe": "r3", "penalty_every": 4})  # with the penalty, and without
+    trainer, recorder = recorded({"recipe": "r3", "penalty_every": 4, "burn_in": 0.0})  # with the penalty, and without
     go(trainer, 0, 24)
     assert len(recorder.tapes) == 2 and recorder.warm_ups == 2 * WARM_UP
 

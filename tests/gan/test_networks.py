@@ -119,7 +119,8 @@ def test_projection_is_the_inner_product_of_miyato_and_koyama(family: str) -> No
 def test_no_network_keeps_statistics_of_its_batches(family: str) -> None:
     for part in ("generator", "critic"):
         buffers = dict(build(family, part, Shape(32, 3, 2, 8, 8)).named_buffers())
-        assert {name.rpartition(".")[2] for name in buffers} <= {"strength", "taps", "path_length"}  # set by others
+        known = {"strength", "growth", "kernel", "taps", "path_length"}  # set by others, or never
+        assert {name.rpartition(".")[2] for name in buffers} <= known
 
 
 def test_an_unknown_family_is_refused() -> None:

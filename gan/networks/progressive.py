@@ -1,0 +1,247 @@
+"""Progressively grown generator and critic (Karras et al. 2018, arXiv 1710.10196).
+
+Training begins at the coarsest level, 4x4 to 8x8 pixels. Levels are added one by one: each fades in for as long as it
+is then left to settle. Kept from the paper: layers with an equalised learning rate, pixelwise feature normalisation in
+the generator, batch statistics in the critic, 3x3 convolutions in pairs, and an image made and read at every level.
+
+A phase, of fading in or of settling, lasts :data:`PHASE` of the budget: theirs are of 600 of 12,000 kimg (their
+code's configuration for 1024x1024). So with a budget of 100 kimg at 32 pixels, which are three doublings from 4: 5 kimg
+at 4x4; 5 kimg for 8x8 to fade in and 5 to settle; so too 16x16; 5 for 32x32 to fade in, and the other 70 at full size.
+
+What differs:
+
+- Sizes follow :class:`gan.networks.Shape`; their networks for 256x256 are those of width 64.
+- The critic takes images of full size and averages and fades them itself, so that real and synthetic images are treated
+  alike; the generator enlarges what it makes to full size. Their networks are handed images of the current size.
+- Labels enter the generator as embeddings beside z, and the critic by projection (Miyato & Koyama 2018). tanh ends the
+  generator, as the images of all families lie in [-1, 1].
+- The batch keeps its size, and Adam its moments, when a level is added.
+"""
+
+import math
+from collections.abc import Hashable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan.networks.conditioning import Style
+from gan.networks.convolutions import convolve, convolve_and_halve, double, double_and_convolve, halve
+from gan.networks.equalised import EqualisedConv2d, EqualisedLinear, EqualisedProjection
+from gan.networks.family import Family
+from gan.networks.minibatch import MinibatchStd
+from gan.networks.shape import Network, Shape
+
+PHASE = 0.05  # of the budget
+UNIT = 2**16  # parts of a level that fading is told in
+SLOPE = 0.2
+GAIN = 2**0.5  # of layers before a leaky ReLU, as in the paper
+IMAGES = ("to_image", "from_image")
+
+
+class Growing(Network):
+    """A network with levels, of which the coarsest ones are on: all, until it is told otherwise.
+
+    Stage s, 0 to ``shape.levels``, has the resolution of ``base`` · 2^s.
+
+    Attributes:
+        growth: int64 (), how many stages above the coarsest are on, in :data:`UNIT` s; a part of one is fading in. It
+            is a whole number, so that it is copied to the averaged generator, and not averaged.
+        top: the finest stage that is on, as ``growth`` says.
+        fading: whether it is on in part.
+    """
+
+    growth: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.register_buffer("growth", torch.full((), shape.levels * UNIT, dtype=torch.int64))
+        self.top, self.fading = shape.levels, False
+        self.register_load_state_dict_post_hook(_as_loaded)
+
+    def grow(self, levels: float) -> None:
+        """Has so many stages above the coarsest on, in [0, ``shape.levels``]."""
+        growth = round(levels * UNIT)
+        self.growth.fill_(growth)
+        self.top, self.fading = math.ceil(growth / UNIT), growth % UNIT > 0
+
+    def follow(self) -> None:
+        """Has ``top`` and ``fading`` as ``growth`` says, which another network's state may have changed."""
+        growth = int(self.growth)
+        if not 0 <= growth <= self.shape.levels * UNIT:
+            raise ValueError(f"growth: {growth} is not between 0 and {self.shape.levels * UNIT}")
+        self.grow(growth / UNIT)
+
+    def in_use(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Leaves out the levels that are off, and what makes or reads images at others than the finest."""
+        finest = {self.top, self.top - 1} if self.fading else {self.top}
+        for name, parameter in super().in_use():
+            part, stage, *_ = name.split(".")
+            off = part == "blocks" and int(stage) > self.top
+            if not off and not (part in IMAGES and int(stage) not in finest):
+                yield name, parameter
+
+    def alpha(self) -> Tensor:
+        """How far the finest stage is on, float32 () in (0, 1]."""
+        return (self.growth - (self.top - 1) * UNIT).float() / UNIT
+
+
+class First(nn.Module):
+    """The style at the coarsest level: (N, S) to (N, channels, base, base)."""
+
+    def __init__(self, style_dim: int, channels: int, base: int) -> None:
+        super().__init__()
+        self.base = base
+        # a bias a channel: the layer is a convolution on one pixel, padded, in the paper
+        self.linear = EqualisedLinear(style_dim, channels * base**2, bias=None, gain=GAIN / 4)
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.conv = EqualisedConv2d(channels, channels, 3, gain=GAIN)
+
+    def forward(self, style: Tensor) -> Tensor:
+        """(N, S) to (N, channels, base, base)."""
+        x = self.linear(style).view(len(style), -1, self.base, self.base) + self.bias
+        return _normalised(self.conv(_normalised(x)))
+
+
+class UpBlock(nn.Module):
+    """Twice the resolution, and two convolutions."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = EqualisedConv2d(inputs, outputs, 3, gain=GAIN)
+        self.second = EqualisedConv2d(outputs, outputs, 3, gain=GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, 2H, 2W)."""
+        return _normalised(self.second(_normalised(double_and_convolve(x, self.first))))
+
+
+class Generator(Growing):
+    """z (N, latent_dim) and labels (N,) to images (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        widths = [shape.width_at(level) for level in range(shape.levels, -1, -1)]
+        self.style = Style(shape.classes, shape.latent_dim)
+        self.blocks = nn.ModuleList([First(2 * shape.latent_dim, widths[0], shape.base)])
+        self.blocks.extend(UpBlock(i, o) for i, o in pairwise(widths))
+        self.to_image = nn.ModuleList(EqualisedConv2d(width, shape.channels, 1) for width in widths)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
+        return self.drawn(self.styles(z, labels), z)
+
+    def styles(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Unit vectors (N, S) of z and the label; they, not z, are what truncation scales (``gan.truncation``)."""
+        return _unit_length(self.style(z, labels))
+
+    def drawn(self, styles: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
+        """Images (N, C, H, W) of ``styles``."""
+        x = coarser = styles
+        for stage in range(self.top + 1):
+            coarser, x = x, self.blocks[stage](x)
+        image = self.to_image[self.top](x)
+        if self.fading:
+            image = torch.lerp(double(self.to_image[self.top - 1](coarser)), image, self.alpha().to(image.dtype))
+        image = torch.tanh(image)
+        if missing := self.shape.levels - self.top:
+            image = F.interpolate(image, scale_factor=2.0**missing, mode="nearest")
+        return image[:, :, : self.shape.image_size, : self.shape.image_size]
+
+
+class DownBlock(nn.Module):
+    """Two convolutions, and half the resolution, rounded up."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = EqualisedConv2d(inputs, inputs, 3, gain=GAIN)
+        self.second = EqualisedConv2d(inputs, outputs, 3, gain=GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / 2, W / 2), rounded up."""
+        return _rectified(convolve_and_halve(self.second, _rectified(self.first(x))))
+
+
+class Last(nn.Module):
+    """The features of the coarsest level: (N, channels, base, base) to (N, channels)."""
+
+    def __init__(self, channels: int, base: int, group: int) -> None:
+        super().__init__()
+        self.statistics = MinibatchStd(group) if group else nn.Identity()
+        self.conv = EqualisedConv2d(channels + bool(group), channels, 3, gain=GAIN)
+        self.linear = EqualisedLinear(channels * base**2, channels, gain=GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, base, base) to (N, channels)."""
+        return _rectified(self.linear(_rectified(convolve(self.conv, self.statistics(x))).flatten(1)))
+
+
+class Critic(Growing):
+    """Images (N, C, H, W) and labels (N,) to scores (N,); no layer sees more than one image, but for minibatch_std."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        widths = [shape.width_at(level) for level in range(shape.levels, -1, -1)]
+        self.from_image = nn.ModuleList(EqualisedConv2d(shape.channels, width, 1, gain=GAIN) for width in widths)
+        self.blocks = nn.ModuleList([Last(widths[0], shape.base, shape.minibatch_std)])
+        self.blocks.extend(DownBlock(i, o) for o, i in pairwise(widths))
+        self.head = EqualisedProjection(shape.classes, widths[0])
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
+        for _ in range(self.shape.levels - self.top):
+            images = halve(images)
+        if self.fading:
+            alpha, coarse = self.alpha(), halve(images)
+            height, width = images.shape[2:]
+            images = torch.lerp(double(coarse)[:, :, :height, :width], images, alpha)
+            x = self.blocks[self.top](_rectified(self.from_image[self.top](images)))
+            x = torch.lerp(_rectified(self.from_image[self.top - 1](coarse)), x, alpha.to(x.dtype))
+        else:
+            x = _rectified(self.from_image[self.top](images))
+        for stage in reversed(range(self.top if self.fading else self.top + 1)):
+            x = self.blocks[stage](x)
+        return self.head(x, labels)
+
+
+def grow(network: Network, share: float) -> None:
+    """The schedule: the coarsest level settles, then each further one fades in and settles, a phase each."""
+    assert isinstance(network, Growing)
+    phases = max(0.0, share) / PHASE
+    done = math.floor(phases)
+    network.grow(min(network.shape.levels, done // 2 + (phases - done) * (done % 2)))
+
+
+def course(network: Network) -> Hashable:
+    """What a network of the family computes with: which levels are on, and whether the last one fades."""
+    assert isinstance(network, Growing)
+    return network.top, network.fading
+
+
+FAMILY = Family(
+    Generator,
+    Critic,
+    schedule=grow,
+    defaults={"minibatch_std": 4, "drift_weight": 1e-3, "beta2": 0.99, "critic_lr": 1e-3, "generator_lr": 1e-3},
+    course=course,
+)
+"""With the settings of the paper (its appendix A.1), where no recipe says otherwise."""
+
+
+def _as_loaded(network: Growing, _: Any) -> None:
+    network.follow()
+
+
+def _rectified(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    return _unit_length(_rectified(x))
+
+
+def _unit_length(x: Tensor) -> Tensor:
+    """Each pixel's features (or each row's) at a mean square of 1."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
