@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.experiment.search import trainings
 from pipeline.export.plan import settled, wanted
 from pipeline.params import ClassifyParams
+from pipeline.projects import mirroring
 from pipeline.projects.looking import Look, Sides
 from pipeline.projects.measuring import Machine, Speed
 from pipeline.wording import listed
@@ -127,6 +128,8 @@ def training(look: Look, speed: Speed, minutes: float, keep: float | None = None
     if few and max(per_class) >= 5 * min(per_class):
         why = f"classes of {min(per_class)} images inherit from the others what images look like"
         chosen.append(Choice(("train", "label_delay"), 0.4, why))
+    if look.mirrored is not None:
+        chosen.append(Choice(("train", "mirror"), look.mirrored.kind, mirroring.why(look.mirrored)))
     return chosen
 
 
