@@ -12,7 +12,7 @@ from pipeline.metrics.symmetry import Asymmetry, asymmetry, thumbnails, told_apa
 AT_ONCE = 128  # images that are read to be made small
 ACROSS, DOWN, DIAGONAL = 1, 2, 4  # of gan.symmetry.reflect
 DIFFER = 0.1  # p up to which images and their mirror images are taken to differ: it costs little to leave a mirror off
-APART = 0.05  # p up to which classes count as told apart
+APART = 0.8  # of the classes that have to be told apart
 VISIBLE, VISIBLE_WORST = 0.01, 0.1  # shares that must be visible in all classes together and in each by itself
 
 
@@ -35,7 +35,7 @@ class Mirrored(NamedTuple):
     @property
     def kind(self) -> str:
         """The largest kind of :data:`gan.symmetry.SYMMETRIES` that changes nothing that could be seen."""
-        if self.apart > APART or not _unchanged(self.across):
+        if self.apart < APART or not _unchanged(self.across):
             return "none"
         return "dihedral" if self.dihedral and all(map(_unchanged, self.dihedral)) else "horizontal"
 

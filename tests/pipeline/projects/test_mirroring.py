@@ -42,9 +42,9 @@ def test_no_difference_proves_nothing_where_none_would_be_seen() -> None:
         Asymmetry(0.5, 0, 0.02, 0.05),
         Asymmetry(0.5, 0, 0.005, 0.2),
     )
-    assert Mirrored(clear, (clear, clear), 0.001).kind == "dihedral"
-    assert Mirrored(clear, (clear, blurred), 0.001).kind == "horizontal"
-    for found in (Mirrored(clear, (clear,), 0.2), Mirrored(blurred, (), 0.001), Mirrored(rare, (), 0.001)):
+    assert Mirrored(clear, (clear, clear), 1.0).kind == "dihedral"
+    assert Mirrored(clear, (clear, blurred), 1.0).kind == "horizontal"
+    for found in (Mirrored(clear, (clear,), 0.5), Mirrored(blurred, (), 1.0), Mirrored(rare, (), 1.0)):
         assert found.kind == "none" and "cannot be told" in why(found)
 
 
