@@ -1,16 +1,17 @@
-"""The commands that hand over what the search found; see :mod:`pipeline.cli`, which they belong to."""
+"""The commands that hand over what the search found."""
 
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from pipeline.cli.program import main
 from pipeline.workspace import Workspace
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@main.command()
 @click.option("--out", type=FILE, help="Where to write it.  [default: standard output]")
 def recipe(out: Path | None) -> None:
     """Write a PyTorch script that trains the recommended classifier on your own folder.
@@ -22,7 +23,7 @@ def recipe(out: Path | None) -> None:
     write_script(Workspace(), out)
 
 
-@click.command()
+@main.command()
 @click.argument("images", type=click.Path(path_type=Path))
 @click.option("--out", type=FILE, help="File to write.  [default: standard output; on a terminal a short table]")
 @click.option(
