@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from gan.files import regular
 from gan.networks import FAMILIES, Network, Shape, build
+from gan.symmetry import SYMMETRIES
 
 MOST_BYTES = 2**24  # of a card
 MOST = 2**31 - 1  # of any size that a card says
@@ -62,6 +63,8 @@ def read_card(path: Path) -> dict[str, Any]:
     members = card.get("members", [])
     if not isinstance(members, list) or not all(map(_is_digest, members)):
         raise ValueError(f"{path}: members: no list of 64 hex digits each")
+    if card.get("mirror", "none") not in tuple(SYMMETRIES):
+        raise ValueError(f"{path}: mirror: none of {', '.join(SYMMETRIES)}")
     _check_classes(card, shape, path)
     return card
 

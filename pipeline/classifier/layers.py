@@ -5,6 +5,7 @@ takes all: convolutions in S groups, and normalisation of S * C channels. Where 
 1x1 kernels, images of 2x2 pixels) a convolution is a product of matrices, one a network.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ SMALLEST = 2  # side of images that are multiplied whole
 def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     """A 3x3 convolution with padding 1, or a 1x1 convolution, of each network's images.
 
+    One network's bits are those that it has in a stack. For a convolution in one group oneDNN takes other algorithms
+    than in several, for some shapes on some processors: there a network that is alone is computed beside itself.
+
     Args:
         x: (N, H, W, S, C).
         weight: (S, 3, 3, C, O) or (S, 1, 1, C, O): the kernel's rows and columns.
@@ -28,6 +32,42 @@ def convolve(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     Returns:
         (N, ceil(H / stride), ceil(W / stride), S, O).
     """
+    if alone(x) and not _same_alone(x.shape, weight.shape, stride, x.dtype, torch.get_num_threads()):
+        return _convolve(beside_itself(x, 3), beside_itself(weight, 0), stride)[:, :, :, :1].contiguous()
+    return _convolve(x, weight, stride)
+
+
+def alone(x: Tensor) -> bool:
+    """Whether images (N, H, W, S, C) are of one network, on a processor, whose bits may then be others."""
+    return x.shape[3] == 1 and x.device.type == "cpu"
+
+
+def beside_itself(x: Tensor, axis: int) -> Tensor:
+    """``x`` twice along an axis of networks; the second time counts for nothing."""
+    return torch.cat([x, x.detach()], axis)
+
+
+@cache
+@torch.enable_grad()
+def _same_alone(x: torch.Size, weight: torch.Size, stride: int, dtype: torch.dtype, threads: int) -> bool:  # noqa: ARG001
+    """Whether a convolution of such shapes has the same bits alone as beside another one: tried on random numbers."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randn(*x[:3], 2, *x[4:], dtype=dtype, generator=rng)
+    kernels = torch.randn(2, *weight[1:], dtype=dtype, generator=rng)
+    towards, found = torch.empty(0), []
+    for count in (2, 1):
+        some = images[:, :, :, :count].contiguous().requires_grad_()
+        their = kernels[:count].clone().requires_grad_()
+        made = _convolve(some, their, stride)
+        towards = (
+            torch.randn(made.shape, dtype=dtype, generator=rng) if count == 2 else towards[:, :, :, :1].contiguous()
+        )
+        to_images, to_kernels = torch.autograd.grad(made, (some, their), towards)
+        found.append([made[:, :, :, 0], to_images[:, :, :, 0], to_kernels[0]])
+    return all(map(torch.equal, *found))
+
+
+def _convolve(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     height, width, networks, channels = x.shape[1:]
     if weight.shape[1] == 1:
         return _products(x[:, ::stride, ::stride], weight[:, 0, 0])

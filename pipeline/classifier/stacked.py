@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.classifier.layers import convolve, normalise
+from pipeline.classifier.layers import beside_itself, convolve, normalise
 from pipeline.classifier.network import Block, SmallResNet
 
 ALIGNED = 16  # numbers: each network's weights begin where a vector of any processor may
@@ -35,7 +35,8 @@ class StackedResNet:
 
     def __init__(self, networks: Sequence[SmallResNet], own_norms: bool = False) -> None:
         self._networks = networks
-        self._stacked = [*networks, *networks][: max(2, len(networks))]  # one group is another algorithm than several
+        on_cpu = next(networks[0].parameters()).device.type == "cpu"  # where layers see to the bits of one network
+        self._stacked = networks if on_cpu else [*networks, *networks][: max(2, len(networks))]
         named = dict(networks[0].named_parameters())
         constant = [name for name, value in named.items() if value.ndim <= 1]
         kernels, others = self._flat([name for name in named if name not in constant]), self._flat(constant)
@@ -97,8 +98,10 @@ class StackedResNet:
         """(S, N, C, H, W) float32 in [-1, 1] -> logits (S, N, classes)."""
         x = images.expand(len(self._stacked), -1, -1, -1, -1).permute(1, 3, 4, 0, 2).contiguous()
         x = self._layer(self._networks[0].body, "body", x).transpose(0, 1)
-        logits = torch.baddbmm(self._weights["head.bias"].unsqueeze(1), x, self._weights["head.weight"])
-        return logits[: len(self._networks)]
+        head = [self._weights["head.bias"].unsqueeze(1), x, self._weights["head.weight"]]
+        if len(x) == 1:  # a product alone may be another than in a batch
+            head = [beside_itself(one, 0) for one in head]
+        return torch.baddbmm(*head)[: len(self._networks)]
 
     def _layer(self, layer: nn.Module, name: str, x: Tensor) -> Tensor:
         match layer:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from gan.symmetry import SYMMETRIES, reflect
 from pipeline.charts import plot_confusion, plot_spectrum
 from pipeline.evaluation.scoring import Sets
 from pipeline.metrics.distances import kth_nearest, nearest
@@ -71,14 +73,22 @@ def nearest_sheet(sets: Sets, scored: Measured) -> Image.Image:
         _pair(
             sets,
             row,
-            sets.teaching.images[neighbour[row]],
+            _as_seen(sets.synthetic.images[row], sets.teaching.images[neighbour[row]], sets.mirror),
             f"{distance[row] / values:.1f}",
             bool(distance[row] < threshold),
         )
         for row in np.argsort(distance, kind="stable")[:NEAREST_PAIRS].tolist()
     ]
-    heading = f"synthetic | nearest training image, RMS difference of 255 (red: below {threshold / values:.1f})"
+    which = "nearest training image" + (", mirrored where that is nearer" if sets.mirror != "none" else "")
+    heading = f"synthetic | {which}, RMS difference of 255 (red: below {threshold / values:.1f})"
     return pairs(shown, heading)
+
+
+def _as_seen(image: np.ndarray, other: np.ndarray, mirror: str) -> np.ndarray:
+    """``other`` (C, S, S) under the symmetry by which it is nearest to ``image``."""
+    codes = torch.arange(SYMMETRIES[mirror])
+    ways = reflect(torch.from_numpy(np.array(other)).expand(len(codes), -1, -1, -1), codes).numpy()
+    return ways[int(np.square(ways.astype(float) - image).sum(axis=(1, 2, 3)).argmin())]
 
 
 def extremes_sheet(sets: Sets, scored: Measured, neighbours: int) -> Image.Image:

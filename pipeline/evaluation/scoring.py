@@ -26,6 +26,7 @@ class Sets:
         real: held-out ones, which neither the embedder nor the generator has seen.
         synthetic: in the class proportions of ``real``.
         copies: ``teaching`` is what the generator was trained on, so that copies can be told.
+        mirror: the kind of :data:`gan.symmetry.SYMMETRIES` under which it was.
     """
 
     classes: tuple[str, ...]
@@ -33,6 +34,7 @@ class Sets:
     real: Images
     synthetic: Images
     copies: bool = True
+    mirror: str = "none"
 
 
 def score(sets: Sets, settings: EvaluateParams, seed: int) -> Measured:
@@ -53,7 +55,7 @@ def score(sets: Sets, settings: EvaluateParams, seed: int) -> Measured:
         images, labels, len(sets.classes), steps=steps, seed=derive(seed, "evaluate.embedder")
     )
     others, notes = open_embedders(settings.embedders, settings.weights)
-    how = Settings(settings.repeats, settings.neighbours, seed)
+    how = Settings(settings.repeats, settings.neighbours, seed, sets.mirror)
     known = images if sets.copies else None
     measured = measure(sets.real, sets.synthetic, known, sets.classes, domain, others, how)
     quality = measured.quality | {"notes": [*measured.quality["notes"], *notes]}

@@ -155,7 +155,7 @@ class Runner:
         by_arm: dict[str, list[Path]] = {}
         for file, trial in trials.items():
             by_arm.setdefault(trial.arm.stack(), []).append(file)
-        most = len(trials) if self._on_gpu else min(self._most, max(2, -(-len(trials) // self._workers)))
+        most = len(trials) if self._on_gpu else min(self._most, -(-len(trials) // self._workers))
         parts = []
         for files in by_arm.values():
             count = -(-len(files) // most)

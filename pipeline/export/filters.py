@@ -18,7 +18,7 @@ from gan.sampler import Sampler
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import features
 from pipeline.errors import UserError
-from pipeline.metrics.distances import blocks, kth_nearest, nearest
+from pipeline.metrics.distances import blocks, kth_nearest, mirrored, nearest_mirrored
 
 PILOT = 256  # proposals of a class, by whose critic scores it is known which are low
 LEFT_OUT = 2000  # train images that say how near train images are to each other: enough for a quantile
@@ -127,21 +127,22 @@ class Copies:
         train: uint8 (N, C, H, W), may be memory-mapped; all classes, as a copy may come under another label.
         quantile: of the distances to the nearest other train image.
         rng: chooses the train images that are left out, where there are very many.
+        mirror: a kind of :data:`gan.symmetry.SYMMETRIES`: near is also what is near to a train image under one of it.
 
     Raises:
         UserError: there is no other train image.
     """
 
-    def __init__(self, train: np.ndarray, quantile: float, rng: np.random.Generator) -> None:
+    def __init__(self, train: np.ndarray, quantile: float, rng: np.random.Generator, mirror: str = "none") -> None:
         if len(train) < 2:
             raise UserError("export.filters.copies: one train image has no other to be compared with; set copies: 0")
-        self._train = train
+        self._train, self._mirror = train, mirror
         rows = np.sort(rng.choice(len(train), min(LEFT_OUT, len(train)), replace=False))
-        self.line = float(np.quantile(nearest_other(train, rows), quantile))
+        self.line = float(np.quantile(nearest_other(train, rows, mirror), quantile))
 
     def score(self, proposals: Proposals) -> np.ndarray:
         """The Euclidean distance to the nearest train image, in grey levels of 255."""
-        return nearest(proposals.images, self._train)[0]
+        return nearest_mirrored(proposals.images, self._train, self._mirror)[0]
 
     def passes(self, label: int, scores: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """An image on the line passes, unless it is an exact copy."""
@@ -201,18 +202,29 @@ class Filters:
         return Judgement(scores, {name: each.passes(label, scores[name]) for name, each in self.on.items()})
 
 
-def nearest_other(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def nearest_other(train: np.ndarray, rows: np.ndarray, mirror: str = "none") -> np.ndarray:
     """Distance of some train images to the nearest other one.
 
     Args:
         train: uint8 (N, C, H, W), N > 1, may be memory-mapped.
         rows: int64 (M,), the images asked about.
+        mirror: see :class:`Copies`; an image's own mirror images are no other ones.
 
     Returns:
         float64 (M,); 0 for an image that is there twice.
     """
-    least = torch.full((len(rows), 2), torch.inf, dtype=torch.float64)  # the least of all is the image itself
-    for row, column, squared in blocks(train[rows], train):
-        near = torch.from_numpy(squared).topk(min(2, column.stop - column.start), largest=False).values
-        least[row] = torch.cat([least[row], near], 1).topk(2, largest=False).values
-    return least.amax(1).sqrt().numpy()
+    least = np.full(len(rows), np.inf)
+    asked = train[rows]
+    for part, images in ((slice(0, len(rows)), asked), *mirrored(asked, mirror)):
+        least[part] = np.minimum(least[part], _nearest_but(images, train, rows[part]))
+    return np.sqrt(least)
+
+
+def _nearest_but(images: np.ndarray, train: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Squared distance of each image to the nearest train image but one, its ``own`` (M,)."""
+    least = np.full(len(images), np.inf)
+    for row, column, squared in blocks(images, train):
+        inside = np.flatnonzero((own[row] >= column.start) & (own[row] < column.stop))
+        squared[inside, own[row][inside] - column.start] = np.inf
+        least[row] = np.minimum(least[row], squared.min(axis=1))
+    return least

@@ -71,17 +71,20 @@ def open_ingredients(params: Params, workspace: Workspace, store: Store, plan: P
     sampler = Sampler(generator, derive(params.seed, "export.latent"), truncation=params.export.truncation)
     labels = [label for label, count in enumerate(plan.wanted) if count]
     with one_thread():
-        filters = open_filters(params, workspace.models, store, sampler, labels)
+        filters = open_filters(params, workspace.models, store, sampler, labels, card.get("mirror", "none"))
     real = {name: store.split(name) for name in plan.real}
     return Ingredients(plan, real, sampler, card["sha256"], filters, params.export.min_acceptance, _origin(card))
 
 
-def open_filters(params: Params, models: Path, store: Store, sampler: Sampler, labels: list[int]) -> Filters:
+def open_filters(
+    params: Params, models: Path, store: Store, sampler: Sampler, labels: list[int], mirror: str
+) -> Filters:
     """The filters that are on, taught by the train split alone.
 
     Args:
         models: where the critic is.
         labels: the classes that will be judged.
+        mirror: ``train.mirror`` of the generator.
 
     Raises:
         UserError: no usable critic for the filter that ranks by it, or a class too small for a filter.
@@ -95,7 +98,7 @@ def open_filters(params: Params, models: Path, store: Store, sampler: Sampler, l
         on["manifold"] = Manifold(features(classifier, train.images), train.labels, store.classes, settings.manifold)
     if settings.copies:
         rng = np.random.default_rng(derive(params.seed, "export.copies"))
-        on["copies"] = Copies(train.images, settings.copies, rng)
+        on["copies"] = Copies(train.images, settings.copies, rng, mirror)
     if settings.critic:
         on["critic"] = CriticRank(_critic(models), sampler, labels, settings.critic)
     return Filters(on, classifier)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from gan.symmetry import SYMMETRIES, reflect
+
 BLOCK_ROWS, BLOCK_COLUMNS = 512, 2048  # 8 MiB of distances: larger ones fall out of the cache between two uses
 OPERAND_VALUES = 1 << 22  # float64 values of wide rows held on either side: 32 MiB
 
@@ -84,6 +86,40 @@ def nearest(queries: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.
         least[row] = np.where(closer, value, least[row])
         where[row] = np.where(closer, index + column.start, where[row])
     return np.sqrt(least.clip(0)), where
+
+
+def mirrored(images: np.ndarray, kind: str) -> Iterator[tuple[slice, np.ndarray]]:
+    """The images under every symmetry of a kind but the one that leaves them as they are, some at a time.
+
+    Args:
+        images: uint8 (N, C, S, S), may be memory-mapped.
+        kind: of :data:`gan.symmetry.SYMMETRIES`.
+
+    Yields:
+        The rows, and uint8 (rows, C, S, S). All rows of one symmetry come before those of the next.
+    """
+    for code in range(1, SYMMETRIES[kind]):
+        for row in spans(len(images), BLOCK_ROWS):
+            some = torch.from_numpy(np.array(images[row]))
+            yield row, reflect(some, torch.full((len(some),), code)).contiguous().numpy()
+
+
+def nearest_mirrored(images: np.ndarray, reference: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`nearest`, among the images of ``reference`` and all that a symmetry makes of them.
+
+    An image is as far from another's mirror image as its own mirror image is from the other.
+
+    Args:
+        images: uint8 (Q, C, S, S).
+        reference: uint8 (N, C, S, S).
+        kind: of :data:`gan.symmetry.SYMMETRIES`.
+    """
+    least, where = nearest(images, reference)
+    for row, turned in mirrored(images, kind):
+        distance, index = nearest(turned, reference)
+        where[row] = np.where(distance < least[row], index, where[row])
+        least[row] = np.minimum(distance, least[row])
+    return least, where
 
 
 def _smallest(values: torch.Tensor, k: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.metrics.distances import nearest
+from pipeline.metrics.distances import mirrored, nearest, nearest_mirrored
 from pipeline.metrics.drift import spectra, tones
 from pipeline.metrics.embedders.domain import DomainEmbedder
 from pipeline.metrics.fidelity import Features
@@ -40,20 +40,29 @@ class Embedded(Features):
 
 
 def embed(
-    shown: Images, domain: DomainEmbedder, train: np.ndarray | None, train_features: np.ndarray | None
+    shown: Images,
+    domain: DomainEmbedder,
+    train: np.ndarray | None,
+    train_features: np.ndarray | None,
+    mirror: str = "none",
 ) -> Embedded:
     """Embeds images, and finds their nearest training images where there are any.
 
     Args:
         train: the training images, uint8 (M, C, S, S).
         train_features: their features, float32 (M, 128).
+        mirror: a kind of :data:`gan.symmetry.SYMMETRIES`, by which an image may have become another: the nearest one
+            is looked for under all of them.
     """
     features = domain.embed(shown.images)
     found = Embedded(features, shown.labels, domain.classify(features), tones(shown.images), spectra(shown.images))
     if train is None or train_features is None:
         return found
-    pixel, neighbour = nearest(shown.images, train)
-    return replace(found, pixel=pixel, feature=nearest(features, train_features)[0], neighbour=neighbour)
+    pixel, neighbour = nearest_mirrored(shown.images, train, mirror)
+    feature = nearest(features, train_features)[0]
+    for row, turned in mirrored(shown.images, mirror):
+        feature[row] = np.minimum(feature[row], nearest(domain.embed(turned), train_features)[0])
+    return replace(found, pixel=pixel, feature=feature, neighbour=neighbour)
 
 
 def exact_duplicates(images: Embedded) -> int | None:

@@ -28,6 +28,7 @@ from pipeline.wording import listed
 FRECHET_LEAST = 500
 FRECHET_NAMES = ("frechet_distance", "fid")
 SPACES = ("pixel", "feature")
+MIRRORED = "Copies are looked for among the mirror images of the training images too, as train.mirror has them."
 
 BY_DOMAIN: dict[str, Callable[[Embedded, Embedded], float]] = {
     "label_agreement": lambda candidate, _: float((candidate.predicted == candidate.labels).mean()),
@@ -40,11 +41,15 @@ Seen = TypeVar("Seen", bound=Features)
 
 
 class Settings(NamedTuple):
-    """How often and by how many neighbours is compared, and the project's seed."""
+    """How often and by how many neighbours is compared, the project's seed, and the symmetry of what was learnt from.
+
+    ``mirror`` is ``train.mirror``: a copy may be drawn mirrored, so that train images are near under that symmetry too.
+    """
 
     repeats: int
     neighbours: int
     seed: int
+    mirror: str = "none"
 
 
 class Measured(NamedTuple):
@@ -81,9 +86,9 @@ def measure(
     """
     train_features = None if train is None else domain.embed(train)
     with track(len(real.labels) + len(synthetic.labels), "evaluate: embedding", "images") as progress:
-        held_out = embed(real, domain, train, train_features)
+        held_out = embed(real, domain, train, train_features, settings.mirror)
         progress.advance(len(held_out))
-        drawn = embed(synthetic, domain, train, train_features)
+        drawn = embed(synthetic, domain, train, train_features, settings.mirror)
         progress.advance(len(drawn))
     samples = [
         subsets(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
@@ -96,6 +101,7 @@ def measure(
     if train_features is not None:
         quality["copies"], notes = copy_check(held_out, drawn, train_features, derive(settings.seed, "evaluate.cells"))
         quality |= {f"copy_share_{space}": quality["copies"][space]["share"] for space in SPACES}
+        notes += [MIRRORED] if settings.mirror != "none" else []
     quality["embedders"] = {
         other.name: _by_other(other, real, synthetic, classes, samples, settings) for other in others
     }

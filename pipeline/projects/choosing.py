@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.experiment.search import trainings
+from pipeline.experiment import costs
 from pipeline.export.plan import settled, wanted
 from pipeline.params import ClassifyParams
+from pipeline.projects import mirroring
 from pipeline.projects.looking import Look, Sides
 from pipeline.projects.measuring import Machine, Speed
 from pipeline.wording import listed
@@ -30,8 +31,8 @@ FEW = 20
 LEAST_STEPS = 100
 """Of a classifier: one of fewer says nothing of the images."""
 
-FORWARD, ASKED = 6, 1000
-"""Batches that are asked about in the time of a training step with its second pass; synthetic images among those."""
+ASKED = 1000
+"""Synthetic images that a classifier is asked about."""
 
 WITH_IT = "goes with the recipe and the network"
 """The reason of what follows from another choice."""
@@ -127,6 +128,8 @@ def training(look: Look, speed: Speed, minutes: float, keep: float | None = None
     if few and max(per_class) >= 5 * min(per_class):
         why = f"classes of {min(per_class)} images inherit from the others what images look like"
         chosen.append(Choice(("train", "label_delay"), 0.4, why))
+    if look.mirrored is not None:
+        chosen.append(Choice(("train", "mirror"), look.mirrored.kind, mirroring.why(look.mirrored)))
     return chosen
 
 
@@ -190,9 +193,8 @@ def experiment(look: Look, speed: Speed, machine: Machine, minutes: float, keep:
 def classify_minutes(params: ClassifyParams, look: Look, speed: Speed, machine: Machine) -> float:
     """What the experiment takes, about: training, and asking every classifier about val, test and synthetic images."""
     asked = int(look.counts["val"].sum() + look.counts["test"].sum()) + ASKED
-    steps = params.steps + asked / params.batch_size / FORWARD
     workers = 1 if machine.device == "cuda" else machine.cores
-    return trainings(params, len(params.doses)) * steps * speed.step_seconds / workers / 60
+    return costs.seconds(params, speed.classifier, asked) / workers / 60
 
 
 def _fitting(params: ClassifyParams, look: Look, speed: Speed, machine: Machine, minutes: float) -> float:

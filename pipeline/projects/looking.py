@@ -16,8 +16,10 @@ from pipeline.ingest.opening import open_image, quiet
 from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.ingest.selection import Selection, select, store_channels
 from pipeline.ingest.settling import settle
+from pipeline.ingest.splitting import TRAIN
 from pipeline.params import DataParams, Params
 from pipeline.projects.grouping import Groups, likely_groups
+from pipeline.projects.mirroring import Mirrored, mirrored
 from pipeline.sources import BadImageError, Listing, Payload, Source
 from pipeline.store import SPLITS
 
@@ -52,6 +54,7 @@ class Look:
         counts: images by class (K,), of each split, told for the whole set.
         groups: what names or folders say that belongs together, and is kept in one split.
         notes: what had to be done so that every class can be taught and tested.
+        mirrored: what becomes of the train images when they are mirrored; None where that was not looked at.
     """
 
     data: DataParams
@@ -65,6 +68,7 @@ class Look:
     counts: dict[str, np.ndarray]
     groups: Groups | None
     notes: tuple[str, ...] = ()
+    mirrored: Mirrored | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -120,6 +124,13 @@ def look(source: Source, data: DataParams, sides: Sides, seed: int = 0) -> Look:
                 some.listing, records, pixels, data, likely_groups(source.listing), seed
             )
             channels = store_channels(records, np.flatnonzero(records.usable))
+            train = np.flatnonzero(chosen.splits == TRAIN)
+            flipped = mirrored(
+                lambda rows: pixels.read(train[rows], records.grey, channels),
+                some.listing.labels[train],
+                chosen.groups[train],
+                seed,
+            )
     bad = len(records.reasons)
     _, sizes = np.unique(chosen.near[chosen.splits >= 0], return_counts=True)
     return Look(
@@ -134,6 +145,7 @@ def look(source: Source, data: DataParams, sides: Sides, seed: int = 0) -> Look:
         counts=_scaled(source.listing, some.listing, chosen),
         groups=groups,
         notes=tuple(notes),
+        mirrored=flipped,
     )
 
 

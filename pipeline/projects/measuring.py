@@ -1,24 +1,22 @@
 """How fast this machine takes the steps of a training, and how much memory it needs: measured, in seconds."""
 
 import shutil
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gan.memory import peak_bytes
 from gan.networks import Shape
 from gan.trainer import Labelled, Trainer
 from pipeline.classifier.network import SmallResNet
-from pipeline.classifier.training import ExtraPass, Recipe, fit
+from pipeline.experiment import costs
+from pipeline.experiment.costs import Steps
 from pipeline.params import ClassifyParams, TrainParams
-from pipeline.runtime import choose_device, one_thread, usable_cores
+from pipeline.runtime import choose_device, usable_cores
 from pipeline.training.estimate import CPU_OVERHEAD, seconds_per_iteration
 from pipeline.training.settings import gan_config
 
-STEPS = 4  # of a classifier that are timed, after as many that warm up
 PROGRAM = 600 * 2**20  # bytes of the program itself, with torch loaded
 
 
@@ -50,12 +48,12 @@ class Speed:
     Attributes:
         kimg_seconds: of training the GAN with a thousand images.
         memory: bytes at the peak of that.
-        step_seconds: of one optimiser step of a classifier with a second pass, on one core.
+        classifier: of a classifier on one core.
     """
 
     kimg_seconds: float
     memory: int
-    step_seconds: float
+    classifier: Steps
 
 
 def measure(train: TrainParams, classify: ClassifyParams, image_size: int, channels: int, counts: list[int]) -> Speed:
@@ -81,32 +79,14 @@ def measure(train: TrainParams, classify: ClassifyParams, image_size: int, chann
     return Speed(
         kimg_seconds=1000 * seconds / config.images_per_iteration,
         memory=int(memory) + (PROGRAM if device.type == "cpu" else 0),
-        step_seconds=_classifier_step(classify, images, labels, len(counts)),
+        classifier=_classifier_steps(classify, images, labels, len(counts)),
     )
 
 
-def _classifier_step(params: ClassifyParams, images: np.ndarray, labels: np.ndarray, classes: int) -> float:
+def _classifier_steps(params: ClassifyParams, images: np.ndarray, labels: np.ndarray, classes: int) -> Steps:
     device = choose_device(params.device, "classify.device")
-    network = SmallResNet(classes, images.shape[1], images.shape[2], width=params.width).to(device)
-    rows = np.arange(len(images))
-    second = ExtraPass(images, rows, labels, params.synthetic_weight, params.second_batch)
 
-    def train() -> None:
-        fit(
-            network,
-            images,
-            labels,
-            seed=0,
-            steps=STEPS,
-            batch_size=params.batch_size,
-            recipe=Recipe(augment="trivial"),
-            extra=second,
-        )
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+    def build(seed: int) -> SmallResNet:
+        return SmallResNet(classes, images.shape[1], images.shape[2], width=params.width, seed=seed).to(device)
 
-    with one_thread():
-        train()
-        began = time.perf_counter()
-        train()
-        return (time.perf_counter() - began) / STEPS
+    return costs.measure(build, params, images, labels)

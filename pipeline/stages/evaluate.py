@@ -47,9 +47,10 @@ def run(params: Params, workspace: Workspace) -> None:
     train = store.split("train")
     held_out = _held_out(store, params)
     made_from = quality_sources(params, workspace)
-    generator, _ = open_generator(workspace.models, store)
+    generator, card = open_generator(workspace.models, store)
     with _synthetic(params, workspace, generator, held_out, len(store.classes)) as synthetic:
-        sets = Sets(store.classes, Images(train.images, train.labels), held_out, synthetic)
+        teaching = Images(train.images, train.labels)
+        sets = Sets(store.classes, teaching, held_out, synthetic, mirror=card.get("mirror", "none"))
         scored = score(sets, params.evaluate, params.seed)
         with replacing(workspace.metrics("quality"), workspace.plots("evaluate")) as (figures, plots):
             plots.mkdir()

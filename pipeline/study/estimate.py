@@ -1,23 +1,16 @@
 """How long a fold will take on this machine, from what a few steps of its trainings take."""
 
-import time
 from typing import NamedTuple
-
-import torch
 
 from gan.trainer import Labelled, Trainer
 from pipeline.classifier.architectures import build
-from pipeline.classifier.training import ExtraPass, Recipe, fit
-from pipeline.experiment.search import trainings
-from pipeline.params import ClassifyParams, Params
-from pipeline.runtime import choose_device, one_thread, usable_cores
+from pipeline.experiment import costs
+from pipeline.params import Params
+from pipeline.runtime import choose_device, usable_cores
 from pipeline.store import Store
 from pipeline.training.estimate import seconds_per_iteration
 from pipeline.training.settings import gan_config
 from pipeline.workspace import Workspace
-
-STEPS = 6  # of a classifier that are timed, after one that warms up
-AUGMENTED = Recipe("oversampling", "trivial")  # as most candidates are
 
 
 class Estimate(NamedTuple):
@@ -36,7 +29,7 @@ class Estimate(NamedTuple):
         return (
             f"about {_minutes(self.total)} a fold (generator {_minutes(self.generator)}, classifiers "
             f"{_minutes(self.classifiers)}), {_minutes(folds * self.total)} for {folds}, from a few steps of "
-            "each; rough: half or twice as long is possible, and evaluation and export come on top"
+            "each; a third less or half as much again is possible, and evaluation and export come on top"
         )
 
 
@@ -60,41 +53,15 @@ def _generator(params: Params, store: Store) -> float:
 
 
 def _classifiers(params: Params, workspace: Workspace, store: Store) -> float:
-    classify = params.classify
+    classify, train = params.classify, store.split("train")
     device = choose_device(classify.device, "classify.device")
-    with one_thread():
-        alone, doubled = (_seconds_a_step(classify, workspace, store, device, second) for second in (False, True))
-    asked = trainings(classify, len(classify.doses))
-    twice = classify.tuning_seeds * (2 * len(classify.tuning) + len(classify.doses)) + classify.seeds * (
-        1 + classify.draws
+    sizes = len(store.classes), store.channels, store.image_size
+    steps = costs.measure(
+        lambda seed: build(classify, workspace.root, *sizes, seed).to(device), classify, train.images, train.labels
     )
+    asked = len(store.split("val")) + len(store.split("test"))
     processes = 1 if device.type == "cuda" else usable_cores()
-    return classify.steps * (alone * max(asked - twice, 0) + doubled * twice) / processes
-
-
-def _seconds_a_step(
-    params: ClassifyParams, workspace: Workspace, store: Store, device: torch.device, second: bool
-) -> float:
-    split = store.split("train")
-    network = build(params, workspace.root, len(store.classes), store.channels, store.image_size, 0).to(device)
-    extra = None
-    if second:
-        rows = torch.arange(len(split)).numpy()
-        extra = ExtraPass(split.images, rows, split.labels, params.synthetic_weight, params.second_batch)
-    began = 0.0
-    for steps in (1, STEPS):
-        began = time.perf_counter()
-        fit(
-            network,
-            split.images,
-            split.labels,
-            seed=0,
-            steps=steps,
-            batch_size=params.batch_size,
-            recipe=AUGMENTED,
-            extra=extra,
-        )
-    return (time.perf_counter() - began) / STEPS
+    return costs.seconds(classify, steps, asked) / processes
 
 
 def _minutes(seconds: float) -> str:

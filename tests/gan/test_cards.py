@@ -72,6 +72,7 @@ def test_every_family_is_compared_without_storage(family: str, part: str) -> Non
         *(lambda card, bad=bad: card | {"members": bad} for bad in ("ab" * 32, 3, [3], ["x"], ["ab" * 32])),
         *(lambda card, bad=bad: card | {"classes": bad} for bad in (3, "ab", ["a"], ["a", "a"], ["a", 1], {"a": 1})),
         *(lambda card, bad=bad: card | {"sha256": bad} for bad in (3, "", "00" * 32, None, [])),
+        *(lambda card, bad=bad: card | {"mirror": bad} for bad in (3, None, [], "vertical")),
         lambda card: card | {"shape": card["shape"] | {"depth": 3}},
         lambda card: card | {"shape": {"width": 4}},
     ],

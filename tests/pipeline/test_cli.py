@@ -14,8 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pipeline import cli
-from pipeline.cli import main
+from pipeline.cli import main, stages
 from pipeline.errors import BusyError, UserError
 from pipeline.runtime import SPINS
 from pipeline.workspace import Workspace
@@ -77,7 +76,7 @@ def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> tuple[int
     def fail(name: str, dry_run: bool = False) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_run_stage", fail)
+    monkeypatch.setattr(stages, "run_stage", fail)
     result = CliRunner().invoke(main, ["train"])
     assert result.stdout == ""
     return result.exit_code, result.stderr
@@ -156,7 +155,7 @@ def test_a_reader_that_ends_early_is_no_error(tmp_path: Path) -> None:
     """``augmint train | head -0``: nobody reads any more when the text comes."""
     reader, writer = os.pipe()
     os.close(reader)
-    code = "from pipeline import cli; cli._run_stage = lambda *_: print('x' * 100_000); cli.main(['train'])"
+    code = "from pipeline import cli; cli.stages.run_stage = lambda *_: print('x' * 100_000); cli.main(['train'])"
     with os.fdopen(writer, "wb") as out:
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, stdout=out, stderr=subprocess.PIPE, check=False

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from gan.checkpoint import load_state, save_state
 from pipeline import cli, disk
+from pipeline.cli import stages
 from pipeline.disk import save_array, write_at, write_blocks
 from pipeline.errors import BusyError, as_user_error
 from pipeline.formats.base import Item
@@ -201,7 +202,7 @@ def test_an_error_of_the_system_is_one_sentence(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_run_stage", fail)
+    monkeypatch.setattr(stages, "run_stage", fail)
     done = CliRunner().invoke(cli.main, ["ingest"])
     assert done.exit_code == code
     assert len(done.stderr.splitlines()) == 1
@@ -212,7 +213,9 @@ def test_an_error_of_the_system_is_one_sentence(
 @needs_full
 @pytest.mark.parametrize("output", ["stdout", "stderr"])
 def test_a_log_on_the_full_disk_changes_nothing(tmp_path: Path, output: str) -> None:
-    code = "import sys, pipeline.cli as c; c._run_stage = lambda *_: print('x' * 9999); sys.exit(c.main(['ingest']))"
+    code = (
+        "import sys, pipeline.cli as c; c.stages.run_stage = lambda *_: print('x' * 9999); sys.exit(c.main(['ingest']))"
+    )
     with FULL.open("wb") as full:
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, **{output: full}, check=False)
     assert done.returncode == (75 if output == "stdout" else 0)

@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from pipeline import cli
 from pipeline.binding import write_figures
 from pipeline.charts import plot_confusion
-from pipeline.cli import main
+from pipeline.cli import main, program
 from pipeline.errors import UserError
 from pipeline.escaping import terminal
 from pipeline.evaluation import plots
@@ -177,7 +176,7 @@ def test_the_terminal(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def fail() -> None:
         raise UserError(f"class {name!s}: too small")
 
-    monkeypatch.setattr(cli, "prepare", fail)
+    monkeypatch.setattr(program, "prepare", fail)
     result = CliRunner().invoke(main, ["results"])
     assert result.exit_code == 2
     assert result.output == f"augmint: class {terminal(name, keep=chr(10))}: too small\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.classifier import training
+from pipeline.classifier import layers, training
 from pipeline.classifier.learners import Mapped, One, learner_of, stackable, together
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.stacked import StackedResNet
@@ -56,6 +56,35 @@ def test_alone_and_in_stacks_of_any_size_every_bit_is_the_same(
         for one, other in zip(alone, stacked, strict=True):
             assert all(torch.equal(one[name], other[name]) for name in one)
     assert not torch.equal(alone[0]["head.weight"], alone[1]["head.weight"])
+
+
+def test_a_network_alone_is_computed_beside_itself_where_its_bits_would_be_others_and_only_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both ways are forced, then it finds out by itself; whatever it finds, the bits are those of a stack."""
+    images, convolution = _images(16, 3), layers.F.conv2d
+
+    def trained() -> tuple[dict[str, torch.Tensor], set[int]]:
+        groups = set()
+
+        def seen(*inputs: torch.Tensor, **how: int) -> torch.Tensor:
+            groups.add(how["groups"])
+            return convolution(*inputs, **how)
+
+        networks = _networks(16, 3)[:1]
+        with monkeypatch.context() as patched:
+            patched.setattr(layers.F, "conv2d", seen)
+            fit_all(networks, _tasks(images, True)[:1], steps=3, batch_size=12)
+        return networks[0].state_dict(), groups
+
+    found, _ = trained()
+    with monkeypatch.context() as forced:
+        forced.setattr(layers, "_same_alone", lambda *_: False)
+        doubled, groups = trained()
+        assert groups == {2}
+        forced.setattr(layers, "_same_alone", lambda *_: True)
+        assert trained()[1] == {1}
+    assert all(torch.equal(found[name], doubled[name]) for name in found)
 
 
 @pytest.mark.parametrize("second", [False, True])

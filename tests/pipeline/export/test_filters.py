@@ -85,6 +85,33 @@ def test_the_nearest_other_image_is_that_of_scipy() -> None:
     assert nearest_other(images, np.array([5, 600])).tolist() == [0, 0]
 
 
+def all_ways(images: np.ndarray) -> np.ndarray:
+    """By NumPy alone: each of the eight images that a square can become, (8, N, C, S, S)."""
+    turned = [np.rot90(images, k, (2, 3)) for k in range(4)]
+    return np.stack([*turned, *(one[..., ::-1] for one in turned)])
+
+
+@pytest.mark.parametrize(("mirror", "ways"), [("horizontal", [0, 4]), ("dihedral", range(8))])
+def test_with_a_mirror_mirrored_copies_are_copies(mirror: str, ways: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    train, drawn = (rng.integers(0, 256, (count, 3, 6, 6), dtype=np.uint8) for count in (40, 30))
+    drawn[:10] = all_ways(train)[ways[1], :10]
+    shown = all_ways(train)[list(ways)]
+
+    def distances(images: np.ndarray) -> np.ndarray:
+        flat = shown.reshape(len(ways) * 40, -1).astype(float)
+        return cdist(images.reshape(len(images), -1).astype(float), flat).reshape(len(images), len(ways), 40)
+
+    among = distances(train)
+    among[np.arange(40), :, np.arange(40)] = np.inf  # an image is no copy of itself, nor of its mirror image
+    copies = Copies(train, 0.3, np.random.default_rng(0), mirror)
+    assert copies.line == pytest.approx(np.quantile(among.min(axis=(1, 2)), 0.3))
+    scores = copies.score(Proposals(0, drawn, None))
+    np.testing.assert_allclose(scores, distances(drawn).min(axis=(1, 2)))
+    assert not copies.passes(0, scores)[:10].any() and copies.passes(0, scores)[10:].any()
+    assert (Copies(train, 0.3, np.random.default_rng(0)).score(Proposals(0, drawn, None))[:10] > 0).all()
+
+
 def test_the_critic_drops_its_share_of_each_class(tmp_path: Path) -> None:
     workspace = make(tmp_path)
     sampler, critic = Sampler(load_generator(workspace.models)[0], 0), load_critic(workspace.models)[0]

@@ -1,7 +1,7 @@
 """Calibration on real images: what unseen digits score, and what is said of sets that are spoilt on purpose."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,10 @@ def measured(
     domain: DomainEmbedder,
     seed: int = 0,
     others: Sequence[Embedder] = (),
+    mirror: str = "none",
+    repeats: int = 10,
 ) -> dict[str, Any]:
-    settings = Settings(repeats=10, neighbours=5, seed=seed)
+    settings = Settings(repeats, neighbours=5, seed=seed, mirror=mirror)
     pixels = None if train is None else train.images
     return measure(held_out, synthetic, pixels, CLASSES, domain, others, settings).quality
 
@@ -117,6 +119,33 @@ def test_planted_copies_are_read_as_such(planted: float, unseen: Images, train: 
         assert copies["status"] == ("FAIL" if copies["share"] > 0.05 else "WARN")
         assert f"copy_share_{space}" in result["below_floor"] or planted < 0.1
         assert copies["c_t"]["value"] < (-3 * copies["c_t"]["deviation"] if planted > 0.1 else 0)
+
+
+@pytest.mark.parametrize(("mirror", "turned"), [("horizontal", np.fliplr), ("dihedral", np.rot90)])
+def test_mirrored_copies_are_found_if_the_generator_learnt_mirrored_images(
+    mirror: str, turned: Callable[[np.ndarray], np.ndarray], unseen: Images, train: Images, domain: DomainEmbedder
+) -> None:
+    held_out, others = parted(unseen, 1)
+    planted = np.stack([turned(image[0])[None] for image in train.images[:120]])
+    copied = Images(
+        np.concatenate([planted, others.images[120:]]), np.concatenate([train.labels[:120], others.labels[120:]])
+    )
+    assert measured(held_out, copied, train, domain, repeats=2)["copies"]["exact_duplicates"] < 5
+    result = measured(held_out, copied, train, domain, mirror=mirror, repeats=2)
+    assert result["copies"]["exact_duplicates"] >= 120
+    for space in ("pixel", "feature"):
+        assert result["copies"][space]["status"] == "FAIL"
+        assert result["copies"][space]["share"] == pytest.approx(0.2 + 0.8 * 0.01, abs=0.03)
+    assert any("mirror images" in note for note in result["notes"])
+
+
+def test_unseen_images_pass_with_a_mirror_as_they_do_without(
+    unseen: Images, train: Images, domain: DomainEmbedder
+) -> None:
+    """Held-out images are measured in the same way; else nearer neighbours would look like copies."""
+    shares = [measured(*parted(unseen, seed), train, domain, seed, mirror="dihedral", repeats=2) for seed in range(2)]
+    for space in COPY_FIGURES:
+        assert np.mean([result[space] for result in shares]) == pytest.approx(0.01, abs=0.01)
 
 
 def test_collapse_to_one_image_a_class_is_found(unseen: Images, train: Images, domain: DomainEmbedder) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.experiment.costs import Steps
 from pipeline.projects import starting
 from pipeline.projects.measuring import Machine, Speed
 
@@ -37,5 +38,7 @@ def make_folder(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: a kimg takes ten seconds, a classifier's step a hundredth."""
-    monkeypatch.setattr(starting, "measure", lambda *_: Speed(kimg_seconds=10.0, memory=2**29, step_seconds=0.01))
+    monkeypatch.setattr(
+        starting, "measure", lambda *_: Speed(kimg_seconds=10.0, memory=2**29, classifier=Steps(0.005, 0.005, 0.00003))
+    )
     monkeypatch.setattr(Machine, "here", classmethod(lambda cls, _: cls("cpu", 2, 2**35)))

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.experiment.costs import Steps
 from pipeline.params import DataParams, Params
 from pipeline.projects import choosing
 from pipeline.projects.looking import Look, Sides
 from pipeline.projects.measuring import Machine, Speed
 from pipeline.sources import Listing
 
-SPEED, MACHINE = Speed(10.0, 2**29, 0.01), Machine("cpu", 2, 2**35)
+SPEED, MACHINE = Speed(10.0, 2**29, Steps(0.005, 0.005, 0.00003)), Machine("cpu", 2, 2**35)
 
 
 def seen(train: list[int], test: list[int]) -> Look:

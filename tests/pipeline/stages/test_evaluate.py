@@ -23,12 +23,12 @@ TABLES = ("per_class", "intensity", "confusions", "spectrum", "confusion")
 PARAMS = Params(evaluate=EvaluateParams(samples=120, repeats=2, embedder_steps=20))
 
 
-def save_generator(workspace: Workspace, classes: list[str] = CLASSES) -> None:
+def save_generator(workspace: Workspace, classes: list[str] = CLASSES, **card: str) -> None:
     """An untrained generator: the stage asks no more of it than that it draws."""
     torch.manual_seed(0)
     shape = Shape(image_size=8, channels=1, classes=len(classes), latent_dim=4, width=4)
     network = build("resnet", "generator", shape)
-    save_network(workspace.models, "generator", network, {"family": "resnet", "classes": classes})
+    save_network(workspace.models, "generator", network, {"family": "resnet", "classes": classes, **card})
 
 
 def outputs(workspace: Workspace) -> dict[str, str]:
@@ -71,6 +71,18 @@ def done(digits_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Works
     save_generator(workspace)
     evaluate.run(PARAMS, workspace)
     return workspace
+
+
+def test_the_copy_check_knows_how_the_generator_was_trained(done: Workspace, tmp_path: Path) -> None:
+    """By its card: `none` stands in none, so that nothing changes for generators of before."""
+    workspace = Workspace(tmp_path)
+    shutil.copytree(done.store, workspace.store)
+    save_generator(workspace, mirror="horizontal")
+    evaluate.run(PARAMS, workspace)
+    plain, mirrored = (json.loads(one.metrics("quality").read_text()) for one in (done, workspace))
+    assert any("train.mirror" in note for note in mirrored["notes"])
+    assert not any("train.mirror" in note for note in plain["notes"])
+    assert mirrored["copies"]["pixel"]["threshold"] <= plain["copies"]["pixel"]["threshold"]
 
 
 def test_synthetic_images_have_the_class_proportions_of_the_held_out_ones(done: Workspace) -> None:

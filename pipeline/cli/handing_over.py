@@ -1,17 +1,18 @@
-"""Commands that hand over what was found and made, or show it; see :mod:`pipeline.cli`, which they belong to."""
+"""The commands that hand over what was found and made."""
 
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from pipeline.cli.program import main
 from pipeline.escaping import terminal
 from pipeline.workspace import Workspace
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@main.command()
 @click.option("--out", type=FILE, help="Where to write it.  [default: standard output]")
 def recipe(out: Path | None) -> None:
     """Write a PyTorch script that trains the recommended classifier on your own folder.
@@ -23,7 +24,7 @@ def recipe(out: Path | None) -> None:
     write_script(Workspace(), out)
 
 
-@click.command()
+@main.command()
 @click.argument("images", type=click.Path(path_type=Path))
 @click.option("--out", type=FILE, help="File to write.  [default: standard output; on a terminal a short table]")
 @click.option(
@@ -40,7 +41,7 @@ def predict(images: Path, out: Path | None, form: Literal["csv", "json"] | None,
     run(images, model, out, form)
 
 
-@click.command()
+@main.command()
 @click.option("--class", "class_name", required=True, help="Class to draw, by name.")
 @click.option("--rows", type=click.IntRange(1, 100), default=8, show_default=True, help="Ways, each on from the last.")
 @click.option(
@@ -66,7 +67,7 @@ def interpolate(class_name: str, rows: int, steps: int, seed: int, model: Path, 
     click.echo(terminal(f"{rows} ways between images of class {class_name} in {out}"))
 
 
-@click.command()
+@main.command()
 @click.argument("url")
 @click.option(
     "--folder",
