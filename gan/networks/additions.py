@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from gan.networks.conditioning import LabelEmbedding, Projection
-from gan.networks.equalised import EqualisedProjection
+from gan.networks.conditioning import LabelEmbedding
 from gan.networks.minibatch import MinibatchDiscrimination
 from gan.networks.shape import Network, Shape
 
@@ -26,14 +25,15 @@ def add_to(network: Network, part: str, shape: Shape) -> None:
     """Adds what ``shape`` asks for: a class prior in front of a generator, mini-batch discrimination to a critic.
 
     Raises:
-        ValueError: the critic's score is no :class:`Projection`.
+        ValueError: see :func:`head_of`.
     """
     if part == "generator" and shape.class_prior:
         network.prior = ClassPrior(shape.classes, shape.latent_dim)
         network.register_forward_pre_hook(_with_prior)
     if part == "critic" and shape.minibatch_discrimination:
-        head = projection(network)
-        head.compared = MinibatchDiscrimination(head.embed.embedding_dim, shape.minibatch_discrimination)
+        head, embed = head_of(network)
+        head.compared = MinibatchDiscrimination(embed.embedding_dim, shape.minibatch_discrimination)
+        head.register_forward_hook(_with_comparisons)
 
 
 def latents_of(generator: Network, z: Tensor, labels: Tensor) -> Tensor:
@@ -41,26 +41,33 @@ def latents_of(generator: Network, z: Tensor, labels: Tensor) -> Tensor:
     return generator.prior(z, labels) if hasattr(generator, "prior") else z  # type: ignore[operator]
 
 
-def projection(critic: nn.Module) -> Projection | EqualisedProjection:
-    """What makes a critic's score of its features.
+def head_of(critic: nn.Module) -> tuple[nn.Module, LabelEmbedding]:
+    """What makes a critic's scores of features and labels by projection, and its embedding, as wide as the features.
 
     Raises:
-        ValueError: it has no such layer.
+        ValueError: the critic has no such ``head``.
     """
-    for module in critic.modules():
-        if isinstance(module, Projection | EqualisedProjection):
-            return module
-    raise ValueError("the critic of this family of networks shows no features: its score is made by no projection")
+    head = getattr(critic, "head", None)
+    embed = getattr(head, "embed", None)
+    if not isinstance(head, nn.Module) or not isinstance(embed, LabelEmbedding):
+        raise ValueError("the critic of this family of networks shows no features: its score is made by no projection")
+    return head, embed
 
 
 def scores_and_features(critic: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Scores (N,) of images (N, C, H, W), and the features (N, F) that they are made of."""
     seen: list[Tensor] = []
-    with projection(critic).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+    with head_of(critic)[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
         scores = critic(images, labels)
     return scores, seen[0]
 
 
 def _with_prior(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     z, labels, *rest = inputs
-    return (network.prior(z, labels), labels, *rest)  # type: ignore[operator]
+    shifted: Tensor = network.prior(z, labels)  # type: ignore[operator]
+    return (shifted, labels, *rest)
+
+
+def _with_comparisons(head: nn.Module, inputs: tuple[Tensor, ...], scores: Tensor) -> Tensor:
+    compared: Tensor = head.compared(inputs[0])  # type: ignore[operator]
+    return scores + compared

@@ -57,20 +57,14 @@ class Style(nn.Module):
 
 
 class Projection(nn.Module):
-    """The score of Miyato & Koyama 2018: a linear function of the features, plus their product with the label's own.
-
-    Attributes:
-        compared: adds what the other images of a group tell, see :mod:`gan.networks.additions`; None for nothing.
-    """
+    """The score of Miyato & Koyama 2018: a linear function of the features, plus their product with the label's own."""
 
     def __init__(self, classes: int, features: int) -> None:
         super().__init__()
         self.score = nn.Linear(features, 1)
-        self.compared: nn.Module | None = None
         self.embed = LabelEmbedding(classes, features)
         nn.init.normal_(self.embed.weight, std=features**-0.5)
 
     def forward(self, h: Tensor, labels: Tensor) -> Tensor:
         """h (N, features), labels int64 (N,) to scores (N,)."""
-        scores: Tensor = self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1)
-        return scores if self.compared is None else scores + self.compared(h)
+        return self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1)

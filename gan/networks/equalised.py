@@ -102,14 +102,12 @@ class EqualisedProjection(nn.Module):
     def __init__(self, classes: int, features: int) -> None:
         super().__init__()
         self.score = EqualisedLinear(features, 1)
-        self.compared: nn.Module | None = None
         self.embed = LabelEmbedding(classes, features)
         self.scale = features**-0.5
 
     def forward(self, h: Tensor, labels: Tensor) -> Tensor:
         """h (N, features), labels int64 (N,) to scores (N,)."""
-        scores: Tensor = self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1) * self.scale
-        return scores if self.compared is None else scores + self.compared(h)
+        return self.score(h).squeeze(1) + (self.embed(labels) * h).sum(dim=1) * self.scale
 
 
 def _unit(*size: int, divisor: float) -> nn.Parameter:
