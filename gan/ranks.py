@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -28,7 +29,8 @@ class Ranks:
     def __init__(self, rank: int = 0, count: int = 1) -> None:
         self.rank, self.count = rank, count
         # decisions go by the processors even where gradients go from GPU to GPU: nothing waits for a device
-        self._spoken = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None
+        spoken = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None
+        self._spoken = cast("dist.ProcessGroup | None", spoken)
 
     @property
     def alone(self) -> bool:
