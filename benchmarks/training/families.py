@@ -41,7 +41,7 @@ from pipeline.store import Store
 PLAIN = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 WAYS = (
     *("wgan-gp:resnet", "wgan-gp:dcgan", "wgan-gp:progressive", "wgan-gp:stylegan2", "wgan-gp:r3"),
-    *("r3:dcgan,penalty_every=4", "r3:resnet,penalty_every=4", "r3:r3", "stylegan2:stylegan2"),
+    *("r3:dcgan,penalty_every=4,burn_in=0.0", "r3:resnet,penalty_every=4,burn_in=0.0", "r3:r3", "stylegan2:stylegan2"),
 )
 MARKS = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of the time, when the averaged generator is judged
 NEIGHBOURS = 5

@@ -47,10 +47,11 @@ class Mapping(nn.Module):
         inputs = [2 * latent_dim] + [latent_dim] * (MAPPING_LAYERS - 1)
         self.layers = nn.ModuleList(EqualisedLinear(i, latent_dim, gain=GAIN, lr_multiplier=MAPPING_LR) for i in inputs)
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """z (N, latent_dim), labels int64 (N,) to w (N, latent_dim)."""
+    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """z (N, latent_dim), labels int64 (N,), or None for no class, to w (N, latent_dim)."""
         with torch.autocast(z.device.type, enabled=False):
-            w = torch.cat([_unit_length(z), self.embed(labels)], dim=1)
+            label = torch.zeros_like(z) if labels is None else self.embed(labels)
+            w = torch.cat([_unit_length(z), label], dim=1)
             for layer in self.layers:
                 w = _rectified(layer(w))
         return w
@@ -150,15 +151,25 @@ class Generator(Network):
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
         """A w for each layer that has one: (N, layers, latent_dim)."""
         layers = len(self.convs) + 1
-        w = self.mapping(z, labels)
+        w = self._by_layer(z, labels)
         if not self.training:
-            return w[:, None].expand(-1, layers, -1)
+            return w
         seed = seeds(z)
-        other = self.mapping(normals(seed, OTHER, z.shape[1]).to(z.dtype), labels)
+        other = self._by_layer(normals(seed, OTHER, z.shape[1]).to(z.dtype), labels)
         mixed, place = uniforms(seed, CROSSING, 2).unbind(dim=1)
         crossing = torch.where(mixed < MIXING, 1 + (place * (layers - 1)).floor(), layers)
         first = torch.arange(layers, device=z.device) < crossing[:, None]
-        return torch.where(first[:, :, None], w[:, None], other[:, None])
+        return torch.where(first[:, :, None], w, other)
+
+    def _by_layer(self, z: Tensor, labels: Tensor) -> Tensor:
+        """The w of each layer, (N, layers, latent_dim): where ``shape.unlabelled`` says so, that of no class."""
+        sides = [*self._sides, self._sides[-1]]
+        plain = sum(side <= self.shape.unlabelled for side in sides)
+        w = self.mapping(z, labels)[:, None]
+        if not plain:
+            return w.expand(-1, len(sides), -1)
+        without = self.mapping(z, None)[:, None]
+        return torch.cat([without.expand(-1, plain, -1), w.expand(-1, len(sides) - plain, -1)], dim=1)
 
     def drawn(self, styles: Tensor, z: Tensor) -> Tensor:
         """Images (N, C, H, W) of ``styles`` (N, layers, latent_dim), with the noise that goes with z."""
@@ -244,6 +255,7 @@ FAMILY = Family(
     Generator,
     Critic,
     generator_terms=(LazyTerm(path_lengths, PATH_EVERY),),
+    leaves_labels_out=True,
     defaults={"critic_lr": 1e-2, "generator_lr": 1e-2, "minibatch_std": 4},
 )
 

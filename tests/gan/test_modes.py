@@ -18,7 +18,7 @@ def real_points(count: int) -> torch.Tensor:
 
 def test_r3_finds_all_25_gaussians_and_stays_on_them() -> None:
     """A third of the benchmark's budget, at which 61 samples in 100 are good; with half of it it is 75 to 82."""
-    config = Config.of("r3", **gaussians.SETTINGS | {"kimg": 256})
+    config = Config.of("r3", **gaussians.SETTINGS | gaussians.FOR_RECIPE["r3"] | {"kimg": 256})
     trainer = gaussians.trainer(config, 0)
     for _ in range(config.iterations):
         trainer.iteration()

@@ -39,7 +39,7 @@ def test_the_first_images_and_scores_are_those_of_the_source() -> None:
     config, data = Config(kimg=0.064, batch_size=16, latent_dim=4, width=4), bars()
     sources = {part: build("resnet", part, replace(SHAPE, classes=2)) for part in PARTS}
     start = Start(sources, ("a", "b"), ("b", "a"))
-    trainer = Trainer.on_images(config, data, 0, CPU, start)
+    trainer = Trainer.on_images(config, data, 0, CPU, start=start)
     z, labels = torch.randn(6, 4), torch.arange(6) % 2
     for network in (trainer.generator, trainer.ema):
         torch.testing.assert_close(network(z, labels), sources["generator"](z, 1 - labels))
