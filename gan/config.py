@@ -170,7 +170,7 @@ class Config:
     def annealed(self, share: float, start: float, end: float) -> float:
         """From ``start`` to ``end`` along half a cosine, once ``share`` of the budget is spent; 1 without a burn-in.
 
-        >>> Config(kimg=1, burn_in=0.5).annealed(0.25, 1.0, 0.2)
+        >>> round(Config(kimg=1, burn_in=0.5).annealed(0.25, 1.0, 0.2), 6)
         0.6
         """
         if not self.burn_in:

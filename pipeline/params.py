@@ -180,7 +180,7 @@ class TrainParams(Section):
         rollbacks: returns to the last good state, with lower learning rates, before a divergence ends the run.
     """
 
-    recipe: Annotated[str, _one_of("gan.recipes:RECIPES")] = "wgan-gp"
+    recipe: Annotated[str, _one_of("gan.recipes:RECIPES", "auto")] = "wgan-gp"
     kimg: Positive | None = _GAN.kimg
     minutes: Positive | None = None
     seeds: Annotated[int, Field(ge=1, le=16)] = 1
@@ -217,7 +217,7 @@ class TrainParams(Section):
     minibatch_discrimination: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_discrimination
     unlabelled_below: Annotated[int, Field(ge=0, le=512)] = _GAN.unlabelled_below
     latent_prior: Literal["normal", "class"] = "normal"
-    family: Annotated[str, _one_of("gan.networks:FAMILIES")] | None = None
+    family: Annotated[str, _one_of("gan.networks:FAMILIES", "auto")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
     ema_kimg: NotNegative = _GAN.ema_kimg
@@ -236,12 +236,18 @@ class TrainParams(Section):
 
     @property
     def config(self) -> Config:
-        """The GAN's own configuration; what is ``auto`` is still to be settled by the device and the set."""
+        """The GAN's own configuration; what is ``auto`` is still to be settled by the device and the set.
+
+        Until then ``auto`` counts as the default in a recipe's place, and as null in a family's; see
+        :mod:`pipeline.training.automatic`.
+        """
         chosen = self.model_dump(exclude_unset=True, exclude={"recipe", "device", "precision", "compiled", *LOOP})
         chosen["kimg"] = math.inf if self.kimg is None else self.kimg
         if self.augment == "auto":
             chosen["augment"] = ()
-        return Config.of(self.recipe, **chosen)
+        if self.family == "auto":
+            chosen["family"] = None
+        return Config.of("wgan-gp" if self.recipe == "auto" else self.recipe, **chosen)
 
     @field_validator("augment", mode="before")
     @classmethod

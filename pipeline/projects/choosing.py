@@ -14,6 +14,7 @@ from pipeline.params import ClassifyParams
 from pipeline.projects import mirroring
 from pipeline.projects.looking import Look, Sides
 from pipeline.projects.measuring import Machine, Speed
+from pipeline.training.automatic import SMALL, chosen_recipe
 from pipeline.wording import listed
 
 ROUND = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
@@ -86,18 +87,11 @@ def fractions(count: int, given: Sequence[str]) -> list[Choice]:
 
 
 def networks(size: int, device: str) -> list[Choice]:
-    """Recipe and network: what was quickest to a given quality in docs/benchmarks.md and docs/results.md."""
-    if device == "cpu" and size >= 16:
-        quick = f"at {size} pixels on a processor a kimg costs a fraction of what the default takes, for images as good"
-        values: dict[str, Any] = {
-            **{"recipe": "r3", "family": "dcgan", "penalty_every": 4, "width": 16, "batch_size": 32},
-            **{"critic_lr": 5e-4, "generator_lr": 2.5e-4, "ema_kimg": 3.0},
-        }
-        why = {"recipe": quick, "family": "the plain convolutions; the residual network hardly gets going in this time"}
-        return [Choice(("train", key), value, why.get(key, WITH_IT)) for key, value in values.items()]
-    if size >= 16:
-        return [Choice(("train", "recipe"), "r3", "keeps all modes, and on a GPU its residual network is fast enough")]
-    return [Choice(("train", "recipe"), "wgan-gp", f"the default, which is fast enough at {size} pixels")]
+    """Recipe and network, as ``auto`` would choose them: see :mod:`pipeline.training.automatic`."""
+    values, why = chosen_recipe(size, device)
+    if device == "cpu" and size >= SMALL:
+        values = values | {"width": 16, "batch_size": 32, "ema_kimg": 3.0}
+    return [Choice(("train", key), value, why if key == "recipe" else WITH_IT) for key, value in values.items()]
 
 
 def training(look: Look, speed: Speed, minutes: float, keep: float | None = None) -> list[Choice]:

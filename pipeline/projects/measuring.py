@@ -68,7 +68,7 @@ def measure(train: TrainParams, classify: ClassifyParams, image_size: int, chann
     """
     device = choose_device(train.device, "train.device")
     # to compile takes longer than the steps; a GPU is then faster than what is measured here
-    config = replace(gan_config(train, device, counts), compiled=False)
+    config = replace(gan_config(train, device, counts, image_size), compiled=False)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(64, 2 * len(counts)), channels, image_size, image_size), dtype=np.uint8)
     labels = np.arange(len(images)) % len(counts)

@@ -142,6 +142,7 @@ def training(tree: Tree, params: TrainParams) -> Tree:
     return {
         "recipe": params.recipe,
         **{key: getattr(params.config, key) for key in ("family", "loss", "penalty")},
+        **tree.get("settled", {}),  # what ``auto`` stood for
         "runs": [{key: run[key] for key in ("kimg", "rollbacks", "snapshot")} for run in runs],
         "health": [{"generator": i, **row} for i, run in enumerate(runs, 1) for row in run["health"]],
         "figures": {key: [run[key] for run in runs] for key in FIGURES},

@@ -26,6 +26,7 @@ from pipeline.runtime import choose_device, taken_by_others
 from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
+from pipeline.training.automatic import settled
 from pipeline.training.interrupt import deferred
 from pipeline.training.origin import open_origin
 from pipeline.training.output import plot, ship
@@ -81,6 +82,7 @@ def _follow(params: Params, workspace: Workspace, ranks: Ranks) -> None:
 
 def _all_members(params: Params, workspace: Workspace, ranks: Ranks) -> None:
     setup = _setup(params, workspace, ranks)
+    _say_what_was_chosen(params, setup)
     count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):
         figures: list[dict[str, Any]] = []  # of the members so far, the last one first
@@ -105,6 +107,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
         UserError: as :func:`run`, but for divergence.
     """
     setup = _setup(params, workspace)
+    _say_what_was_chosen(params, setup)
     trainer = setup.trainer(params.seed)
     print(estimate.describe(trainer, setup.store, params.train.minutes))
     seconds = estimate.seconds_per_iteration(trainer)
@@ -112,7 +115,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
     print(
         f"train: {seconds:.3f} s an iteration, {total / 60:.1f} minutes in all, times {params.train.seeds} generators"
     )
-    print(f"train: recipe {params.train.recipe}, resolved:\n{estimate.settings(setup.config)}")
+    print(f"train: recipe {setup.params.recipe}, resolved:\n{estimate.settings(setup.config)}")
 
 
 def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> TrainingSetup:
@@ -121,7 +124,7 @@ def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> 
     counts = store.split("train").counts(len(store.classes)).tolist()
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {listed(empty)}; mend the source or the split")
-    config = gan_config(params.train, device, counts)
+    config = gan_config(params.train, device, counts, store.image_size)
     ranks = ranks or Ranks()
     if ranks.count > groups(config):
         raise UserError(
@@ -131,7 +134,13 @@ def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> 
         )
     origin = open_origin(params, workspace, config, store)
     data = digests(store.folder)
-    return TrainingSetup(params.train, config, store, data, device, Judge(store, params.seed), ranks, origin)
+    train, _ = settled(params.train, store.image_size, device.type)
+    return TrainingSetup(train, config, store, data, device, Judge(store, params.seed), ranks, origin)
+
+
+def _say_what_was_chosen(params: Params, setup: TrainingSetup) -> None:
+    for sentence in settled(params.train, setup.store.image_size, setup.device.type)[1]:
+        print(f"train: {sentence}")
 
 
 def _seed(params: Params, index: int) -> int:

@@ -47,7 +47,7 @@ def _generator(params: Params, store: Store) -> float:
     if params.train.minutes:
         return 60 * params.train.minutes * params.train.seeds
     device, split = choose_device(params.train.device, "train.device"), store.split("train")
-    config = gan_config(params.train, device, split.counts(len(store.classes)).tolist())
+    config = gan_config(params.train, device, split.counts(len(store.classes)).tolist(), store.image_size)
     trainer = Trainer.on_images(config, Labelled(split.images, split.labels, len(store.classes)), params.seed, device)
     return seconds_per_iteration(trainer) * config.iterations * params.train.seeds
 

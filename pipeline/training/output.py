@@ -35,6 +35,10 @@ def ship(run: Run, folder: Path, others: list[str]) -> dict[str, Any]:
     return {
         "kimg": kimg,
         "iterations": run.trainer.done,
+        "settled": {
+            "recipe": run.setup.params.recipe,
+            **{name: getattr(run.setup.config, name) for name in ("family", "loss", "penalty")},
+        },
         "precision": run.setup.config.precision,
         "generator": digest,
         "generator_parameters": _size(run.trainer.ema),

@@ -8,16 +8,21 @@ import torch
 from gan.augment import choose
 from gan.config import Config
 from pipeline.params import TrainParams
+from pipeline.training.automatic import settled
 
 
-def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int]) -> Config:
+def gan_config(params: TrainParams, device: torch.device, counts: Sequence[int], image_size: int) -> Config:
     """What ``auto`` stands for: bfloat16 where the hardware has it, compiled on CUDA, augmented by the set's size.
+
+    Of recipe and family see :mod:`pipeline.training.automatic`.
 
     Args:
         params: the choices.
         device: where the run will be.
         counts: train images a class.
+        image_size: in pixels.
     """
+    params, _ = settled(params, image_size, device.type)
     precision, compiled, config = params.precision, params.compiled, params.config
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"

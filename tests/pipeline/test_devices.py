@@ -90,7 +90,7 @@ def test_the_doctor_tells_of_it(apple: pytest.MonkeyPatch, trouble: str | None, 
 def test_an_apple_gpu_is_given_neither_bfloat16_nor_graphs_unasked() -> None:
     mps = torch.device("mps")
     assert not has_bfloat16(mps)
-    config = gan_config(TrainParams(), mps, [9])
+    config = gan_config(TrainParams(), mps, [9], 8)
     assert (config.precision, config.compiled) == ("float32", False)
     assert TrainParams(device="mps").device == ClassifyParams(device="mps").device == "mps"
 

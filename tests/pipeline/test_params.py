@@ -60,7 +60,10 @@ def test_every_example_is_valid(file: Path) -> None:
         ),
         ("train:\n  loss: 3\n", "params.yaml:2: train.loss: unknown name 3; did you mean `wasserstein`? (known here: "),
         ("train:\n  penalty: [r1]\n", "params.yaml:2: train.penalty: unknown name ('r1',); did you mean `r1`? (known"),
-        ("train:\n  family: resnt\n", "unknown name 'resnt'; did you mean `resnet`? (known here: resnet, dcgan, "),
+        (
+            "train:\n  family: resnt\n",
+            "unknown name 'resnt'; did you mean `resnet`? (known here: auto, resnet, dcgan",
+        ),
         ("train:\n  recipe: null\n", "params.yaml:2: train.recipe: unknown name None; did you mean"),
         ("train:\n  precision: bf16\n", "did you mean `bfloat16`? (known here: auto, float32, bfloat16)"),
         ("data:\n  long_tail: {head: 3, tail: 4}\n", "tail (4) must not be above head (3)"),

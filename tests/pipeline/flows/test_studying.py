@@ -54,7 +54,9 @@ def test_it_says_how_long_it_takes_and_runs_what_is_missing(workspace: Workspace
     told = CliRunner().invoke(main, ["study", "--dry-run"]).output
     assert "174 images in 3 folds; about 58 test images each" in told
     assert "gives its own splits (train, test); the study joins them" in told
-    assert "about 5 min a fold (generator 60 s, classifiers 4 min), 15 min for 3" in told and "rough" in told
+    assert (
+        "about 5 min a fold (generator 60 s, classifiers 4 min), 15 min for 3" in told and "half as much again" in told
+    )
     assert not workspace.study.exists()
     told = CliRunner().invoke(main, ["study", "--folds", "1"]).output
     assert _finished(workspace)[1:] == [folds.target(Fold(0, 1))]

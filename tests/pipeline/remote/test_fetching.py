@@ -230,10 +230,11 @@ def test_dvc_watches_what_it_can(server: Server) -> None:
 
 
 def test_init_takes_an_address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.experiment.costs import Steps
     from pipeline.projects import starting
     from pipeline.projects.measuring import Speed
 
-    monkeypatch.setattr(starting, "measure", lambda *_: Speed(10.0, 2**29, 0.01))
+    monkeypatch.setattr(starting, "measure", lambda *_: Speed(10.0, 2**29, Steps(0.01, 0.01, 0.0001)))
     url = f"http://127.0.0.1:{server.server_port}/set.zip"
     result = CliRunner().invoke(main, ["init", str(tmp_path / "study"), "--images", url])
     assert result.exit_code == 0, result.output

@@ -106,7 +106,7 @@ def test_the_page_calls_the_recipe_by_its_name(tmp_path: Path) -> None:
     params = Params.model_validate({"train": {"recipe": "r3"}})
     write(params, make(tmp_path), tmp_path / "page.html")
     said = " ".join(Page((tmp_path / "page.html").read_text()).text.split())
-    assert "Recipe r3: family resnet, loss relativistic, penalty r1_r2." in said
+    assert "Recipe r3: family r3, loss relativistic, penalty r1_r2." in said
     assert "recipe r3" in said
     assert "WGAN" not in said
 

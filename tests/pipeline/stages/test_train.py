@@ -156,21 +156,21 @@ def test_bfloat16_is_chosen_only_on_gpus_that_have_it(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(major=major))
-    assert gan_config(tiny(), torch.device("cuda"), [9]).precision == expected
+    assert gan_config(tiny(), torch.device("cuda"), [9], 8).precision == expected
 
 
 def test_bfloat16_is_chosen_only_where_the_processor_has_it() -> None:
     cpu = torch.device("cpu")
     fast = "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8") if sys.platform == "linux" else False
     restricted = "ATEN_CPU_CAPABILITY" in os.environ
-    assert gan_config(tiny(), cpu, [9]).precision == ("bfloat16" if fast and not restricted else "float32")
-    assert gan_config(tiny(precision="float32"), cpu, [9]).precision == "float32"
+    assert gan_config(tiny(), cpu, [9], 8).precision == ("bfloat16" if fast and not restricted else "float32")
+    assert gan_config(tiny(precision="float32"), cpu, [9], 8).precision == "float32"
 
 
 def test_a_processor_told_to_do_without_avx512_is_not_asked_for_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert gan_config(tiny(), torch.device("cpu"), [9]).precision == "float32"
+    assert gan_config(tiny(), torch.device("cpu"), [9], 8).precision == "float32"
 
 
 def test_a_class_without_train_images_is_named(digits_workspace: Workspace) -> None:

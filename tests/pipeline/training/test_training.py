@@ -247,7 +247,7 @@ def test_a_snapshot_of_another_network_is_refused_and_goes(digits_workspace: Wor
     album.taken = [Snapshot(8, 0.1, 0.1, 0.5)]
     save_state(album._file(8), {"weight": torch.zeros(3)}, "key")
     with pytest.raises(UserError, match="begins anew"):
-        album.load_best(train._trainer(setup, 0).ema)
+        album.load_best(setup.trainer(0).ema)
     assert not album.load_rows(album.rows())
 
 
@@ -294,7 +294,7 @@ def test_the_judge_prefers_real_images_to_noise(digits_store: Store) -> None:
     class Real(torch.nn.Module):
         """Draws images of the train split."""
 
-        shape = type("S", (), {"latent_dim": 2})
+        shape = type("S", (), {"latent_dim": 2, "image_size": 8})
 
         def __init__(self) -> None:
             super().__init__()

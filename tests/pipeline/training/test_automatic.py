@@ -1,0 +1,44 @@
+"""What ``auto`` stands for in ``train.recipe`` and ``train.family``."""
+
+import pytest
+import torch
+
+from gan.config import Config
+from gan.networks import FAMILIES
+from gan.recipes import RECIPES
+from pipeline.params import TrainParams
+from pipeline.training.automatic import settled
+from pipeline.training.settings import gan_config
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("size", [8, 27, 64, 512])
+def test_auto_is_a_recipe_and_a_family_that_there_are_and_says_why(size: int, device: str) -> None:
+    params, said = settled(TrainParams(recipe="auto", family="auto"), size, device)
+    assert params.recipe in RECIPES
+    assert params.family in FAMILIES
+    assert len(said) == 1
+    assert said[0].startswith(f"recipe auto: {params.recipe}, {params.family}")
+
+
+def test_what_the_user_gave_goes_before_what_goes_with_the_recipe() -> None:
+    params, said = settled(TrainParams(recipe="auto", family="resnet", penalty_every=2, critic_lr=1e-4), 64, "cpu")
+    assert (params.recipe, params.family, params.penalty_every, params.critic_lr) == ("r3", "resnet", 2, 1e-4)
+    assert params.generator_lr == 2.5e-4
+    assert "penalty_every" not in said[0]
+
+
+def test_a_family_fits_the_recipe_that_was_given() -> None:
+    config = gan_config(TrainParams(recipe="wgan-gp", family="auto"), CPU, [9], 8)
+    assert (config.family, config.loss) == ("dcgan", "wasserstein")
+    assert gan_config(TrainParams(recipe="stylegan2", family="auto"), CPU, [9], 8).family == "stylegan2"
+    params, said = settled(TrainParams(recipe="gan", family="auto"), 8, "cuda")
+    assert params.config.family == Config.of("gan", kimg=1).family
+    assert said == ["family auto: null: the recipe's own: no GPU was at hand to compare others"]
+
+
+def test_without_auto_nothing_changes_and_nothing_is_said() -> None:
+    params = TrainParams(recipe="wgan-gp")
+    assert settled(params, 8, "cpu") == (params, [])
