@@ -1,8 +1,11 @@
-"""YAML files that people write: plain data of a sane size, with line numbers, or one sentence that says what is not."""
+"""YAML that people write: plain data of a sane size, with line numbers, or one sentence that says what is not."""
 
+import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -126,3 +129,23 @@ def _odd_keys(node: object) -> Iterator[tuple[int, str]]:
     elif isinstance(node, CommentedSeq):
         for value in node:
             yield from _odd_keys(value)
+
+
+def scalar(value: Any) -> str:
+    """``value`` in YAML, on one line.
+
+    >>> scalar(["translate", 0.5, None]), scalar("a: b"), scalar("no")
+    ('[translate, 0.5, null]', '"a: b"', '"no"')
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{scalar(key)}: {scalar(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(scalar, value)) + "]"
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[\w./-]+", value) is not None and YAML(typ="safe", pure=True).load(value) == value
+        return (
+            value
+            if plain and value not in ("yes", "no", "on", "off")
+            else json.dumps(value, ensure_ascii=not value.isprintable())
+        )
+    return json.dumps(value)

@@ -1,16 +1,14 @@
 """The files of a project as texts. Their templates are this repository's own files, so that there is one of each."""
 
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from pipeline.escaping import code, markdown, terminal
 from pipeline.params import Params
+from pipeline.plain_yaml import scalar
 from pipeline.projects.choosing import Choice, Key
 
 TEMPLATES = "pipeline.projects"
@@ -87,26 +85,6 @@ def _comment(text: str) -> list[str]:
     margin = " " * COMMENT_AT + "# "
     wrapped = textwrap.wrap(terminal(text), WIDTH - len(margin), break_long_words=False, break_on_hyphens=False)
     return [margin + line for line in wrapped]
-
-
-def scalar(value: Any) -> str:
-    """``value`` in YAML, on one line.
-
-    >>> scalar(["translate", 0.5, None]), scalar("a: b"), scalar("no")
-    ('[translate, 0.5, null]', '"a: b"', '"no"')
-    """
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{scalar(key)}: {scalar(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(scalar, value)) + "]"
-    if isinstance(value, str):
-        plain = re.fullmatch(r"[\w./-]+", value) is not None and YAML(typ="safe", pure=True).load(value) == value
-        return (
-            value
-            if plain and value not in ("yes", "no", "on", "off")
-            else json.dumps(value, ensure_ascii=not value.isprintable())
-        )
-    return json.dumps(value)
 
 
 def dvc_yaml(tracked: bool) -> str:

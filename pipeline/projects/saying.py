@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.escaping import terminal
+from pipeline.plain_yaml import scalar
 from pipeline.projects import choosing
 from pipeline.projects.proposal import Proposal
-from pipeline.projects.rendering import scalar
 from pipeline.projects.writing import State
 
 MOST_CLASSES = 20

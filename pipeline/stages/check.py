@@ -19,8 +19,7 @@ from pipeline.formats.names import folder_names
 from pipeline.metric import split_metric
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import Params, locate
-from pipeline.plain_yaml import read_mapping
-from pipeline.projects.rendering import scalar
+from pipeline.plain_yaml import read_mapping, scalar
 from pipeline.runtime import choose_device
 from pipeline.store import SPLITS, Store
 from pipeline.wording import listed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.atomic import replacing
 from pipeline.params import Params
-from pipeline.projects.rendering import scalar
+from pipeline.plain_yaml import scalar
 from pipeline.study.folds import Fold, all_folds
 from pipeline.workspace import Workspace
 
