@@ -93,7 +93,11 @@ def joined(device: str) -> Iterator[Ranks]:
     """
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+    # torchrun keeps one store for all of a group's starts, in which addresses of dead processes would be found
+    store, rank, count = next(dist.rendezvous("env://", timeout=PATIENCE))
+    store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    backend = "nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
