@@ -189,8 +189,14 @@ def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
     }
     choices = [*product(MAIN, ("packed", "grouped")), *((recipe, "plain") for recipe in sorted({*RECIPES} - {*MAIN}))]
     for (recipe, name), family in zip(choices, cycle(sorted(FAMILIES))):
-        config = Config.of(recipe, family=family, **small | extras[name])
+        further = {
+            key: value
+            for key, value in extras[name].items()
+            if key != "spectral_weight" or FAMILIES[family].modulations
+        }
+        config = Config.of(recipe, family=family, **small | further)
         found[f"{recipe} {family} {name}"] = partial(iterate, config)
+    found["wgan-gp resnet grouped"] = partial(iterate, Config.of("wgan-gp", **small | extras["grouped"]))
     found["r3 fixed"] = partial(iterate, Config.of("r3", **small), fixed=True)
     return found
 
