@@ -77,9 +77,9 @@ def split(rng: np.random.Generator) -> tuple[Images, Images, Images, Images]:
     return first, second, third, fourth
 
 
-def run(kind: str, number: int, folder: Path, draws: int) -> dict[str, object]:
+def run(kind: str, number: int, folder: Path, draws: int, seeds: int) -> dict[str, object]:
     """One experiment; its row of the CSV file."""
-    classify = SETTING.model_copy(update={"draws": draws})
+    classify = SETTING.model_copy(update={"draws": draws, "seeds": seeds})
     rng = np.random.default_rng(number)
     train, val, test, spare = split(rng)
     parts = {"train": train[1], "val": val[1], "test": test[1]}
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help="of each kind")
     parser.add_argument("--first", type=int, default=0, help="number of the first run")
     parser.add_argument("--draws", type=int, default=2, help="of the images; another number wants another file")
+    parser.add_argument("--seeds", type=int, default=5, help="of the classifiers; likewise")
     parser.add_argument("--csv", type=Path, default=Path("false_hope.csv"), help="the file of finished runs")
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()
@@ -140,7 +141,7 @@ def main() -> None:
             if (kind, str(number)) in done:
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                row = run(kind, number, Path(folder), options.draws)
+                row = run(kind, number, Path(folder), options.draws, options.seeds)
             with options.csv.open("a", newline="") as lines:
                 writer = csv.DictWriter(lines, FIELDS)
                 if not options.csv.stat().st_size:
