@@ -13,7 +13,6 @@ the results, and is not run again.
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from processor import use_plain
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
@@ -38,7 +38,6 @@ from pipeline.metrics.kid import kid
 from pipeline.metrics.manifold import coverage
 from pipeline.store import Store
 
-PLAIN = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 WAYS = (
     *("wgan-gp:resnet", "wgan-gp:dcgan", "wgan-gp:progressive", "wgan-gp:stylegan2", "wgan-gp:r3"),
     *("r3:dcgan,penalty_every=4,burn_in=0.0", "r3:resnet,penalty_every=4,burn_in=0.0", "r3:r3", "stylegan2:stylegan2"),
@@ -99,8 +98,8 @@ class Judge:
 def main() -> None:
     """Runs what is missing, then prints a row a way."""
     options = _options()
-    if options.plain and os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2":  # libraries read it when they are loaded
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | PLAIN)
+    if options.plain:
+        use_plain()
     torch.set_num_threads(1)
     store = Store.open(options.folder / "data" / "store")
     judge = Judge(store, options.samples)

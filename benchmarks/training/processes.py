@@ -7,8 +7,6 @@ each, joined by gloo. The two take turns, a round each, and the least of the rou
 """
 
 import argparse
-import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from processor import use_plain
 from rich.console import Console
 from rich.table import Table
 
@@ -24,15 +23,14 @@ from gan.config import Config
 from gan.ranks import Ranks
 from gan.trainer import Labelled, Trainer
 
-PLAIN = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 WARM_UP, ITERATIONS = 2, 8
 
 
 def main() -> None:
     """Prints a row a size."""
     options = _options()
-    if options.plain and os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2":  # libraries read it when they are loaded
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | PLAIN)
+    if options.plain:
+        use_plain()
     title = f"ms an iteration, batch {options.batch}, float32{', plain' if options.plain else ''}"
     table = Table("size", "1 process", f"{options.processes} processes", "times as long", title=title)
     for size in options.sizes:

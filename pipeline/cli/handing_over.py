@@ -5,11 +5,9 @@ from typing import Literal
 
 import click
 
-from pipeline.cli.program import main
+from pipeline.cli.program import FILE, GENERATOR, PICTURE, main
 from pipeline.escaping import terminal
 from pipeline.workspace import Workspace
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @main.command()
@@ -48,14 +46,8 @@ def predict(images: Path, out: Path | None, form: Literal["csv", "json"] | None,
     "--steps", type=click.IntRange(2, 100), default=12, show_default=True, help="Images a way, ends included."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Names the sequence of latents.")
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    default=Workspace().models,
-    show_default=True,
-    help="Where the generator is.",
-)
-@click.option("--out", type=FILE, required=True, help="Picture to write (.png, .jpg, .webp).")
+@GENERATOR
+@PICTURE
 def interpolate(class_name: str, rows: int, steps: int, seed: int, model: Path, out: Path) -> None:
     """Draw images of one class on the way from one latent to the next, along great circles.
 

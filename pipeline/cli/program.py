@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -23,6 +24,15 @@ UNMET = 1  # what was required is not so
 INTERRUPTED = 130  # what shells report for a program ended by SIGINT
 UNREAD = 141  # and by SIGPIPE
 NO_PROJECT = ("init", "doctor", "completion")  # commands that touch no outputs of the folder that they are called in
+FILE = click.Path(path_type=Path, dir_okay=False)
+PICTURE = click.option("--out", type=FILE, required=True, help="Picture to write (.png, .jpg, .webp).")
+GENERATOR = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    default=Workspace().models,
+    show_default=True,
+    help="Where the generator is.",
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON in the place of lines.")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.program import AS_JSON, main, print_json
+from pipeline.cli.program import AS_JSON, GENERATOR, PICTURE, main, print_json
 from pipeline.escaping import terminal
 from pipeline.workspace import Workspace
 
@@ -35,19 +35,8 @@ def preview(out: Path | None, watch: bool, as_json: bool) -> None:
     show_default=True,
     help="Below 1 nearer to the middle of the class: surer images, less varied.",
 )
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    default=Workspace().models,
-    show_default=True,
-    help="Where the generator is.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="Picture to write (.png, .jpg, .webp).",
-)
+@GENERATOR
+@PICTURE
 def sample(class_name: str, count: int, seed: int, truncation: float, model: Path, out: Path) -> None:
     """Draw a grid of images of one class from the trained generator."""
     from pipeline.sampling import write_grid

@@ -243,7 +243,3 @@ def rounded(value: float) -> float:
     """
     power = 10.0 ** math.floor(math.log10(value))
     return round(max(step for step in ROUND if step * power <= value * (1 + 1e-9)) * power, 6)
-
-
-def _steps(value: float) -> int:
-    return int(rounded(value))

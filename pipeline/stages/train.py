@@ -13,7 +13,7 @@ from gan.checkpoint import member_folder
 from gan.errors import first_line
 from gan.following import begin, follow
 from gan.parts import groups
-from gan.ranks import Ranks
+from gan.ranks import Ranks, launched
 from gan.seeds import derive
 from pipeline.atomic import remove, replacing
 from pipeline.binding import write_figures
@@ -30,7 +30,7 @@ from pipeline.training.automatic import settled
 from pipeline.training.interrupt import deferred
 from pipeline.training.origin import open_origin
 from pipeline.training.output import plot, ship
-from pipeline.training.processes import among_others, launch, launched
+from pipeline.training.processes import among_others, launch
 from pipeline.training.run import Run
 from pipeline.training.settings import gan_config
 from pipeline.training.setup import TrainingSetup
@@ -82,7 +82,7 @@ def _follow(params: Params, workspace: Workspace, ranks: Ranks) -> None:
 
 def _all_members(params: Params, workspace: Workspace, ranks: Ranks) -> None:
     setup = _setup(params, workspace, ranks)
-    _say_what_was_chosen(params, setup)
+    _say_what_was_chosen(setup)
     count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):
         figures: list[dict[str, Any]] = []  # of the members so far, the last one first
@@ -107,7 +107,7 @@ def dry_run(params: Params, workspace: Workspace) -> None:
         UserError: as :func:`run`, but for divergence.
     """
     setup = _setup(params, workspace)
-    _say_what_was_chosen(params, setup)
+    _say_what_was_chosen(setup)
     trainer = setup.trainer(params.seed)
     print(estimate.describe(trainer, setup.store, params.train.minutes))
     seconds = estimate.seconds_per_iteration(trainer)
@@ -124,7 +124,8 @@ def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> 
     counts = store.split("train").counts(len(store.classes)).tolist()
     if empty := [name for name, n in zip(store.classes, counts, strict=True) if n == 0]:
         raise UserError(f"{store.folder}: no train image of class {listed(empty)}; mend the source or the split")
-    config = gan_config(params.train, device, counts, store.image_size)
+    train, chosen = settled(params.train, store.image_size, device.type)
+    config = gan_config(train, device, counts, store.image_size)
     ranks = ranks or Ranks()
     if ranks.count > groups(config):
         raise UserError(
@@ -134,12 +135,11 @@ def _setup(params: Params, workspace: Workspace, ranks: Ranks | None = None) -> 
         )
     origin = open_origin(params, workspace, config, store)
     data = digests(store.folder)
-    train, _ = settled(params.train, store.image_size, device.type)
-    return TrainingSetup(train, config, store, data, device, Judge(store, params.seed), ranks, origin)
+    return TrainingSetup(train, chosen, config, store, data, device, Judge(store, params.seed), ranks, origin)
 
 
-def _say_what_was_chosen(params: Params, setup: TrainingSetup) -> None:
-    for sentence in settled(params.train, setup.store.image_size, setup.device.type)[1]:
+def _say_what_was_chosen(setup: TrainingSetup) -> None:
+    for sentence in setup.chosen:
         print(f"train: {sentence}")
 
 

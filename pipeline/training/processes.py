@@ -14,11 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gan.following import release
-from gan.ranks import Ranks, joined, launched
+from gan.ranks import Ranks, joined
 from pipeline.errors import BusyError, UserError
 from pipeline.runtime import usable_cores
-
-__all__ = ["among_others", "launch", "launched"]
 
 OUTCOME = "AUGMINT_OUTCOME"  # an environment variable: the file in which the first process says how it ended
 RESTARTS = 3  # of a group in which a process died

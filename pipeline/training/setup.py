@@ -20,7 +20,8 @@ class TrainingSetup:
     """What all members of an ensemble share.
 
     Attributes:
-        params: the choices of the train stage.
+        params: the choices of the train stage, without ``auto`` in recipe and family.
+        chosen: a sentence on each that ``auto`` stood in.
         config: the GAN's own, nothing ``auto`` in it.
         store: the ingested set.
         data: SHA-256 of the set's files, by name.
@@ -31,6 +32,7 @@ class TrainingSetup:
     """
 
     params: TrainParams
+    chosen: list[str]
     config: Config
     store: Store
     data: dict[str, str]

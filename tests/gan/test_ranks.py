@@ -72,7 +72,7 @@ def test_the_processes_leave_what_one_leaves(tmp_path: Path, count: int) -> None
     together(count, tmp_path, steps)
     for setting in SETTINGS:
         whole = left_by(made(setting))
-        first, *others = [torch.load(tmp_path / f"{setting}_{rank}.pt") for rank in range(count)]
+        first, *others = [torch.load(tmp_path / f"{setting}_{rank}.pt", weights_only=True) for rank in range(count)]
         for name in ("critic gradients", "generator gradients"):
             assert float((first[name] - whole[name]).norm() / whole[name].norm()) <= 1e-5, (setting, name)
         torch.testing.assert_close(first["critic figures"], whole["critic figures"], rtol=1e-4, atol=1e-6)
@@ -112,10 +112,11 @@ def odd(ranks: Ranks, folder: Path) -> None:
 
 def test_the_others_do_what_the_leader_decides(tmp_path: Path) -> None:
     together(3, tmp_path, odd)
-    first, *others = (torch.load(tmp_path / f"led_{rank}.pt") for rank in range(3))
+    first, *others = (torch.load(tmp_path / f"led_{rank}.pt", weights_only=True) for rank in range(3))
     assert int(first["done"]) == 2 and float(first["lr_scale"]) == 0.5 and float(first["strength"]) == 0.25
     assert all(torch.equal(first[name], other[name]) for other in others for name in first)
-    same, own, happened = torch.load(tmp_path / "average_1.pt")  # what is equal everywhere stays so to the bit
+    same, own, happened = torch.load(tmp_path / "average_1.pt", weights_only=True)
+    # what is equal everywhere stays so to the bit
     assert torch.equal(same, torch.full((3,), 0.1)) and torch.equal(own, torch.ones(2)) and bool(happened)
 
 

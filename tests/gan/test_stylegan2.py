@@ -1,6 +1,5 @@
 """StyleGAN2 against the paper's own sizes, a loop over images, an independent filter, and Jacobians by hand."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +29,7 @@ from gan.penalties import PENALTIES
 from gan.seeds import stream
 from gan.trainer import FIGURES, Trainer
 from tests.gan.digits import kids
+from tests.gan.slopes import slope
 from tests.gan.test_trainer import CPU, bars, run
 
 TAPS = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
@@ -237,21 +237,6 @@ def test_styles_are_mixed_in_training_alone_and_nine_times_in_ten() -> None:
 # Derivatives ----------------------------------------------------------------------------------------------------------
 
 
-def slope(value: Callable[[], Tensor], network: nn.Module) -> tuple[float, float]:
-    """The derivative along a random direction of the parameters: by autograd, and by a central difference."""
-    parameters = list(network.parameters())
-    directions = [torch.randn_like(one) for one in parameters]
-    gradients = torch.autograd.grad(value(), parameters, allow_unused=True)
-    found = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True) if g is not None)
-    ends = []
-    for step in (1e-6, -2e-6, 1e-6):
-        ends.append(value().detach())
-        with torch.no_grad():
-            for one, direction in zip(parameters, directions, strict=True):
-                one += step * direction
-    return float(found), float((ends[1] - ends[2]) / 2e-6)
-
-
 @pytest.mark.parametrize("penalty", sorted(name for name, there in PENALTIES.items() if there))
 def test_penalties_are_differentiated_twice(penalty: str) -> None:
     critic = build("stylegan2", "critic", Shape(8, 1, 2, 4, 4)).double()
@@ -259,7 +244,9 @@ def test_penalties_are_differentiated_twice(penalty: str) -> None:
     labels, alpha = torch.arange(4) % 2, torch.rand(4).double()
     taken = PENALTIES[penalty]
     assert taken is not None
-    found, expected = slope(lambda: taken(lambda x, y: 30 * critic(x, y), real, fake, labels, alpha), critic)
+    found, expected = slope(
+        lambda: taken(lambda x, y: 30 * critic(x, y), real, fake, labels, alpha), list(critic.parameters())
+    )
     assert found == pytest.approx(expected, rel=1e-4)
     assert expected != 0
 
@@ -284,7 +271,7 @@ def test_path_lengths_are_differentiated_twice(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("gan.networks.stylegan2.PATH_DECAY", 0.0)  # a mean that stays, as it has no gradient
     made, z = noisy(generator()).double(), torch.randn(4, 4).double()
     made.path_length.fill_(0.5)
-    found, expected = slope(lambda: path_lengths(made, z, torch.arange(4) % 2), made)
+    found, expected = slope(lambda: path_lengths(made, z, torch.arange(4) % 2), list(made.parameters()))
     assert found == pytest.approx(expected, rel=1e-4)
     assert expected != 0
 

@@ -104,22 +104,23 @@ def test_a_batch_without_room_is_taken_in_parts_and_that_is_told(
         train.run(Params(train=tiny(kimg=0.064)), digits_workspace)
 
 
+def stop_after(iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raises ``KeyboardInterrupt`` after so many iterations of the next run."""
+    advance, left = Progress.advance, iter(range(iterations - 1))
+
+    def advance_or_stop(self: Progress, count: int = 1, note: str = "") -> None:
+        advance(self, count, note)
+        if next(left, None) is None:
+            monkeypatch.setattr(Progress, "advance", advance)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "advance", advance_or_stop)
+
+
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Raises ``KeyboardInterrupt`` after so many iterations of the next run."""
-
-    def after(iterations: int) -> None:
-        advance, left = Progress.advance, iter(range(iterations - 1))
-
-        def advance_or_stop(self: Progress, count: int = 1, note: str = "") -> None:
-            advance(self, count, note)
-            if next(left, None) is None:
-                monkeypatch.setattr(Progress, "advance", advance)
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(Progress, "advance", advance_or_stop)
-
-    return after
+    """See :func:`stop_after`."""
+    return lambda iterations: stop_after(iterations, monkeypatch)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(

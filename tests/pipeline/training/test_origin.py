@@ -15,11 +15,10 @@ from gan.networks import Shape, build
 from pipeline.errors import UserError
 from pipeline.formats.manifest import read_about
 from pipeline.params import ExportParams, Params
-from pipeline.progress import Progress
 from pipeline.stages import check, export, train
 from pipeline.training import snapshots
 from pipeline.workspace import Workspace
-from tests.pipeline.stages.test_train import shipped, tiny
+from tests.pipeline.stages.test_train import shipped, stop_after, tiny
 
 KNOWN = ["3", "zebra", "0"]
 FACTS = {"family": "resnet", "classes": KNOWN}
@@ -87,32 +86,20 @@ def test_the_same_source_gives_the_same_bytes_after_a_stop_too_and_another_one_o
 ) -> None:
     train.run(brief(source), digits_workspace)
     whole = shipped(digits_workspace)
-    _stop_after(3, monkeypatch)
+    stop_after(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train.run(brief(source), digits_workspace)
     capsys.readouterr()
     train.run(brief(source), digits_workspace)
     assert "goes on from" in capsys.readouterr().out
     assert shipped(digits_workspace) == whole
-    _stop_after(3, monkeypatch)
+    stop_after(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train.run(brief(source), digits_workspace)
     make_source(source, seed=2)
     train.run(brief(source), digits_workspace)
     assert "goes on from" not in capsys.readouterr().out
     assert shipped(digits_workspace) != whole
-
-
-def _stop_after(iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    advance, left = Progress.advance, iter(range(iterations - 1))
-
-    def advance_or_stop(self: Progress, count: int = 1, note: str = "") -> None:
-        advance(self, count, note)
-        if next(left, None) is None:
-            monkeypatch.setattr(Progress, "advance", advance)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Progress, "advance", advance_or_stop)
 
 
 # What is refused -----------------------------------------------------------------------------------------------------
