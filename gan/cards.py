@@ -20,7 +20,8 @@ from gan.symmetry import SYMMETRIES
 
 MOST_BYTES = 2**24  # of a card
 MOST = 2**31 - 1  # of any size that a card says
-OPTIONAL = ("minibatch_std", "minibatch_discrimination", "unlabelled", "class_prior")  # sizes that may be 0 or left out
+OPTIONAL = ("minibatch_std", "minibatch_discrimination", "unlabelled", "class_prior", "low_images")
+"""Sizes that may be 0 or left out."""
 KINDS = {
     torch.float64: "F64",
     torch.float32: "F32",

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from gan.layout import channels_last
 from gan.networks import Network
-from gan.objective import Objective
+from gan.objective import Objective, Pair
 
-Gradients = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+Gradients = Callable[[Tensor, Tensor, Tensor, Tensor | None, Pair | None], Tensor]
 
 
 def compiled_gradients(
@@ -26,33 +26,38 @@ def compiled_gradients(
         note: is told of that.
 
     Returns:
-        (real, fake, labels, alpha) as :meth:`gan.objective.Objective.critic` takes them, to its figures (5,). A call
-        leaves each parameter that is in use its gradient.
+        (real, fake, labels, alpha, low) as :meth:`gan.objective.Objective.critic` takes them, to its figures (5,). A
+        call leaves each parameter that is in use its gradient.
     """
 
     def total(
-        parameters: dict[str, Tensor], real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None
+        parameters: dict[str, Tensor],
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        alpha: Tensor | None,
+        low: Pair | None,
     ) -> tuple[Tensor, Tensor]:
         at = partial(torch.func.functional_call, critic, parameters)
-        return objective.critic(lambda images, y: at((images, y)), real, fake, labels, alpha)
+        return objective.critic(lambda images, y: at((images, y)), real, fake, labels, alpha, low=low)
 
     differentiate = torch.compile(torch.func.grad_and_value(total, has_aux=True), fullgraph=True)
     failed = False
 
-    def gradients(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
+    def gradients(real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None, low: Pair | None) -> Tensor:
         nonlocal failed
         if failed:
-            return otherwise(real, fake, labels, alpha)
+            return otherwise(real, fake, labels, alpha, low)
         in_use = dict(critic.in_use())
         parameters = {name: parameter.detach() for name, parameter in in_use.items()}
         try:
-            found, (_, figures) = differentiate(parameters, real, fake, labels, alpha)
+            found, (_, figures) = differentiate(parameters, real, fake, labels, alpha, low)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ImportError, OSError) as error:  # no compiler, or a network that it does not take
             failed = True
             note(f"the critic's step cannot be compiled here ({_brief(error)}): done uncompiled")
-            return otherwise(real, fake, labels, alpha)
+            return otherwise(real, fake, labels, alpha, low)
         for name, parameter in in_use.items():
             parameter.grad = channels_last(found[name])
         return figures

@@ -51,6 +51,8 @@ class Config:
         minibatch_discrimination: group size of the critic's comparisons of images (Salimans et al. 2016); 0 for none.
         unlabelled_below: the generator's levels of so many pixels a side and less leave the label out (after Khorram
             et al. 2024); 0 for none.
+        unlabelled_weight: of a second loss, which has no label: of images of the largest such level, which the
+            generator draws too and the critic judges too (``gan.networks.low``); 0 for none.
         latent_prior: ``normal``; or ``class``, where each class learns a mean and a scale of the latent vector.
         family: a name of ``gan.networks.FAMILIES``.
         width, latent_dim: sizes of its networks (see ``gan.networks.Shape``).
@@ -96,6 +98,7 @@ class Config:
     minibatch_std: int = 0
     minibatch_discrimination: int = 0
     unlabelled_below: int = 0
+    unlabelled_weight: float = 0.0
     latent_prior: str = "normal"
     family: str = "resnet"
     width: int = 32
@@ -119,6 +122,8 @@ class Config:
 
         if self.label_smoothing or self.spectral_weight or self.unlabelled_below:
             self._check_where_it_has_a_meaning()
+        if self.unlabelled_weight and not self.unlabelled_below:
+            raise ValueError("unlabelled_weight: without unlabelled_below every level has a label; give both, or 0")
         if self.unlabelled_below and self.latent_prior == "class":
             raise ValueError("latent_prior: class gives every level the label, which unlabelled_below keeps from some")
 

@@ -14,6 +14,10 @@ PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.
 """What scores and images are computed in, by name; None is the networks' own float32."""
 
 
+Pair = tuple[Tensor, Tensor]
+"""Real and fake images, (N, C, H, W) each."""
+
+
 class Objective:
     """What ``config`` says that critic and generator minimise; it has no optimiser and uses no random numbers.
 
@@ -54,50 +58,85 @@ class Objective:
         labels: Tensor,
         alpha: Tensor | None,
         penalised: float = 1.0,
+        low: Pair | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The critic's loss L(r, f) + λ k P + ε E[r²] + μ R + T, where r and f are the scores of real and fake images.
 
         L is the loss, P the penalty and λ its weight, k ``penalty_every``, ε ``drift_weight``, μ R what ``lecam`` adds,
-        and T what the terms of the family add.
+        and T what the terms of the family add. With w, the ``unlabelled_weight``, that is O in (O + w U) / (1 + w), and
+        U is L + λ k P + ε E[r²] of smaller images, whose scores have no label (Khorram et al. 2024, in whose code U is
+        L alone and P is not divided; Wasserstein's loss has no bound without a penalty).
 
         Args:
             critic: (N, C, H, W), (N,) to scores (N,).
             real, fake: images (N, C, H, W) of the same labels (N,).
             alpha: (n,) in [0, 1], places between the first pairs, where the penalty is taken; None for no penalty.
             penalised: a factor on P, for a part of a batch, see ``gan.parts``.
+            low: such smaller images, real and fake ones, as many as of the others.
 
         Returns:
             The sum, a scalar with a gradient; and without one (5,): the sum, the gap E[r] - E[f], P, E[r] and E[f].
         """
-        config = self.config
+        total, real_scores, fake_scores = self._told_apart(critic, real, fake, labels)
+        if self.averages is not None:
+            total = total + self.config.lecam * self.averages.lecam(real_scores, fake_scores)
+        penalty = torch.zeros_like(total)
+        if alpha is not None:
+            penalty = self._penalty(critic, real, fake, labels, alpha, penalised)
+            total = total + self.penalty_weight * penalty
+        for term in self.family.critic_terms:
+            total = total + term(critic, real, fake, labels)
+        if low is not None:
+            total = self._with_low(total, self._of_low(critic, low, labels, alpha, penalised))
+        means = real_scores.mean(), fake_scores.mean()
+        return total, torch.stack([total, means[0] - means[1], penalty, *means]).detach()
+
+    def _told_apart(self, critic: Critic, real: Tensor, fake: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """L + ε E[r²], r and f."""
         with self.autocast(real):
             # one pass for both: half the launches, and no layer looks from one half into the other
             scores = critic(torch.cat([real, fake]), torch.cat([labels, labels])).float()
         real_scores, fake_scores = scores.chunk(2)
         total = self._loss(real_scores, fake_scores)
-        if config.drift_weight:
-            total = total + config.drift_weight * real_scores.square().mean()
-        if self.averages is not None:
-            total = total + config.lecam * self.averages.lecam(real_scores, fake_scores)
-        penalty = torch.zeros_like(total)
-        if alpha is not None and self.penalty is not None:
-            part = slice(len(alpha))
-            penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
-            penalty = penalty if penalised == 1 else penalised * penalty
-            total = total + self.penalty_weight * penalty
-        for term in self.family.critic_terms:
-            total = total + term(critic, real, fake, labels)
-        means = real_scores.mean(), fake_scores.mean()
-        return total, torch.stack([total, means[0] - means[1], penalty, *means]).detach()
+        if self.config.drift_weight:
+            total = total + self.config.drift_weight * real_scores.square().mean()
+        return total, real_scores, fake_scores
+
+    def _penalty(
+        self, critic: Critic, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor, penalised: float
+    ) -> Tensor:
+        if self.penalty is None:
+            return torch.zeros((), device=real.device)
+        part = slice(len(alpha))
+        penalty = self.penalty(critic, real[part], fake[part], labels[part], alpha)
+        return penalty if penalised == 1 else penalised * penalty
+
+    def _of_low(self, critic: Critic, low: Pair, labels: Tensor, alpha: Tensor | None, penalised: float) -> Tensor:
+        """U: places between the images are those of the whole ones."""
+        unlabelled = _without_labels(critic)
+        total = self._told_apart(unlabelled, *low, labels)[0]
+        if alpha is not None:
+            total = total + self.penalty_weight * self._penalty(unlabelled, *low, labels, alpha, penalised)
+        return total
+
+    def _with_low(self, total: Tensor, of_low: Tensor) -> Tensor:
+        weight = self.config.unlabelled_weight
+        return (total + weight * of_low) / (1 + weight)
 
     def _loss(self, real: Tensor, fake: Tensor) -> Tensor:
         by = self.config.label_smoothing
         return self.loss.smoothed(real, fake, by) if by and self.loss.smoothed else self.loss.critic(real, fake)
 
     def generator(
-        self, critic: nn.Module, fake: Tensor, real: Tensor | None, labels: Tensor, whole: Tensor | None = None
+        self,
+        critic: nn.Module,
+        fake: Tensor,
+        real: Tensor | None,
+        labels: Tensor,
+        whole: Tensor | None = None,
+        low: tuple[Tensor | None, Tensor] | None = None,
     ) -> Tensor:
-        """What the generator minimises by its images, a scalar.
+        """What the generator minimises by its images, a scalar; smaller ones count as in the critic's loss.
 
         Args:
             critic: see :meth:`critic`.
@@ -105,11 +144,23 @@ class Objective:
             real: the same where :attr:`sees_real`, else None.
             labels: of both, (N,).
             whole: of a part of a batch, see :func:`gan.regularisers.feature_matching`.
+            low: smaller real images, if those are asked for, and fake ones.
         """
+        total = self._of_generated(critic, fake, real, labels, whole)
+        if low is None:
+            return total
+        return self._with_low(total, self._judged_alone(_without_labels(critic), low[1], low[0], labels))
+
+    def _of_generated(
+        self, critic: nn.Module, fake: Tensor, real: Tensor | None, labels: Tensor, whole: Tensor | None
+    ) -> Tensor:
         if real is not None and self.config.feature_matching:
             scores, features, real_scores, real_features = self._judged(critic, fake, real, labels)
             matching = feature_matching(features, real_features, whole)
             return self.loss.generator(scores, real_scores) + self.config.feature_matching * matching
+        return self._judged_alone(critic, fake, real, labels)
+
+    def _judged_alone(self, critic: Critic, fake: Tensor, real: Tensor | None, labels: Tensor) -> Tensor:
         with self.autocast(fake):
             scores = critic(fake, labels).float()
             if real is None:
@@ -142,3 +193,8 @@ class Objective:
         """The precision of everything but penalties."""
         dtype = PRECISIONS[self.config.precision]
         return torch.autocast(images.device.type, dtype, enabled=dtype is not None)
+
+
+def _without_labels(critic: Critic) -> Critic:
+    """The critic of the smaller images: its labels count for nothing."""
+    return lambda images, _: critic(images, None)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ from gan.graphs import CaptureError, FixedIterations, Inputs, recorder_for, unre
 from gan.layout import unsafe_channels_last
 from gan.networks import Network
 from gan.networks.family import GeneratorStep
-from gan.objective import Objective
+from gan.networks.low import lowered, with_low_images
+from gan.objective import Objective, Pair
 from gan.optimizers import Adam
 from gan.parts import Part, Step, at_once, groups, in_chunks, parted
 from gan.ranks import Ranks
@@ -45,6 +46,22 @@ class ImageSource(Protocol):
     def images(self, drawn: Tensor) -> Tensor:
         """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
         ...
+
+
+class Shown(NamedTuple):
+    """What a step's critic gets to see.
+
+    Attributes:
+        images: of the generator, before augmentation, (N, C, H, W).
+        fake, real: those and real ones as the critic gets them; None where real ones are not asked for.
+        low_fake, low_real: the same of the smaller images that go with ``unlabelled_weight``.
+    """
+
+    images: Tensor
+    fake: Tensor
+    real: Tensor | None
+    low_fake: Tensor | None
+    low_real: Tensor | None
 
 
 class Steps:
@@ -181,19 +198,23 @@ class Steps:
 
     def _critic_gradients(self, part: Part) -> Tensor:
         given: CriticDraws = part.draws
-        with torch.no_grad(), self.objective.autocast(given.latents):
-            fake = self.generator(given.latents, given.labels)
-        real = self.seen(self.source.images(given.real), given.of_real)
-        fake = self.seen(fake, given.of_fake)
+        with torch.no_grad():
+            shown = self._shown(given)
+        assert shown.real is not None
+        pair, low = (shown.real, shown.fake), None
+        if shown.low_real is not None and shown.low_fake is not None:
+            low = shown.low_real, shown.low_fake
         labels = given.labels[:: self.config.packing]
         if self.parts == 1 and part.penalised == 1:
-            return self._weighted(self._gradients(real, fake, labels, given.alpha), part.weight)
-        total, figures = self.objective.critic(self.critic, real, fake, labels, given.alpha, part.penalised)
+            return self._weighted(self._gradients(*pair, labels, given.alpha, low), part.weight)
+        total, figures = self.objective.critic(self.critic, *pair, labels, given.alpha, part.penalised, low)
         (part.weight * total).backward()
         return part.weight * figures
 
-    def _eager_gradients(self, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None) -> Tensor:
-        total, figures = self.objective.critic(self.critic, real, fake, labels, alpha)
+    def _eager_gradients(
+        self, real: Tensor, fake: Tensor, labels: Tensor, alpha: Tensor | None, low: Pair | None
+    ) -> Tensor:
+        total, figures = self.objective.critic(self.critic, real, fake, labels, alpha, low=low)
         total.backward()
         return figures
 
@@ -212,12 +233,15 @@ class Steps:
     def _generator_gradients(self, part: Part) -> Tensor:
         given: GeneratorDraws = part.draws
         labels = given.labels
-        images, fake, real = self._generated(given)
-        loss = self.objective.generator(self.critic, fake, real, labels[:: self.config.packing], part.difference)
+        shown = self._shown(given)
+        low = None if shown.low_fake is None else (shown.low_real, shown.low_fake)
+        judged = labels[:: self.config.packing]
+        loss = self.objective.generator(self.critic, shown.fake, shown.real, judged, part.difference, low)
         if (of_weights := self.objective.generator_weights(self.generator)) is not None:
             loss = loss + of_weights
         if given.terms:
-            made = GeneratorStep(given.latents, labels, images, self.done, stream(self.seed, "train.family", self.done))
+            rng = stream(self.seed, "train.family", self.done)
+            made = GeneratorStep(given.latents, labels, shown.images, self.done, rng)
             for number in given.terms:
                 loss = loss + self.objective.family.generator_terms[number](self.generator, made)
         if part.weight != 1:
@@ -225,24 +249,31 @@ class Steps:
         loss.backward()
         return loss.detach().view(1)
 
-    def _generated(self, given: GeneratorDraws) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Images of the generator; as the critic gets them, those and, where they are asked for, real ones."""
+    def _shown(self, given: Step) -> Shown:
+        low_fake = low_real = real = None
         with self.objective.autocast(given.latents):
-            images = self.generator(given.latents, given.labels)
-        fake, real = self.seen(images, given.of_fake), None
+            if self.config.unlabelled_weight:
+                images, low_fake = with_low_images(self.generator, given.latents, given.labels)
+                low_fake = self.seen(low_fake, given.of_fake)
+            else:
+                images = self.generator(given.latents, given.labels)
         if given.real is not None and given.of_real is not None:
-            real = self.seen(self.source.images(given.real), given.of_real)
-        return images, fake, real
+            whole = self.source.images(given.real)
+            real = self.seen(whole, given.of_real)
+            if self.config.unlabelled_weight:
+                low_real = self.seen(lowered(whole, self.generator.shape), given.of_real)
+        return Shown(images, self.seen(images, given.of_fake), real, low_fake, low_real)
 
     @torch.no_grad()
     def _difference(self, parts: list[Part]) -> Tensor:
         """How the critic's features differ between fake and real images, over these parts of a generator's step."""
         differences = []
         for part in parts:
-            _, fake, real = self._generated(part.draws)
-            assert real is not None
+            shown = self._shown(part.draws)
+            assert shown.real is not None
             labels = part.draws.labels[:: self.config.packing]
-            differences.append(part.weight * self.objective.features_apart(self.critic, fake, real, labels))
+            apart = self.objective.features_apart(self.critic, shown.fake, shown.real, labels)
+            differences.append(part.weight * apart)
         return _sum(differences)
 
     def _leave_gradients(self, optimizer: Adam, gradients: Callable[[Part], Tensor], given: Step) -> Tensor:

@@ -223,12 +223,14 @@ class Trainer(Steps):
 
 def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network:
     """The generator or critic that ``config`` asks for, with weights drawn from a stream of its own."""
+    if config.unlabelled_below:
+        levels_without_label(shape.image_size, config.unlabelled_below)
+    if config.unlabelled_weight:
+        shape = replace(shape, unlabelled=config.unlabelled_below, low_images=1)
     if part == "critic":
         groups = {"minibatch_std": config.minibatch_std, "minibatch_discrimination": config.minibatch_discrimination}
         shape = replace(shape, channels=shape.channels * config.packing, **groups)
     else:
-        if config.unlabelled_below:
-            levels_without_label(shape.image_size, config.unlabelled_below)
         prior = int(config.latent_prior == "class")
         shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior)
     with torch.random.fork_rng(devices=[]):

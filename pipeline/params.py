@@ -216,6 +216,7 @@ class TrainParams(Section):
     minibatch_std: Annotated[int, Field(ge=0, le=64)] | None = None
     minibatch_discrimination: Annotated[int, Field(ge=0, le=64)] = _GAN.minibatch_discrimination
     unlabelled_below: Annotated[int, Field(ge=0, le=512)] = _GAN.unlabelled_below
+    unlabelled_weight: NotNegative = _GAN.unlabelled_weight
     latent_prior: Literal["normal", "class"] = "normal"
     family: Annotated[str, _one_of("gan.networks:FAMILIES", "auto")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width

@@ -22,6 +22,7 @@ SLOW = (
     "tests/e2e/",
     "tests/gan/test_families.py::test_terms_of_the_critic_are_compiled_with_it",
     "tests/gan/test_health.py::test_a_",
+    "tests/gan/test_low_images.py::test_the_compiled_step_equals_the_eager_one",
     "tests/gan/test_memory.py",
     "tests/gan/test_modes.py::test_r3_finds_all_25_gaussians_and_stays_on_them",
     "tests/gan/test_progressive.py::test_it_learns_digits",

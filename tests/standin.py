@@ -175,7 +175,7 @@ def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
     small: dict[str, Any] = {"kimg": 1, "batch_size": 12, "width": 8, "latent_dim": 8}
     extras: dict[str, dict[str, Any]] = {
         "plain": {"augment": ()},
-        "packed": {"packing": 2, "augment": OPERATIONS},
+        "packed": {"packing": 2, "augment": OPERATIONS, "unlabelled_below": 4, "unlabelled_weight": 0.5},
         "grouped": {"minibatch_std": 4, "label_delay": 0.3, "penalty_every": 3, "adaptive": True, "weight_clip": 0.1},
     }
     extras["grouped"] |= {"lecam": 0.3, "historical_averaging": 0.01, "minibatch_discrimination": 4}

@@ -63,10 +63,21 @@ class Critic(Network):
         self.layers = nn.Sequential(*layers)
         side = shape.image_size >> shape.levels  # a strided convolution rounds down, and yet looks at every pixel
         self.head = Projection(shape.classes, widths[-1] * side**2)
+        if shape.low_images:
+            self.from_low_image = _rectified(nn.Conv2d(shape.channels, widths[shape.low_halvings], 3, padding=1))
+            self.low_score = nn.Linear(widths[-1] * side**2, 1)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
-        return self.head(self.layers(images).flatten(1), labels)
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,).
+
+        With ``shape.low_images`` the labels None stand for images of the lower level, which have none.
+        """
+        if labels is not None:
+            return self.head(self.layers(images).flatten(1), labels)
+        skipped = self.shape.low_halvings
+        side = self.shape.image_size >> skipped
+        x = self.layers[1 + skipped :](self.from_low_image(images[:, :, :side, :side]))
+        return self.low_score(x.flatten(1)).squeeze(1)
 
 
 FAMILY = Family(

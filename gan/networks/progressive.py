@@ -16,6 +16,8 @@ What differs:
 - Labels enter the generator as embeddings beside z, and the critic by projection (Miyato & Koyama 2018). tanh ends the
   generator, as the images of all families lie in [-1, 1].
 - The batch keeps its size, and Adam its moments, when a level is added.
+- Where lower levels are to leave the label out, each further one is modulated by (z, label) before its convolutions,
+  as in the first StyleGAN (Karras et al. 2019), and normalised again.
 """
 
 import math
@@ -31,6 +33,7 @@ from gan.networks.conditioning import Style
 from gan.networks.convolutions import convolve, convolve_and_halve, double, double_and_convolve, halve
 from gan.networks.equalised import EqualisedConv2d, EqualisedLinear, EqualisedProjection
 from gan.networks.family import Family
+from gan.networks.low import LowImage
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
 
@@ -76,12 +79,20 @@ class Growing(Network):
 
     def in_use(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Leaves out the levels that are off, and what makes or reads images at others than the finest."""
-        finest = {self.top, self.top - 1} if self.fading else {self.top}
+        finest = {stage for top, fading in self._images() for stage in (top, top - fading)}
+        first = {"blocks": 0, "entries": self.shape.low + 1}  # stages of such parts
         for name, parameter in super().in_use():
             part, stage, *_ = name.split(".")
-            off = part == "blocks" and int(stage) > self.top
+            off = part in first and first[part] + int(stage) > self.top
             if not off and not (part in IMAGES and int(stage) not in finest):
                 yield name, parameter
+
+    def low(self) -> tuple[int, bool]:
+        """``top`` and ``fading`` of images of the lower level, see ``gan.networks.low``."""
+        return min(self.top, self.shape.low), self.fading and self.top <= self.shape.low
+
+    def _images(self) -> list[tuple[int, bool]]:
+        return [(self.top, self.fading), *([self.low()] if self.shape.low_images else [])]
 
     def alpha(self) -> Tensor:
         """How far the finest stage is on, float32 () in (0, 1]."""
@@ -118,6 +129,19 @@ class UpBlock(nn.Module):
         return _normalised(self.second(_normalised(double_and_convolve(x, self.first))))
 
 
+class Entry(nn.Module):
+    """Where a label reaches a level: gains and biases of each channel, then pixel norm."""
+
+    def __init__(self, channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.affine = EqualisedLinear(style_dim, 2 * channels)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """x (N, channels, H, W), style (N, S) to (N, channels, H, W)."""
+        gain, bias = self.affine(style)[:, :, None, None].chunk(2, dim=1)
+        return _unit_length(x * (1 + gain) + bias)
+
+
 class Generator(Growing):
     """z (N, latent_dim) and labels (N,) to images (N, C, H, W) in [-1, 1]."""
 
@@ -128,27 +152,43 @@ class Generator(Growing):
         self.blocks = nn.ModuleList([First(2 * shape.latent_dim, widths[0], shape.base)])
         self.blocks.extend(UpBlock(i, o) for i, o in pairwise(widths))
         self.to_image = nn.ModuleList(EqualisedConv2d(width, shape.channels, 1) for width in widths)
+        if shape.unlabelled:
+            self.entries = nn.ModuleList(Entry(width, 2 * shape.latent_dim) for width in widths[shape.low : -1])
+        if shape.low_images:
+            self.low_image = LowImage(shape)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
         return self.drawn(self.styles(z, labels), z)
 
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Unit vectors (N, S) of z and the label; they, not z, are what truncation scales (``gan.truncation``)."""
-        return _unit_length(self.style(z, labels))
+        """Unit vectors (N, S) of z and the label; they, not z, are what truncation scales (``gan.truncation``).
+
+        (N, 2, S) with ``shape.unlabelled``, the first of no class.
+        """
+        style = _unit_length(self.style(z, labels))
+        return torch.stack([_unit_length(self.style.unlabelled(z)), style], dim=1) if self.shape.unlabelled else style
 
     def drawn(self, styles: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
         """Images (N, C, H, W) of ``styles``."""
-        x = coarser = styles
+        shape = self.shape
+        x, style = styles.unbind(dim=1) if shape.unlabelled else (styles, styles)
+        coarser = x
         for stage in range(self.top + 1):
-            coarser, x = x, self.blocks[stage](x)
-        image = self.to_image[self.top](x)
-        if self.fading:
-            image = torch.lerp(double(self.to_image[self.top - 1](coarser)), image, self.alpha().to(image.dtype))
-        image = torch.tanh(image)
-        if missing := self.shape.levels - self.top:
-            image = F.interpolate(image, scale_factor=2.0**missing, mode="nearest")
-        return image[:, :, : self.shape.image_size, : self.shape.image_size]
+            coarser = x
+            if shape.unlabelled and stage > shape.low:
+                x = self.entries[stage - shape.low - 1](x, style)
+            x = self.blocks[stage](x)
+            if shape.low_images and (stage, self.fading and stage == self.top) == self.low():
+                self.low_image(_enlarged(self._image(x, coarser, *self.low()), shape.low - stage))
+        image = torch.tanh(self._image(x, coarser, self.top, self.fading))
+        return _enlarged(image, shape.levels - self.top)[:, :, : shape.image_size, : shape.image_size]
+
+    def _image(self, x: Tensor, coarser: Tensor, stage: int, fading: bool) -> Tensor:
+        image = self.to_image[stage](x)
+        if not fading:
+            return image
+        return torch.lerp(double(self.to_image[stage - 1](coarser)), image, self.alpha().to(image.dtype))
 
 
 class DownBlock(nn.Module):
@@ -188,22 +228,33 @@ class Critic(Growing):
         self.blocks = nn.ModuleList([Last(widths[0], shape.base, shape.minibatch_std)])
         self.blocks.extend(DownBlock(i, o) for o, i in pairwise(widths))
         self.head = EqualisedProjection(shape.classes, widths[0])
+        if shape.low_images:
+            self.low_score = EqualisedLinear(widths[0], 1)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
-        for _ in range(self.shape.levels - self.top):
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,).
+
+        With ``shape.low_images`` the labels None stand for images of the lower level, which have none.
+        """
+        if labels is None:
+            return self.low_score(self._features(images, self.shape.low, *self.low())).squeeze(1)
+        return self.head(self._features(images, self.shape.levels, self.top, self.fading), labels)
+
+    def _features(self, images: Tensor, finest: int, top: int, fading: bool) -> Tensor:
+        """Of images of the stage ``finest``, read from the stage ``top`` on."""
+        for _ in range(finest - top):
             images = halve(images)
-        if self.fading:
+        if fading:
             alpha, coarse = self.alpha(), halve(images)
             height, width = images.shape[2:]
             images = torch.lerp(double(coarse)[:, :, :height, :width], images, alpha)
-            x = self.blocks[self.top](_rectified(self.from_image[self.top](images)))
-            x = torch.lerp(_rectified(self.from_image[self.top - 1](coarse)), x, alpha.to(x.dtype))
+            x = self.blocks[top](_rectified(self.from_image[top](images)))
+            x = torch.lerp(_rectified(self.from_image[top - 1](coarse)), x, alpha.to(x.dtype))
         else:
-            x = _rectified(self.from_image[self.top](images))
-        for stage in reversed(range(self.top if self.fading else self.top + 1)):
+            x = _rectified(self.from_image[top](images))
+        for stage in reversed(range(top if fading else top + 1)):
             x = self.blocks[stage](x)
-        return self.head(x, labels)
+        return x
 
 
 def grow(network: Network, share: float) -> None:
@@ -225,6 +276,7 @@ FAMILY = Family(
     Critic,
     schedule=grow,
     defaults={"minibatch_std": 4, "drift_weight": 1e-3, "beta2": 0.99, "critic_lr": 1e-3, "generator_lr": 1e-3},
+    leaves_labels_out=True,
     course=course,
 )
 """With the settings of the paper (its appendix A.1), where no recipe says otherwise."""
@@ -232,6 +284,10 @@ FAMILY = Family(
 
 def _as_loaded(network: Growing, _: Any) -> None:
     network.follow()
+
+
+def _enlarged(image: Tensor, levels: int) -> Tensor:
+    return F.interpolate(image, scale_factor=2.0**levels, mode="nearest") if levels else image
 
 
 def _rectified(x: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ the generator mixed by (z, label), in the critic met by the features. What diffe
 - tanh at the end of the generator, as the images of all families lie in [-1, 1].
 - The score has a part without the label (Miyato & Koyama 2018), so that the label can be left out.
 - The critic takes batch statistics where ``minibatch_std`` asks for them; theirs has none.
+- Where lower levels are to leave the label out, each further one has gains and biases by (z, label), of
+  1 and 0 at first.
 """
 
 from functools import partial
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 
 from gan.networks.conditioning import Projection, Style
 from gan.networks.family import Family
+from gan.networks.low import LowImage
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.shape import Network, Shape
 
@@ -84,6 +87,21 @@ class Down(nn.Module):
         return self.change(F.conv2d(x, self.kernel, stride=2, padding=1, groups=len(self.kernel)))
 
 
+class Entry(nn.Module):
+    """Where a label reaches a level: gains and biases of each channel, which change nothing at the start."""
+
+    def __init__(self, channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(style_dim, 2 * channels)
+        nn.init.zeros_(self.affine.weight)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """x (N, channels, H, W), style (N, S) to (N, channels, H, W)."""
+        gain, bias = self.affine(style)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + gain) + bias
+
+
 class Generator(Network):
     """z (N, latent_dim) and labels (N,) to images (N, C, H, W) in [-1, 1]; with so many residual blocks a level."""
 
@@ -99,12 +117,31 @@ class Generator(Network):
         stages = [[Up(i, o), *level(o)] for i, o in pairwise(widths)]
         self.stages = nn.Sequential(*level(widths[0]), *(layer for stage in stages for layer in stage))
         self.to_image = _scaled(nn.Conv2d(widths[-1], shape.channels, 1, bias=False), 1.0)
+        self._blocks = blocks
+        if shape.unlabelled:
+            self.entries = nn.ModuleList(Entry(width, 2 * shape.latent_dim) for width in widths[shape.low : -1])
+        if shape.low_images:
+            self.to_low_image = _scaled(nn.Conv2d(widths[shape.low], shape.channels, 1, bias=False), 1.0)
+            self.low_image = LowImage(shape)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
-        x = self.mix(self.style(z, labels))[:, :, None, None] * self.basis
-        x = torch.tanh(self.to_image(self.stages(x)))
-        return x[:, :, : self.shape.image_size, : self.shape.image_size]
+        shape = self.shape
+        style = self.style(z, labels)
+        plain = self.style.unlabelled(z) if shape.unlabelled else style
+        x = self.mix(plain)[:, :, None, None] * self.basis
+        for level in range(shape.levels + 1):
+            if shape.unlabelled and level > shape.low:
+                x = self.entries[level - shape.low - 1](x, style)
+            x = self._level(level)(x)
+            if shape.low_images and level == shape.low:
+                self.low_image(self.to_low_image(x))
+        return torch.tanh(self.to_image(x))[:, :, : shape.image_size, : shape.image_size]
+
+    def _level(self, level: int) -> nn.Sequential:
+        """What leads to a level's features from those of the one before it: ``Up`` but at the first, and blocks."""
+        first = level * (self._blocks + 1)
+        return self.stages[max(0, first - 1) : first + self._blocks]
 
 
 class Critic(Network):
@@ -125,14 +162,26 @@ class Critic(Network):
         self.mix = nn.Linear(features, widths[-1], bias=False)
         nn.init.normal_(self.mix.weight, std=features**-0.5)
         self.head = Projection(shape.classes, widths[-1])
+        self._skipped = shape.low_halvings * (blocks + 1)  # stages that images of the lower level do not pass
+        if shape.low_images:
+            self.from_low_image = _scaled(nn.Conv2d(shape.channels, widths[shape.low_halvings], 1, bias=False), 1.0)
+            self.low_score = nn.Linear(widths[-1], 1)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
-        x = self.stages(self.from_image(images))
-        return self.head(self.mix((x * self.basis).sum(dim=(2, 3))), labels)
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,).
+
+        With ``shape.low_images`` the labels None stand for images of the lower level, which have none.
+        """
+        if labels is not None:
+            return self.head(self._features(self.stages(self.from_image(images))), labels)
+        x = self.stages[self._skipped :](self.from_low_image(images))
+        return self.low_score(self._features(x)).squeeze(1)
+
+    def _features(self, x: Tensor) -> Tensor:
+        return self.mix((x * self.basis).sum(dim=(2, 3)))
 
 
-FAMILY = Family(Generator, Critic)
+FAMILY = Family(Generator, Critic, leaves_labels_out=True)
 
 
 def groups(channels: int) -> int:

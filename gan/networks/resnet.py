@@ -76,13 +76,21 @@ class Critic(Network):
         last = DownBlock(widths[-1] + len(statistics), widths[-1], down=False)
         self.blocks = nn.ModuleList([*blocks, *statistics, last])
         self.head = Projection(shape.classes, widths[-1])
+        if shape.low_images:
+            self.from_low_image = nn.Conv2d(shape.channels, widths[shape.low_halvings], 3, padding=1)
+            self.low_score = nn.Linear(widths[-1], 1)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
-        x = self.from_image(images)
-        for block in self.blocks:
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,).
+
+        With ``shape.low_images`` the labels None stand for images of the lower level, which have none.
+        """
+        low = labels is None
+        x = self.from_low_image(images) if low else self.from_image(images)
+        for block in self.blocks[self.shape.low_halvings if low else 0 :]:
             x = block(x)
-        return self.head(F.relu(x).mean(dim=(2, 3)), labels)
+        features = F.relu(x).mean(dim=(2, 3))
+        return self.low_score(features).squeeze(1) if low else self.head(features, labels)
 
 
 FAMILY = Family(Generator, Critic, modulations=modulations, leaves_labels_out=True)

@@ -21,6 +21,8 @@ class Shape:
         minibatch_discrimination: images that the critic compares with each other; 0 for none.
         unlabelled: the generator's levels of so many pixels a side and less leave the label out; 0 for none.
         class_prior: 1 where each class has a mean and a scale of the latent vector of its own, else 0.
+        low_images: 1 where the largest level without a label has an image of its own, which the generator draws beside
+            the whole one and the critic judges without a label, else 0.
     """
 
     image_size: int
@@ -32,6 +34,7 @@ class Shape:
     minibatch_discrimination: int = 0
     unlabelled: int = 0
     class_prior: int = 0
+    low_images: int = 0
 
     @property
     def levels(self) -> int:
@@ -47,6 +50,21 @@ class Shape:
     def sides(self) -> list[int]:
         """Heights and widths of the generator's levels, from the coarsest on; the last may be larger than the image."""
         return [self.base << level for level in range(self.levels + 1)]
+
+    @property
+    def low(self) -> int:
+        """The largest level without a label, counted from the coarsest one, which is 0; -1 where all have one."""
+        return sum(side <= self.unlabelled for side in self.sides) - 1
+
+    @property
+    def low_halvings(self) -> int:
+        """How often an image is halved to the size of that level."""
+        return self.levels - self.low
+
+    @property
+    def low_side(self) -> int:
+        """Height and width of the image of that level: those of the whole one, halved and rounded up each time."""
+        return -(-self.image_size // 2**self.low_halvings)
 
     def width_at(self, level: int) -> int:
         """Channels at ``level``: 0 is the image, ``levels`` the coarsest."""

@@ -26,6 +26,7 @@ from gan.networks.blur import Blur, DoublingBlur
 from gan.networks.conditioning import LabelEmbedding
 from gan.networks.equalised import EqualisedConv2d, EqualisedLinear, EqualisedProjection
 from gan.networks.family import Family, LazyTerm
+from gan.networks.low import LowImage
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.noise import normals, seeds, uniforms
 from gan.networks.shape import Network, Shape
@@ -141,6 +142,8 @@ class Generator(Network):
             self.convs += [StyledConv(inputs, outputs, style_dim, up=True), StyledConv(outputs, outputs, style_dim)]
         self.to_images = nn.ModuleList(ToImage(width, shape.channels, style_dim) for width in widths)
         self.enlarge = DoublingBlur()
+        if shape.low_images:
+            self.low_image = LowImage(shape)
         self.register_buffer("path_length", torch.zeros(()))
         self._sides = [shape.base, *(shape.base << level for level in range(1, shape.levels + 1) for _ in range(2))]
 
@@ -163,13 +166,12 @@ class Generator(Network):
 
     def _by_layer(self, z: Tensor, labels: Tensor) -> Tensor:
         """The w of each layer, (N, layers, latent_dim): where ``shape.unlabelled`` says so, that of no class."""
-        sides = [*self._sides, self._sides[-1]]
-        plain = sum(side <= self.shape.unlabelled for side in sides)
+        layers, plain = len(self.convs) + 1, max(0, 2 * self.shape.low + 1)
         w = self.mapping(z, labels)[:, None]
         if not plain:
-            return w.expand(-1, len(sides), -1)
+            return w.expand(-1, layers, -1)
         without = self.mapping(z, None)[:, None]
-        return torch.cat([without.expand(-1, plain, -1), w.expand(-1, len(sides) - plain, -1)], dim=1)
+        return torch.cat([without.expand(-1, plain, -1), w.expand(-1, layers - plain, -1)], dim=1)
 
     def drawn(self, styles: Tensor, z: Tensor) -> Tensor:
         """Images (N, C, H, W) of ``styles`` (N, layers, latent_dim), with the noise that goes with z."""
@@ -177,12 +179,22 @@ class Generator(Network):
         noise = self._noise(z)
         x = self.constant.expand(len(z), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = self.convs[0](x, at[0], noise[0])
-        image = self.to_images[0](x, at[1])
+        image = self.to_images[0](x, at[self._of_image(0)])
+        self._show_low(image, 0)
         for level, to_image in enumerate(self.to_images[1:], start=1):
             for layer in (2 * level - 1, 2 * level):
                 x = self.convs[layer](x, at[layer], noise[layer])
-            image = self.enlarge(image) + to_image(x, at[2 * level + 1])
+            image = self.enlarge(image) + to_image(x, at[self._of_image(level)])
+            self._show_low(image, level)
         return torch.tanh(image)[:, :, : self.shape.image_size, : self.shape.image_size]
+
+    def _of_image(self, level: int) -> int:
+        """Whose w makes a level's image: the next layer's, as in the paper, or its own where the next has the label."""
+        return 2 * level + (level != self.shape.low)
+
+    def _show_low(self, image: Tensor, level: int) -> None:
+        if self.shape.low_images and level == self.shape.low:
+            self.low_image(image)
 
     def _noise(self, z: Tensor) -> list[Tensor]:
         """(N, 1, H, W) for each convolution."""
@@ -222,11 +234,24 @@ class Critic(Network):
         side = shape.image_size >> shape.levels
         self.dense = EqualisedLinear(widths[-1] * side**2, widths[-1], gain=GAIN)
         self.head = EqualisedProjection(shape.classes, widths[-1])
+        if shape.low_images:
+            self.from_low_image = EqualisedConv2d(shape.channels, widths[shape.low_halvings], 1, gain=GAIN)
+            self.low_score = EqualisedLinear(widths[-1], 1)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,)."""
-        x = _rectified(self.last(self.blocks(_rectified(self.from_image(images)))))
-        return self.head(_rectified(self.dense(x.flatten(1))), labels)
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """images float (N, C, H, W) in [-1, 1], labels int64 (N,); returns float (N,).
+
+        With ``shape.low_images`` the labels None stand for images of the lower level, which have none.
+        """
+        if labels is not None:
+            return self.head(self._features(self.blocks(_rectified(self.from_image(images)))), labels)
+        skipped = self.shape.low_halvings
+        side = self.shape.image_size >> skipped
+        x = _rectified(self.from_low_image(images[:, :, :side, :side]))
+        return self.low_score(self._features(self.blocks[skipped:](x))).squeeze(1)
+
+    def _features(self, x: Tensor) -> Tensor:
+        return _rectified(self.dense(_rectified(self.last(x)).flatten(1)))
 
 
 def path_lengths(generator: Network, latents: Tensor, labels: Tensor) -> Tensor:

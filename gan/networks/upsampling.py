@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan.networks.conditioning import Modulation, Style
+from gan.networks.low import LowImage
 from gan.networks.shape import Network, Shape
 
 
@@ -29,6 +30,10 @@ class UpsamplingGenerator(Network):
         self.blocks = nn.ModuleList(block(i, o, style_dim) for i, o in pairwise(widths))
         self.last_norm = Modulation(widths[-1], style_dim)
         self.to_image = nn.Conv2d(widths[-1], shape.channels, 3, padding=1)
+        if shape.low_images:
+            self.low_norm = Modulation(widths[shape.low], style_dim)
+            self.to_low_image = nn.Conv2d(widths[shape.low], shape.channels, 3, padding=1)
+            self.low_image = LowImage(shape)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
@@ -36,8 +41,10 @@ class UpsamplingGenerator(Network):
         style = self.style(z, labels)
         plain = self.style.unlabelled(z) if shape.unlabelled else style
         x = self.stem(plain).view(len(z), -1, shape.base, shape.base)
-        for side, block in zip(shape.sides, self.blocks, strict=False):
-            x = block(x, plain if side <= shape.unlabelled else style)
+        for level, block in enumerate(self.blocks):
+            if shape.low_images and level == shape.low:
+                self.low_image(self.to_low_image(F.relu(self.low_norm(x, plain))))
+            x = block(x, plain if level <= shape.low else style)
         x = torch.tanh(self.to_image(F.relu(self.last_norm(x, style))))
         return x[:, :, : shape.image_size, : shape.image_size]
 
@@ -51,7 +58,7 @@ def modulations(generator: Network) -> list[tuple[Tensor, ...]]:
     if shape.class_prior:
         z = generator.prior(z, labels)  # type: ignore[operator]
     style = generator.style(z, labels)
-    blocks = [block for side, block in zip(shape.sides, generator.blocks, strict=False) if side > shape.unlabelled]
+    blocks = generator.blocks[shape.low + 1 :]
     layers = [layer for block in (*blocks, generator.last_norm) for layer in block.modules()]
     affine = [layer.affine.weight for layer in layers if isinstance(layer, Modulation)]
     return [F.linear(style, weight).chunk(2, dim=1) for weight in affine]

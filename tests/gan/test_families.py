@@ -104,7 +104,7 @@ def test_a_term_of_the_critic_is_part_of_its_loss() -> None:
     before, batches, gradients = copy.deepcopy(trainer.critic), [], trainer._gradients
     trainer._gradients = lambda *batch: (batches.append(batch), gradients(*batch))[1]
     found = float(trainer.iteration()[FIGURES.index("critic_loss")])
-    ((real, fake, labels, _),) = batches
+    ((real, fake, labels, *_),) = batches
     with torch.no_grad():
         of_real, of_fake = before(real, labels), before(fake, labels)
     plain = nn.functional.softplus(-of_real).mean() + nn.functional.softplus(of_fake).mean()

@@ -107,6 +107,14 @@ def test_the_penalty_counts_as_in_the_whole(penalty: str) -> None:
         {"minibatch_discrimination": 4, "minibatch_std": 2},
         {"lecam": 0.3, "historical_averaging": 0.1, "spectral_weight": 0.5, "unlabelled_below": 4},
         {"feature_matching": 1.0, "batch_size": 12, "packing": 2},
+        {
+            "unlabelled_below": 4,
+            "unlabelled_weight": 0.5,
+            "packing": 2,
+            "loss": "relativistic",
+            "penalty_fraction": 0.3,
+        },
+        {"unlabelled_below": 4, "unlabelled_weight": 0.5, "family": "progressive", "minibatch_std": 2},
     ],
 )
 def test_what_is_judged_together_stays_together(choices: dict[str, Any]) -> None:

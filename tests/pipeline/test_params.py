@@ -90,6 +90,10 @@ def test_every_example_is_valid(file: Path) -> None:
         ),
         ("train:\n  label_smoothing: 0.1\n", "train: label_smoothing: the loss wasserstein has no target to smooth"),
         ("train:\n  lecam: -1\n", "params.yaml:2: train.lecam: "),
+        (
+            "train:\n  unlabelled_weight: 1.0\n",
+            "params.yaml:1: train: unlabelled_weight: without unlabelled_below every level has a label",
+        ),
         ("train:\n  kimg: 1\n  kimg: 2\n", "params.yaml:3: not valid YAML: found duplicate key"),
         ("- 1\n", "expected groups"),
         ("train: [\n", "not valid YAML"),
