@@ -1,6 +1,7 @@
 """A batch in parts, for a device that has no room for it at once: the gradients are those of the whole."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -21,13 +22,30 @@ class Part(NamedTuple):
         draws: of the part.
         weight: its share of the batch's images.
         penalised: by how much the penalty's mean over the part counts more or less than the part does.
+        number, of: it is that of so many, counted from 0.
+        unit: images that stay together; see :func:`parted`.
         difference: of the mean features over the whole batch, for ``gan.regularisers.feature_matching``.
+        means: over the whole batch of what lazy terms measure, by their number; see ``gan.lazy``.
     """
 
     draws: Any
     weight: float = 1.0
     penalised: float = 1.0
+    number: int = 0
+    of: int = 1
+    unit: int = 1
     difference: Tensor | None = None
+    means: Mapping[int, Tensor] = MappingProxyType({})
+
+    @property
+    def joint(self) -> list[Tensor]:
+        """What is of the whole batch."""
+        return [*self.means.values(), *([] if self.difference is None else [self.difference])]
+
+    def among_first(self, some: int, batch: int) -> int:
+        """How many of the part's images, its first ones, are among the ``some`` first ones of the batch."""
+        starts = range(self.number * self.unit, batch, self.of * self.unit)
+        return sum(min(self.unit, max(0, some - start)) for start in starts)
 
 
 def groups(config: Config) -> int:
@@ -42,7 +60,7 @@ def parted(draws: Step, config: Config, count: int) -> list[Part]:
     loss is a mean over the batch: the sum of the parts' losses, each times its weight, is the whole one.
     """
     if count == 1:
-        return [Part(draws)]
+        return [Part(draws, unit=config.batch_size)]
     found, images = [], config.batch_size // groups(config)
     alpha = draws.alpha if isinstance(draws, CriticDraws) else None
     rest = draws._replace(alpha=None) if isinstance(draws, CriticDraws) else draws
@@ -51,7 +69,7 @@ def parted(draws: Step, config: Config, count: int) -> list[Part]:
         weight, penalised = len(one.labels) / config.batch_size, 1.0
         if alpha is not None and len(some := _every(alpha, images // config.packing, first, count)):
             one, penalised = one._replace(alpha=some), len(some) / len(alpha) / weight
-        found.append(Part(one, weight, penalised))
+        found.append(Part(one, weight, penalised, first, count, images))
     return found
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from gan import lazy
 from gan.augment import Changes, augment
 from gan.compiled import Gradients, compiled_gradients
 from gan.config import Config
@@ -16,12 +17,13 @@ from gan.draws import CriticDraws, GeneratorDraws, brought
 from gan.errors import first_line
 from gan.graphs import CaptureError, FixedIterations, Inputs, recorder_for, unrecordable
 from gan.layout import unsafe_channels_last
+from gan.lazy import lazy_terms
 from gan.networks import Network
-from gan.networks.family import GeneratorStep
+from gan.networks.family import GeneratorStep, LazyTerm
 from gan.networks.low import lowered, with_low_images
 from gan.objective import Objective, Pair
 from gan.optimizers import Adam
-from gan.parts import Part, Step, at_once, groups, in_chunks, parted
+from gan.parts import Made, Part, Step, at_once, groups, in_chunks, parted
 from gan.ranks import Ranks
 from gan.regularisers import History
 from gan.seeds import stream
@@ -118,6 +120,7 @@ class Steps:
             self._fix()
         self.parts = 1
         self.done = 0
+        self._means: dict[int, Tensor] = {}  # of what lazy terms measured in this step
 
     def _run(self, inputs: Inputs) -> Tensor:
         if self._fixed is not None and self.parts == 1:
@@ -227,6 +230,8 @@ class Steps:
     def _generator_step(self, given: GeneratorDraws) -> Tensor:
         with _frozen(self.critic):
             loss = self._leave_gradients(self.generator_optimizer, self._generator_gradients, given)
+        for number, term in lazy_terms(self.objective.family, given.terms).items():
+            term.update(self.generator, self._means[number])
         loss = self._step("generator", self.generator_optimizer, loss)
         return torch.cat([loss, _gradient_norm(self.generator)])
 
@@ -240,14 +245,26 @@ class Steps:
         if (of_weights := self.objective.generator_weights(self.generator)) is not None:
             loss = loss + of_weights
         if given.terms:
-            rng = stream(self.seed, "train.family", self.done)
-            made = GeneratorStep(given.latents, labels, shown.images, self.done, rng)
-            for number in given.terms:
-                loss = loss + self.objective.family.generator_terms[number](self.generator, made)
+            loss = self._with_terms(loss, part, shown.images)
         if part.weight != 1:
             loss = part.weight * loss
         loss.backward()
         return loss.detach().view(1)
+
+    def _with_terms(self, loss: Tensor, part: Part, images: Tensor) -> Tensor:
+        """The loss of a part of a generator's step with what the family's terms add to it."""
+        given: GeneratorDraws = part.draws
+        rng = stream(self.seed, "train.family", self.done)
+        made = GeneratorStep(given.latents, given.labels, images, self.done, rng)
+        for number in given.terms:
+            term = self.objective.family.generator_terms[number]
+            if isinstance(term, LazyTerm):
+                batch, known = self.config.batch_size, part.means.get(number)
+                added, self._means[number] = lazy.value(term, self.generator, part, batch, known)
+            else:
+                added = term(self.generator, made)
+            loss = loss + added
+        return loss
 
     def _shown(self, given: Step) -> Shown:
         low_fake = low_real = real = None
@@ -287,18 +304,25 @@ class Steps:
         while True:
             optimizer.zero_grad()
             parts = self._own_parts(given)
-            if self.config.feature_matching and isinstance(given, GeneratorDraws) and parts[0].weight != 1:
-                difference = self._with_room(self._difference, parts)
-                if difference is None:
+            if isinstance(given, GeneratorDraws) and parts[0].weight != 1:
+                known = self._with_room(self._of_whole, parts)
+                if known is None:
                     continue
-                self.ranks.add([difference])
-                parts = [part._replace(difference=difference) for part in parts]
+                self.ranks.add(known[0].joint)
+                parts = known
             figures = self._with_room(lambda some: _sum([gradients(part) for part in some]), parts)
             if figures is not None:
                 self.ranks.add([figures, *(one.grad for one in optimizer.parameters if one.grad is not None)])
                 return figures
 
-    def _with_room(self, work: Callable[[list[Part]], Tensor], parts: list[Part]) -> Tensor | None:
+    def _of_whole(self, parts: list[Part]) -> list[Part]:
+        """These parts of a generator's step, each with what it has to know of the whole batch."""
+        terms = lazy_terms(self.objective.family, parts[0].draws.terms)
+        means = lazy.means(terms, self.generator, parts, self.config.batch_size)
+        difference = self._difference(parts) if self.config.feature_matching else None
+        return [part._replace(difference=difference, means=means) for part in parts]
+
+    def _with_room(self, work: Callable[[list[Part]], Made], parts: list[Part]) -> Made | None:
         """What the work on these parts gives; None if there is no room for it: from then on there are more parts.
 
         Raises:

@@ -54,21 +54,30 @@ Each (classes, channels). Grouped spectral regularisation holds them small.
 
 @dataclass(frozen=True)
 class LazyTerm:
-    """A :data:`GeneratorTerm` that is taken every so many iterations, and so many times (Karras et al. 2020, B).
+    """A term of the generator that is taken every so many iterations, and so many times (Karras et al. 2020, B).
 
-    It hangs on no iteration and no random number, so an iteration can be recorded with it; see ``gan.graphs``.
+    It hangs on no iteration and no random number, so an iteration can be recorded with it; see ``gan.graphs``. It may
+    look at each image alone and at the mean over all, so that it is the same for a batch in parts; and it may remember
+    such means, which it is told once a step, when the step's gradients are there.
 
     Attributes:
-        term: (generator, latents (N, latent_dim), labels (N,)) to a scalar, with its weight in it.
+        measure: (generator, latents (n, latent_dim), labels (n,)) to a number for each image, (n,), with a gradient.
+        value: (generator, such numbers (n,), their mean over all images ()) to a mean over the n images, a scalar with
+            its weight in it.
+        update: (generator, that mean): takes it in.
         every: iterations from one to the next.
+        share: of the batch that it is taken on, the first images.
     """
 
-    term: Callable[[Network, Tensor, Tensor], Tensor]
+    measure: Callable[[Network, Tensor, Tensor], Tensor]
+    value: Callable[[Network, Tensor, Tensor], Tensor]
+    update: Callable[[Network, Tensor], None]
     every: int
+    share: float = 1.0
 
-    def __call__(self, generator: Network, made: GeneratorStep) -> Tensor:
-        """The weighted term, whatever the iteration."""
-        return self.every * self.term(generator, made.latents, made.labels)
+    def count(self, batch: int) -> int:
+        """Of how many images of a batch it is taken."""
+        return max(1, int(self.share * batch))
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Family:
     generator: Callable[[Shape], Network]
     critic: Callable[[Shape], Network]
     critic_terms: tuple[CriticTerm, ...] = ()
-    generator_terms: tuple[GeneratorTerm, ...] = ()
+    generator_terms: tuple[GeneratorTerm | LazyTerm, ...] = ()
     schedule: Schedule | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     modulations: Modulations | None = None

@@ -255,23 +255,30 @@ class Critic(Network):
 
 
 def path_lengths(generator: Network, latents: Tensor, labels: Tensor) -> Tensor:
-    """How far lengths of the images' paths keep from their running mean (section 3.2, eq. 4), weighted as there.
+    """Lengths of the images' paths (section 3.2): of ∂(image · y)/∂w for random y, (N,), with a gradient.
 
-    A length is that of ∂(image · y)/∂w for random y, its mean square over the layers as in the paper's code; on half
-    of the batch, in float32 also under autocast.
+    Its mean square is over the layers, as in the paper's code; in float32 also under autocast.
     """
     assert isinstance(generator, Generator)
-    half = max(1, len(latents) // 2)
-    z = latents_of(generator, latents[:half], labels[:half])
+    z = latents_of(generator, latents, labels)
     with torch.autocast(z.device.type, enabled=False):
-        styles = generator.styles(z, labels[:half])
+        styles = generator.styles(z, labels)
         images = generator.drawn(styles, z)
         direction = normals(seeds(z), DIRECTION, images[0].numel()).view_as(images) / images.shape[-1]
         (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
-        lengths = (gradient.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()
-        with torch.no_grad():
-            generator.path_length.lerp_(lengths.mean(), PATH_DECAY)
-        return PATH_WEIGHT * (lengths - generator.path_length.clone()).square().mean()
+        return (gradient.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()
+
+
+def path_spread(generator: Network, lengths: Tensor, mean: Tensor) -> Tensor:
+    """How far lengths keep from their running mean, which takes ``mean`` in before (eq. 4), weighted as there."""
+    assert isinstance(generator, Generator)
+    return PATH_WEIGHT * (lengths - generator.path_length.lerp(mean, PATH_DECAY)).square().mean()
+
+
+def remember_path_length(generator: Network, mean: Tensor) -> None:
+    """Moves the running mean towards that of a batch."""
+    assert isinstance(generator, Generator)
+    generator.path_length.lerp_(mean, PATH_DECAY)
 
 
 # Four times the learning rate of the authors' later code (stylegan2-ada), whose runs are hundreds of times as long. On
@@ -279,7 +286,7 @@ def path_lengths(generator: Network, latents: Tensor, labels: Tensor) -> Tensor:
 FAMILY = Family(
     Generator,
     Critic,
-    generator_terms=(LazyTerm(path_lengths, PATH_EVERY),),
+    generator_terms=(LazyTerm(path_lengths, path_spread, remember_path_length, PATH_EVERY, share=0.5),),
     leaves_labels_out=True,
     defaults={"critic_lr": 1e-2, "generator_lr": 1e-2, "minibatch_std": 4},
 )

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan.config import Config
 from gan.losses import LOSSES
-from gan.networks import FAMILIES, Family, resnet
+from gan.networks import FAMILIES, Family, resnet, stylegan2
 from gan.parts import groups, in_chunks
 from gan.penalties import PENALTIES
 from gan.sampler import Sampler
@@ -131,6 +131,48 @@ def test_terms_of_a_family_count_as_in_the_whole(monkeypatch: pytest.MonkeyPatch
     )
     monkeypatch.setitem(FAMILIES, "termed", family)
     compare(made(family="termed"), made(family="termed"), 8)
+
+
+@pytest.mark.parametrize(
+    ("choices", "most"),
+    [
+        ({}, 8),
+        ({"batch_size": 12, "packing": 2, "minibatch_std": 2}, 8),  # three groups in two parts
+        ({"batch_size": 24, "minibatch_std": 8}, 16),  # the middle of the batch is in the midst of a group
+    ],
+)
+def test_path_lengths_count_as_in_the_whole_and_their_mean_moves_once(choices: dict[str, Any], most: int) -> None:
+    choices = {"family": "stylegan2", "recipe": "stylegan2"} | choices
+    whole, parted = made(**choices), made(**choices)
+    for one in (whole, parted):
+        for layer in one.generator.convs:
+            torch.nn.init.constant_(layer.noise_strength, 0.3)
+    compare(whole, parted, most, 3e-6)
+    known = float(whole.generator.path_length)
+    assert known > 0 and float(parted.generator.path_length) == pytest.approx(known, rel=1e-6)
+
+
+def test_a_mean_that_a_full_device_lost_is_not_taken_in() -> None:
+    """The whole batch does not fit, and is begun anew in parts: the running mean moves once."""
+    whole, parted = (made(family="stylegan2", recipe="stylegan2") for _ in range(2))
+    draws = whole._draw_generator()
+    whole._generator_step(draws)
+    lengths = stylegan2.path_lengths(parted.generator, draws.latents[:8], draws.labels[:8])
+    with pytest.MonkeyPatch.context() as patch:
+        first = iter([True])
+
+        def full(*_: Any) -> Tensor:
+            if next(first, False):
+                raise torch.OutOfMemoryError("no room")
+            return judged(*_)
+
+        judged = parted._with_terms
+        patch.setattr(parted, "_with_terms", lambda *given: (judged(*given), full(*given))[1])
+        parted._generator_step(draws)
+    assert parted.parts == 2
+    expected = stylegan2.PATH_DECAY * lengths.mean().item()
+    for one in (whole, parted):
+        assert float(one.generator.path_length) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("at", [3, 100, 250, 500, 1000])

@@ -24,6 +24,8 @@ from gan.networks.stylegan2 import (
     ModulatedConv,
     StyledConv,
     path_lengths,
+    path_spread,
+    remember_path_length,
 )
 from gan.penalties import PENALTIES
 from gan.seeds import stream
@@ -252,26 +254,34 @@ def test_penalties_are_differentiated_twice(penalty: str) -> None:
 
 
 def test_path_lengths_are_those_of_the_jacobian() -> None:
-    """Karras et al. 2020, eq. 4, with the mean square over layers of their code; on half of the batch."""
+    """Karras et al. 2020, eq. 4, with the mean square over layers of their code."""
     made, labels = noisy(generator()).double(), torch.arange(4) % 2
     z = torch.randn(4, 4).double()
-    found, half = path_lengths(made, z, labels), z[:2]
+    found, half = path_lengths(made, z[:2], labels[:2]), z[:2]
     jacobian = torch.autograd.functional.jacobian(
         lambda styles: made.drawn(styles, half), made.styles(half, labels[:2]).detach()
     )
     own = torch.stack([jacobian[i, :, :, :, i] for i in range(2)])  # image, C, H, W, layer, of w
     y = normals(seeds(half), DIRECTION, 64).double().view(2, 1, 8, 8) / 8
     lengths = torch.einsum("nchw,nchwls->nls", y, own).square().sum(dim=2).mean(dim=1).sqrt()
+    assert found.tolist() == pytest.approx(lengths.tolist(), rel=1e-9)
     mean = PATH_DECAY * lengths.mean()
+    spread = path_spread(made, found, lengths.mean())
+    assert spread.item() == pytest.approx((PATH_WEIGHT * (lengths - mean).square().mean()).item(), rel=1e-9)
+    assert float(made.path_length) == 0  # until the step is made
+    remember_path_length(made, lengths.mean())
     assert float(made.path_length) == pytest.approx(float(mean), rel=1e-9)
-    assert found.item() == pytest.approx((PATH_WEIGHT * (lengths - mean).square().mean()).item(), rel=1e-9)
 
 
-def test_path_lengths_are_differentiated_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gan.networks.stylegan2.PATH_DECAY", 0.0)  # a mean that stays, as it has no gradient
+def test_path_lengths_are_differentiated_twice() -> None:
     made, z = noisy(generator()).double(), torch.randn(4, 4).double()
     made.path_length.fill_(0.5)
-    found, expected = slope(lambda: path_lengths(made, z, torch.arange(4) % 2), list(made.parameters()))
+    mean = torch.tensor(0.7).double()  # of the batch: it has no gradient
+
+    def value() -> Tensor:
+        return path_spread(made, path_lengths(made, z, torch.arange(4) % 2), mean)
+
+    found, expected = slope(value, list(made.parameters()))
     assert found == pytest.approx(expected, rel=1e-4)
     assert expected != 0
 
@@ -310,7 +320,8 @@ def test_path_lengths_are_taken_every_fourth_time_and_count_fourfold(monkeypatch
         with_terms.generator.path_length.copy_(before)
         rng = stream(0, "train.generator", iteration)
         labels = with_terms._labels(rng)
-        term = path_lengths(with_terms.generator, with_terms.latents(rng), labels)
+        lengths = path_lengths(with_terms.generator, with_terms.latents(rng)[:8], labels[:8])  # of half of the batch
+        term = path_spread(with_terms.generator, lengths, lengths.mean())
         assert more == pytest.approx(PATH_EVERY * term.item(), rel=1e-3)
     assert taken == [0, PATH_EVERY]
 
