@@ -22,7 +22,8 @@ from tests.gan.test_trainer import CPU, bars
 TINY: dict[str, Any] = {"kimg": 1, "batch_size": 16, "width": 4, "latent_dim": 4, "ema_kimg": 0.1}
 SETTINGS: dict[str, dict[str, Any]] = {
     "wgan-gp": {"lecam": 0.1, "historical_averaging": 0.01},
-    "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 2},
+    "r3": {"recipe": "r3", "family": "dcgan", "penalty_every": 2, "unlabelled_below": 4, "unlabelled_weight": 0.5},
+    "styled": {"recipe": "stylegan2"},
     "uneven": {"batch_size": 24, "minibatch_std": 4, "penalty_fraction": 0.4},
     "packed": {"packing": 2, "feature_matching": 1.0, "adaptive": True, "augment": ("translate",)},
 }
