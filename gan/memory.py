@@ -11,15 +11,16 @@ from torch.utils._pytree import tree_leaves
 
 from gan.config import Config
 from gan.networks import Shape
+from gan.parts import at_once
 from gan.trainer import Trainer, fresh_network
 
 
 def peak_bytes(config: Config, shape: Shape, device: torch.device) -> int:
     """The most bytes of tensors alive at once: weights, optimisers' state, gradients and activations.
 
-    It is counted in iterations on a quarter and on half of the batch, and told from there by a straight line: what a
-    batch adds is in proportion to its size. Working memory within an operation, and what the allocator keeps, come on
-    top.
+    It is counted in iterations on a quarter and on half of the batch, of large images on fewer, and told from there
+    by a straight line: what a batch adds is in proportion to its size. Working memory within an operation, and what the
+    allocator keeps, come on top.
 
     Args:
         config: the hyper-parameters; compilation is left out, which can only save.
@@ -30,7 +31,8 @@ def peak_bytes(config: Config, shape: Shape, device: torch.device) -> int:
     groups = config.batch_size // group
     if groups < 4:
         return _counted(config, shape, device)
-    small, large = groups // 4 * group, groups // 2 * group
+    few = at_once(groups // 4, shape.image_size)
+    small, large = few * group, (groups // 2 if few == groups // 4 else 2 * few) * group
     low, high = (_counted(replace(config, batch_size=size), shape, device) for size in (small, large))
     return low + (high - low) * (config.batch_size - small) // (large - small)
 

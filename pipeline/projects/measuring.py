@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan.config import Config
 from gan.memory import peak_bytes
 from gan.networks import Shape
 from gan.trainer import Labelled, Trainer
@@ -17,6 +18,7 @@ from pipeline.runtime import choose_device, usable_cores
 from pipeline.training.estimate import CPU_OVERHEAD, seconds_per_iteration
 from pipeline.training.settings import gan_config
 
+MIDDLE = 64  # pixels a side; a step of larger images is timed on as many pixels as a batch of such has
 PROGRAM = 600 * 2**20  # bytes of the program itself, with torch loaded
 
 
@@ -72,15 +74,25 @@ def measure(train: TrainParams, classify: ClassifyParams, image_size: int, chann
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(64, 2 * len(counts)), channels, image_size, image_size), dtype=np.uint8)
     labels = np.arange(len(images)) % len(counts)
-    trainer = Trainer.on_images(config, Labelled(images, labels, len(counts)), 0, device)
-    seconds = seconds_per_iteration(trainer)
+    timed = replace(config, batch_size=_few(config, image_size)) if device.type == "cpu" else config
+    seconds = seconds_per_iteration(Trainer.on_images(timed, Labelled(images, labels, len(counts)), 0, device))
     shape = Shape(image_size, channels, len(counts), config.latent_dim, config.width)
     memory = peak_bytes(config, shape, device) * (1.0 if device.type == "cuda" else CPU_OVERHEAD)
     return Speed(
-        kimg_seconds=1000 * seconds / config.images_per_iteration,
+        kimg_seconds=1000 * seconds / timed.images_per_iteration,
         memory=int(memory) + (PROGRAM if device.type == "cpu" else 0),
         classifier=_classifier_steps(classify, images, labels, len(counts)),
     )
+
+
+def _few(config: Config, side: int) -> int:
+    """Images of a batch that is timed in its place, in whole groups and two at least.
+
+    On a processor time goes with their number, and a whole step of 512 pixels takes minutes.
+    """
+    unit = config.packing * config.group
+    wanted = max(2, config.batch_size * MIDDLE**2 // max(MIDDLE, side) ** 2)
+    return min(config.batch_size, -(-wanted // unit) * unit)
 
 
 def _classifier_steps(params: ClassifyParams, images: np.ndarray, labels: np.ndarray, classes: int) -> Steps:
