@@ -2,13 +2,15 @@
 
     python benchmarks/training/families.py FOLDER [--seconds 120] [--seeds 3] [--width 16] [--precision float32]
     python benchmarks/training/families.py FOLDER --ways r3:dcgan stylegan2:stylegan2 --plain
+    python benchmarks/training/families.py FOLDER --recipes wgan-gp wgan-lp r3 --families dcgan resnet
 
 FOLDER is a project whose `data/store` is made (`augmint ingest`). A way is RECIPE:FAMILY, with further choices behind
-commas, such as r3:dcgan,penalty_every=4. All train on the train split for the same processor time of one thread, with
-learning rates that fall towards its end, and are compared to all held-out images; the time to compare does not count.
-KID is in the features of a classifier of the train split and shown in thousandths. The held-out images are parted: what
-is drawn is compared to one half, and so is the other half, which tells what real images score. Each run adds a line to
-the results, and is not run again.
+commas, such as r3:dcgan,penalty_every=4; `--recipes` and `--families` are crossed. All train on the train split for the
+same processor time of one thread, with learning rates that fall towards its end, and are compared to all held-out
+images; the time to compare does not count. KID is in the features of a classifier of the train split and shown in
+thousandths. The held-out images are parted: what is drawn is compared to one half, and so is the other half, which
+tells what real images score: behind the drift of the spectrum stands how many times that of real images it is. Each run
+adds a line to the results, and is not run again.
 """
 
 import argparse
@@ -28,8 +30,9 @@ from ruamel.yaml import YAML
 
 from gan.config import Config
 from gan.memory import peak_bytes
-from gan.networks import Network
+from gan.networks import FAMILIES, Network
 from gan.pixels import to_pixels
+from gan.recipes import RECIPES
 from gan.trainer import Labelled, Trainer
 from pipeline.classifier.network import SmallResNet
 from pipeline.classifier.training import Recipe, features, fit
@@ -105,7 +108,9 @@ def main() -> None:
     judge = Judge(store, options.samples)
     train = store.split("train")
     data = Labelled(np.asarray(train.images), np.asarray(train.labels), len(store.classes))
-    table = Table("way", title=f"{options.folder.name}, {options.seconds:g} s of one thread, {_processor(options)}")
+    table = Table(
+        "way", title=f"{options.folder.resolve().name}, {options.seconds:g} s of one thread, {_processor(options)}"
+    )
     for heading in (
         "parameters",
         "images/s",
@@ -117,15 +122,17 @@ def main() -> None:
         table.add_column(heading, justify="right")
     for way in options.ways:
         runs = [_result(options, way, data, judge, seed) for seed in range(options.seeds)]
-        table.add_row(way, *_row(runs))
-    table.add_row("real images", *[""] * (2 + len(MARKS)), *_cells(judge.real))
+        table.add_row(way, *_row(runs, judge.real.drift))
+    table.add_row("real images", *[""] * (2 + len(MARKS)), *_cells(judge.real, judge.real.drift))
     Console(width=160).print(table)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a project with data/store in it")
-    parser.add_argument("--ways", nargs="+", default=WAYS)
+    parser.add_argument("--ways", nargs="+", help="without these, and without recipes: those of docs/benchmarks.md")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=[], help="each with each of the families")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--seconds", type=float, default=120.0, help="of processor time, for each run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=1000, help="held-out images to compare with, at most")
@@ -134,7 +141,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--plain", action="store_true", help="as on a processor without AVX-512")
     parser.add_argument("--results", type=Path, default=Path("families.jsonl"))
-    return parser.parse_args()
+    options = parser.parse_args()
+    crossed = [f"{recipe}:{family}" for recipe in options.recipes for family in options.families]
+    options.ways = [*(options.ways or []), *crossed] or list(WAYS)
+    return options
 
 
 def _processor(options: argparse.Namespace) -> str:
@@ -156,7 +166,7 @@ def _config(options: argparse.Namespace, way: str) -> Config:
 
 def _result(options: argparse.Namespace, way: str, data: Labelled, judge: Judge, seed: int) -> dict[str, Any]:
     """A run's figures, looked up or made."""
-    name = {"set": options.folder.name, "way": way, "seed": seed, "processor": _processor(options)}
+    name = {"set": options.folder.resolve().name, "way": way, "seed": seed, "processor": _processor(options)}
     name |= {key: getattr(options, key) for key in ("seconds", "width", "batch", "samples")}
     lines = options.results.read_text(encoding="utf-8").splitlines() if options.results.exists() else []
     for row in map(json.loads, lines):
@@ -185,7 +195,7 @@ def _run(config: Config, data: Labelled, judge: Judge, seed: int, seconds: float
     return {"curve": curve, "images": images, "rate": images / spent, "parameters": counted, "told_mib": told}
 
 
-def _row(runs: list[dict[str, Any]]) -> list[str]:
+def _row(runs: list[dict[str, Any]], floor: float) -> list[str]:
     last = [Scores(*(run["curve"][-1][name] for name in Scores._fields)) for run in runs]
     kids = [[run["curve"][place]["kid"] for run in runs] for place in range(len(MARKS))]
     shown = [f"{mean(values):.1f}" for values in kids[:-1]]
@@ -194,12 +204,12 @@ def _row(runs: list[dict[str, Any]]) -> list[str]:
     generator, critic = runs[0]["parameters"]
     rate, told = mean(run["rate"] for run in runs), runs[0]["told_mib"]
     size = f"{generator / 1e6:.2f} + {critic / 1e6:.2f} M"
-    cells = _cells(mid)
+    cells = _cells(mid, floor)
     return [size, f"{rate:,.0f}", f"{told:,.0f}", *shown, cells[0] + spread, *cells[1:]]
 
 
-def _cells(scores: Scores) -> list[str]:
-    return [f"{scores.kid:.1f}", f"{scores.coverage:.2f}", f"{scores.drift:.2f}"]
+def _cells(scores: Scores, floor: float) -> list[str]:
+    return [f"{scores.kid:.1f}", f"{scores.coverage:.2f}", f"{scores.drift:.2f} ({scores.drift / floor:.1f} x)"]
 
 
 if __name__ == "__main__":
