@@ -83,7 +83,10 @@ def shape_of(card: dict[str, Any], path: Path) -> Shape:
         least = 0 if name in OPTIONAL else 1
         if type(size) is not int or not least <= size <= MOST:
             raise ValueError(f"{path}: shape.{name}: no whole number from {least} to {MOST}")
-    return Shape(**sizes)
+    shape = Shape(**sizes)
+    if shape.low_images and not 0 <= shape.low < shape.levels:
+        raise ValueError(f"{path}: shape.low_images: of no level, by shape.unlabelled")
+    return shape
 
 
 def sizes_of(shape: Shape) -> dict[str, int]:

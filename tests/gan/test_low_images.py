@@ -1,5 +1,7 @@
 """Levels without a label in every family, and the second loss of the images of the largest of them."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan.cards import sizes_of, without_storage
+from gan.cards import shape_of, sizes_of, without_storage
 from gan.config import Config
 from gan.losses import LOSSES
 from gan.networks import FAMILIES, Network, Shape, build
@@ -254,6 +256,14 @@ def test_a_card_tells_of_it(family: str) -> None:
         names = without_storage(family, part, shape).state_dict().keys()
         added |= names - without_storage(family, part, Shape(16, 1, 2, 4, 4, unlabelled=8)).state_dict().keys()
     assert {name for name in added if name.startswith("low_score")}
+
+
+@pytest.mark.parametrize("pixels", [0, 3, 16, 2**31 - 1])
+def test_a_card_with_images_of_no_such_level_is_refused(pixels: int, tmp_path: Path) -> None:
+    sizes = {**asdict(Shape(16, 1, 2, 4, 4)), "unlabelled": pixels, "low_images": 1}
+    with pytest.raises(ValueError, match=r"card\.json: shape\.low_images: of no level"):
+        shape_of({"shape": sizes}, tmp_path / "card.json")
+    assert shape_of({"shape": sizes | {"unlabelled": 8}}, tmp_path).low == 1
 
 
 def test_a_weight_for_levels_that_all_have_a_label_is_refused() -> None:
