@@ -135,8 +135,8 @@ class Cluster(Workers):
     def no_worker(self, error: BaseException) -> UserError:
         """What is said of workers that cannot even begin."""
         return UserError(
-            f"{self.named}: a worker cannot begin ({shortened(error, -1)}); install the same augmint on every worker, or set "
-            "workers.engine: local"
+            f"{self.named}: a worker cannot begin ({shortened(error, -1)}); install the same augmint on every "
+            "worker, or set workers.engine: local"
         )
 
     def lost(self, error: BaseException) -> BusyError:
