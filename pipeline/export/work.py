@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.atomic import remove
 from pipeline.binding import checksum
-from pipeline.export.drawing import Tally
+from pipeline.export.tally import Tally
 from pipeline.formats.base import Written
 from pipeline.reading.documents import load
 
