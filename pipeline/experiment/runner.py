@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing import forkserver
 from pathlib import Path
@@ -40,7 +41,8 @@ def import_ahead(device: torch.device) -> None:
         forkserver.ensure_running()
 
 
-class Trainer(NamedTuple):
+@dataclass(frozen=True)
+class Trainer:
     """Trains classifiers together, on any worker.
 
     Attributes:
@@ -54,7 +56,8 @@ class Trainer(NamedTuple):
         """One that computes what this machine does."""
         device = choose_device(setup.params.device, "classify.device").type
         params = setup.params.model_copy(update={"device": device})
-        return cls(TrialSetup(*(path.absolute() for path in (setup.root, setup.store, setup.pool)), params))
+        root, store, pool = (path.absolute() for path in (setup.root, setup.store, setup.pool))
+        return cls(TrialSetup(root, store, pool, params))
 
     def __call__(self, cells: list[Cell]) -> list[Predictions]:
         """What each classifier answers."""

@@ -1,6 +1,7 @@
 """Workers of a Ray cluster; Ray itself gives what a lost worker had in work to another, three times."""
 
 import logging
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
@@ -27,10 +28,12 @@ class Ray(Cluster):
     def connect(self) -> None:
         """See :meth:`Cluster.connect`."""
         quietly(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0", RAY_DISABLE_IMPORT_WARNING="1")
-        import ray
-
         if self._address:
             self.reach()
+        else:  # a token that nobody else knows, where Ray would write one into the home folder
+            quietly(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        import ray
+
         before = signal.getsignal(signal.SIGTERM)
         quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "include_dashboard": False}
         started: dict[str, Any] = {
