@@ -1,7 +1,11 @@
 """A cluster of each engine, with two workers, for all tests of a file."""
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,17 +25,19 @@ def dask_address() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "tests" * 8}
-    from ray.cluster_utils import Cluster
-
-    started = {
-        "num_cpus": 2,
-        "include_dashboard": False,
-        "object_store_memory": 100 << 20,
-        "node_ip_address": "127.0.0.1",
-    }
-    cluster = Cluster(initialize_head=True, head_node_args=started)
-    yield cluster.address
-    cluster.shutdown()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}", "--num-cpus=2"]
+    ray += ["--node-ip-address=127.0.0.1", "--include-dashboard=false", "--object-store-memory=100000000"]
+    process = subprocess.Popen(ray, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    assert process.stdout is not None
+    try:
+        assert any("Ray runtime started" in line for line in process.stdout)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 @pytest.fixture(scope="module", params=ENGINES)
