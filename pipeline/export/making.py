@@ -93,11 +93,12 @@ def make_set(
         with (
             open_workers(params.workers, workspace.scratch) as workers,
             workers.crew(drawer, forked=True) as crew,
+            ManifestWriter(work.set / MANIFEST, about) as manifest,
             track(plan.total, "export", "images") as progress,
         ):
             writer = SetWriter(ingredients, work, layout, size, lambda each: mark(about, each.label, each.index), crew)
-            writer.run(progress)
-        seal = _close(work, writer, layout, about, quality)
+            writer.run(progress, lambda record: manifest.extend(rows(about, record)))
+        seal = _close(work, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
         tell(Made(figures, writer.seconds))
         flush_said()
@@ -128,11 +129,8 @@ def _identity(params: Params, workspace: Workspace, plan: Plan) -> str:
     )
 
 
-def _close(work: Work, writer: SetWriter, layout: Writer, about: About, quality: Mapping[str, Any]) -> str:
+def _close(work: Work, layout: Writer, about: About, quality: Mapping[str, Any]) -> str:
     """Writes what describes the whole set; returns its seal."""
-    with ManifestWriter(work.set / MANIFEST, about) as out:
-        for record in writer.records():
-            out.extend(rows(about, record))
     layout.close()
     describe_set(work.set, about, dict(quality))
     return write_sums(work.set)

@@ -77,29 +77,34 @@ class SetWriter:
         self._source, self._work, self._writer, self._size, self._mark = source, work, writer, size, mark
         self._crew = crew
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: Progress, take: Callable[[Record], object]) -> None:
         """Writes every part that is missing.
+
+        Args:
+            take: gets the records of all parts, in the set's order: what is done with them is done while others draw.
 
         Raises:
             UserError: the filters pass too little of a class.
             OSError: the disk does not take it.
         """
         threads = min(MAX_THREADS, usable_cores())
-        pool = ThreadPoolExecutor(threads)
+        pool, taken = ThreadPoolExecutor(threads), 0
         try:
             with one_thread():  # an operation; blocks drawn side by side are faster than one block on all cores
                 for images, seconds in in_order(pool, self._write, self._missing(progress), threads + 1):
                     self.seconds.writing += seconds
                     progress.advance(images)
+                    taken = self._hand_over(taken, take)
+            self._hand_over(taken, take)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def records(self) -> Iterator[Record]:
-        """The records of all parts, in the set's order."""
-        number = 0
+    def _hand_over(self, number: int, take: Callable[[Record], object]) -> int:
+        """Gives the records from part ``number`` on to ``take``, as far as parts are finished; returns how far."""
         while (record := self._work.load(number)) is not None:
-            yield record
+            take(record)
             number += 1
+        return number
 
     def _missing(self, progress: Progress) -> Iterator[Part]:
         done = yield from self._of_real(progress)
