@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -23,6 +24,7 @@ from pipeline.experiment.pool import save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.trial import TrialSetup
 from pipeline.export import making
+from pipeline.flows.engine import chosen
 from pipeline.ingest import sharded
 from pipeline.params import ClassifyParams, DataParams, Params, WorkersParams
 from pipeline.progress import Progress
@@ -236,3 +238,45 @@ def test_an_interrupted_run_leaves_no_process(tmp_path: Path, engine: str) -> No
     assert process.wait(60) != 0
     assert children or engine == "local"
     assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+# Flows ----------------------------------------------------------------------------------------------------------------
+
+
+def in_a_flow(runner: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a stage is told by a flow with this task runner."""
+    context = SimpleNamespace(get=lambda: SimpleNamespace(task_runner=runner))
+    monkeypatch.setitem(sys.modules, "prefect.context", SimpleNamespace(FlowRunContext=context))
+    return chosen()
+
+
+def test_a_flow_on_dask_hands_its_cluster_on_and_a_task_there_stays(
+    dask_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect_dask import DaskTaskRunner
+
+    with DaskTaskRunner(address=dask_address) as runner:
+        assert in_a_flow(runner, monkeypatch) == {workers.CHOICE: f"dask={dask_address}"}
+        assert runner.client.submit(chosen).result(60) == {workers.CHOICE: "local"}
+        monkeypatch.setenv(workers.CHOICE, "ray")
+        assert in_a_flow(runner, monkeypatch) == {}  # what somebody has chosen stays
+
+
+def test_a_flow_on_ray_hands_its_cluster_on_and_a_task_there_stays(
+    ray_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+    from prefect_ray import RayTaskRunner
+
+    with RayTaskRunner(address=ray_address, init_kwargs={"log_to_driver": False}) as runner:
+        assert in_a_flow(runner, monkeypatch) == {workers.CHOICE: f"ray={ray_address}"}
+        assert ray.get(ray.remote(chosen).remote(), timeout=60) == {workers.CHOICE: "local"}
+
+
+def test_nothing_of_a_cluster_is_loaded_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "prefect.context", raising=False)
+    assert chosen() == {}
+    code = "import sys, pipeline.cli, pipeline.stages.export, pipeline.stages.classify, pipeline.stages.ingest; "
+    code += "from pipeline.flows.engine import chosen; chosen(); "
+    code += "sys.exit(bool({'distributed', 'dask', 'ray', 'prefect'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
