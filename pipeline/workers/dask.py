@@ -56,8 +56,11 @@ class Dask(Cluster):
     @contextmanager
     def opened(self, visit: Visit) -> Iterator[Visitors]:
         """See :meth:`Cluster.opened`."""
-        with self._client.get_executor(pure=False) as pool:
+        pool = self._client.get_executor(pure=False)
+        try:
             yield _Crew(self, visit, pool)
+        finally:
+            pool.shutdown(wait=False)  # which cancels what is in work
 
     def _started(self) -> Any:
         import distributed

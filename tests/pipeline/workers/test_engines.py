@@ -47,23 +47,19 @@ def sums(folder: Path) -> dict[str, str]:
 # A crew ---------------------------------------------------------------------------------------------------------------
 
 
-def test_results_come_in_order_and_a_lost_worker_loses_nothing(params: WorkersParams, tmp_path: Path) -> None:
+def test_results_come_in_order_errors_as_they_are_and_a_lost_worker_loses_nothing(
+    params: WorkersParams, tmp_path: Path
+) -> None:
     with open_workers(params, tmp_path) as engine, engine.crew(Squares(tmp_path / "died")) as crew:
         assert list(crew.in_order(iter(range(12)))) == [number**2 for number in range(12)]
         assert (tmp_path / "died").exists()
         assert sorted(crew.as_done(list(range(5)))) == [(number, number**2) for number in range(5)]
         assert list(crew.in_order([])) == []
-
-
-@pytest.mark.parametrize(("number", "kind"), [(-1, UserError), (-2, BusyError)])
-def test_what_a_worker_raises_is_raised_as_it_is(
-    params: WorkersParams, tmp_path: Path, number: int, kind: type[UserError]
-) -> None:
-    work = Squares(tmp_path / "died")
-    with pytest.raises(UserError) as raised, open_workers(params, tmp_path) as engine, engine.crew(work) as crew:
-        list(crew.in_order([1, number, 2]))
-    assert type(raised.value) is kind
-    assert str(raised.value) == f"params.yaml:7: {number} is no number; write another"
+        for number, kind in ((-1, UserError), (-2, BusyError)):
+            with pytest.raises(UserError) as raised:
+                list(crew.in_order([1, number, 2]))
+            assert type(raised.value) is kind
+            assert str(raised.value) == f"params.yaml:7: {number} is no number; write another"
 
 
 def test_a_shard_that_kills_every_worker_is_given_up(params: WorkersParams, tmp_path: Path) -> None:
@@ -117,21 +113,21 @@ def exported(root: Path, chosen: WorkersParams, **choices: object) -> dict[str, 
     return sums(workspace.synthetic)
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        {"balance": 200, "include_real": "train"},
-        {"balance": 90, "filters": {"critic": 0.5}, "format": "webdataset", "shard_images": 33},
-    ],
-    ids=["image folder", "filtered shards"],
-)
 def test_an_export_is_the_same_and_a_killed_worker_moves_nothing(
-    params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: dict[str, object]
+    params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    choices = {"balance": 200, "include_real": "train", "filters": {"critic": 0.5}}
     one = exported(tmp_path / "one", ONE, **choices)
     monkeypatch.setattr(making, "Drawer", DyingDrawer)
     assert exported(tmp_path / "killed", params, **choices) == one
     assert (tmp_path / "killed" / "died").exists()
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_shards_do_not_depend_on_the_workers(tmp_path: Path, kind: str) -> None:
+    choices = {"balance": 200, "format": kind, "shard_images": 33}
+    one = exported(tmp_path / "one", ONE, **choices)
+    assert exported(tmp_path / "three", WorkersParams(count=3), **choices) == one
 
 
 def test_trials_are_the_same_and_a_killed_worker_loses_none(
