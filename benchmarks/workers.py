@@ -1,6 +1,6 @@
 """Ingest and export on one core and on two: images a second, how many times one, and whether the bytes are the same.
 
-    python benchmarks/workers.py [--engine local] [--images 60000] [--drawn 6000] [--size 32] [--width 16] [--rounds 3]
+    python benchmarks/workers.py [--engine local] [--images 60000] [--drawn 12000] [--size 32] [--width 16] [--rounds 3]
 
 One core is this program's first one, to which a process is pinned, with one worker, in that process; two are its first
 two, with two workers of the engine. Each run is a process of its own; its stage is timed, without imports, but with the
@@ -61,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local", help="of the two workers")
     parser.add_argument("--images", type=int, default=60_000, help="read by ingest")
-    parser.add_argument("--drawn", type=int, default=6_000, help="drawn by export")
+    parser.add_argument("--drawn", type=int, default=12_000, help="drawn by export")
     parser.add_argument("--size", type=int, default=32, help="pixels a side")
     parser.add_argument("--width", type=int, default=16, help="of the generator")
     parser.add_argument("--rounds", type=int, default=3)
