@@ -16,9 +16,11 @@ ENGINES = ("local", "dask", "ray")
 
 @pytest.fixture(scope="module")
 def dask_address() -> Iterator[str]:
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+    few = dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with few, LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
         yield cluster.scheduler_address
 
 

@@ -62,7 +62,11 @@ def test_results_come_in_order_errors_as_they_are_and_a_lost_worker_loses_nothin
             assert str(raised.value) == f"params.yaml:7: {number} is no number; write another"
 
 
-def test_a_shard_that_kills_every_worker_is_given_up(params: WorkersParams, tmp_path: Path) -> None:
+def test_a_shard_that_kills_every_worker_is_given_up(
+    params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("base", "ray"):  # the cluster of Dask is told so in conftest.py
+        monkeypatch.setattr(f"pipeline.workers.{room}.LOSSES", 1)
     work, given_up = Squares(tmp_path, always=True), pytest.raises(BusyError, match="memory ran out")
     with given_up, open_workers(params, tmp_path) as engine, engine.crew(work) as crew:
         list(crew.in_order([3]))
@@ -207,7 +211,7 @@ import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
 from pipeline.workers import open_workers
-from tests.pipeline.workers.works import waits
+from tests.pipeline.workers.waiting import waits
 
 if __name__ == "__main__":
     with open_workers(WorkersParams(engine=sys.argv[1], count=2), Path()) as engine, engine.crew(waits) as crew:

@@ -4,7 +4,6 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import BusyError, UserError
 from pipeline.experiment.runner import Trainer
@@ -63,8 +62,3 @@ class DyingTrainer(Trainer):
     def __call__(self, cells: list[Cell]) -> list[Predictions]:
         die_once(self.setup.root / "died")
         return super().__call__(cells)
-
-
-def waits(_: Any) -> None:
-    """Until somebody ends it."""
-    signal.pause()
