@@ -71,7 +71,8 @@ def run(params: Params, workspace: Workspace, answers: Path | None = None) -> No
     """
     store = Store.open(workspace.store)
     _check(store)
-    import_ahead(choose_device(params.classify.device, "classify.device"))
+    if params.workers.engine == "local":
+        import_ahead(choose_device(params.classify.device, "classify.device"))
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)

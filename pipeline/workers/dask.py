@@ -29,12 +29,12 @@ class Dask(Cluster):
         self._exits = ExitStack()
         if self._address:
             self.reach()
-        place = self._address or self._started()
         try:
+            place = self._address or self._started()
             self._client = distributed.Client(place, timeout=SECONDS_TO_ANSWER, set_as_default=False)
             self._exits.callback(self._client.close)
             self._client.wait_for_workers(1, timeout=PATIENCE)
-        except (OSError, TimeoutError) as error:
+        except (OSError, RuntimeError, TimeoutError) as error:
             raise self.unreachable(error) from None
         threads = sum(worker["nthreads"] for worker in self._there().values())
         self.count = min(self._wanted or threads, threads)

@@ -15,8 +15,12 @@ from pipeline.workers.base import LOSSES, PATIENCE
 from pipeline.workers.cluster import Cluster, Visitors, quietly
 from pipeline.workers.visiting import Outcome, Visit
 
-OBJECTS = 256 << 20
-"""Bytes of shared memory of a cluster that is started here: a few results at a time."""
+STARTED: dict[str, Any] = {
+    "include_dashboard": False,
+    "object_store_memory": 256 << 20,  # bytes: a few results at a time
+    "_node_ip_address": "127.0.0.1",
+}
+"""How a cluster is started here."""
 
 
 class Ray(Cluster):
@@ -35,18 +39,13 @@ class Ray(Cluster):
         import ray
 
         before = signal.getsignal(signal.SIGTERM)
-        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "include_dashboard": False}
-        started: dict[str, Any] = {
-            "num_cpus": self._wanted or usable_cores(),
-            "object_store_memory": OBJECTS,
-            "_node_ip_address": "127.0.0.1",
-        }
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             if self._address:
-                ray.init(self._address, logging_level=logging.ERROR, log_to_driver=False)
+                ray.init(self._address, **quiet)
             else:
-                ray.init("local", **quiet, **started)
-        except (OSError, RuntimeError, TimeoutError) as error:  # ConnectionError is an OSError
+                ray.init("local", num_cpus=self._wanted or usable_cores(), **quiet, **STARTED)
+        except (OSError, RuntimeError, ray.exceptions.RayError) as error:
             raise self.unreachable(error) from None
         finally:
             if threading.current_thread() is threading.main_thread():
