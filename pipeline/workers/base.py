@@ -73,7 +73,8 @@ class Crew(ABC):
         Raises:
             BusyError: as :meth:`in_order`.
         """
-        return self._results(shards, len(shards), in_order=False)
+        ahead = len(shards) if self.ahead > 1 else 1  # a crew of one does a shard as soon as it is given
+        return self._results(shards, ahead, in_order=False)
 
     def _results(self, shards: Iterable[Any], ahead: int, *, in_order: bool) -> Iterator[tuple[int, Any]]:
         numbered, given = enumerate(shards), deque[_Given]()

@@ -29,7 +29,7 @@ from pipeline.ingest import sharded
 from pipeline.params import ClassifyParams, DataParams, Params, WorkersParams
 from pipeline.progress import Progress
 from pipeline.stages import export, ingest
-from pipeline.workers import open_workers
+from pipeline.workers import Local, open_workers
 from pipeline.workspace import Workspace
 from tests.pipeline import export_project
 from tests.pipeline.image_files import saved
@@ -60,6 +60,15 @@ def test_results_come_in_order_errors_as_they_are_and_a_lost_worker_loses_nothin
                 list(crew.in_order([1, number, 2]))
             assert type(raised.value) is kind
             assert str(raised.value) == f"params.yaml:7: {number} is no number; write another"
+
+
+def test_one_process_gives_each_result_before_it_goes_on() -> None:
+    done: list[int] = []
+    with Local(1).crew(done.append) as crew:
+        for given in (crew.as_done([5, 6, 7]), crew.in_order([5, 6, 7])):
+            done.clear()
+            next(given)
+            assert done == [5]
 
 
 def test_a_shard_that_kills_every_worker_is_given_up(
@@ -210,7 +219,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
-from pipeline.workers import open_workers
+from pipeline.workers import Local, open_workers
 from tests.pipeline.workers.waiting import waits
 
 if __name__ == "__main__":
