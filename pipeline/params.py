@@ -459,6 +459,26 @@ class StudyParams(Section):
         return self
 
 
+class WorkersParams(Section):
+    """Who does what can be shared out; no output depends on it. See :mod:`pipeline.workers`.
+
+    Attributes:
+        engine: processes of this machine, or a cluster's.
+        count: workers at most; ``None`` for the usable cores, or for all of a cluster.
+        address: of the cluster; ``None`` starts one on this machine for the time of a stage.
+    """
+
+    engine: Literal["local", "dask", "ray"] = "local"
+    count: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    address: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _of_a_cluster(self) -> "WorkersParams":
+        if self.address and self.engine == "local":
+            raise ValueError("address is that of a cluster; set engine to dask or ray, or address to null")
+        return self
+
+
 class Params(Section):
     """All of ``params.yaml``. Every random draw comes from ``seed``."""
 
@@ -469,6 +489,7 @@ class Params(Section):
     export: ExportParams = ExportParams()
     classify: ClassifyParams = ClassifyParams()
     study: StudyParams = StudyParams()
+    workers: WorkersParams = WorkersParams()
 
     @model_validator(mode="after")
     def _some_level_is_labelled(self) -> "Params":

@@ -47,6 +47,7 @@ SLOW = (
     "tests/pipeline/test_locale.py",
     "tests/pipeline/test_store.py::test_an_edited_range_of_grey_says_what_to_run",
     "tests/pipeline/training/",
+    "tests/pipeline/workers/",
     "tests/test_contributing.py",
     "tests/test_standin.py",
 )

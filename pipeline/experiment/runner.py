@@ -1,14 +1,10 @@
-"""The trials of many arms, in a pool of one-thread processes; a trial that is done is never run again."""
+"""The trials of many arms, by workers of one thread each; a trial that is done is never run again."""
 
-import os
-import threading
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property, partial
-from multiprocessing import active_children, forkserver, get_all_start_methods, get_context, parent_process
-from multiprocessing.process import BaseProcess
+from multiprocessing import forkserver
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -16,19 +12,16 @@ from typing import NamedTuple, Self
 import torch
 
 from gan.seeds import derive
-from pipeline.errors import UserError
 from pipeline.experiment.arms import Arm
 from pipeline.experiment.trial import Asked, Cell, Predictions, TrialSetup, train_stack
 from pipeline.progress import Progress
 from pipeline.reading.leftovers import usable
-from pipeline.runtime import choose_device, usable_cores
+from pipeline.runtime import choose_device, one_thread, usable_cores
 from pipeline.store import Store
+from pipeline.workers import Workers
+from pipeline.workers.local import CLEAN, Local
 
-# one process imports what a trial needs and is forked for each worker: torch takes some seconds of a core, which three
-# processes on two cores would spend three times
-CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
-CONTEXT.set_forkserver_preload(["pipeline.experiment.trial"])
-
+CLEAN.set_forkserver_preload(["pipeline.experiment.trial"])
 
 # classifiers in a stack on a processor: of small images more gain nothing, of large ones any, and would take memory
 MOST, MOST_LARGE, LARGE = 6, 2, 32
@@ -44,8 +37,32 @@ class Trial(NamedTuple):
 
 def import_ahead(device: torch.device) -> None:
     """Begins the imports of the trials' processes, while this one still does other things; needs not be called."""
-    if usable_cores() > 1 and device.type == "cpu" and CONTEXT.get_start_method() == "forkserver":
+    if usable_cores() > 1 and device.type == "cpu" and CLEAN.get_start_method() == "forkserver":
         forkserver.ensure_running()
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains classifiers together, on any worker.
+
+    Attributes:
+        setup: with absolute places, and the processor as its device if that is what ``auto`` stands for here.
+    """
+
+    setup: TrialSetup
+
+    @classmethod
+    def of(cls, setup: TrialSetup) -> Self:
+        """One that computes what this machine does."""
+        device = choose_device(setup.params.device, "classify.device").type
+        params = setup.params.model_copy(update={"device": device})
+        root, store, pool = (path.absolute() for path in (setup.root, setup.store, setup.pool))
+        return cls(TrialSetup(root, store, pool, params))
+
+    def __call__(self, cells: list[Cell]) -> list[Predictions]:
+        """What each classifier answers."""
+        with one_thread():
+            return train_stack(cells, self.setup)
 
 
 class Stack(NamedTuple):
@@ -63,39 +80,33 @@ class Stack(NamedTuple):
 class Runner:
     """Trains arms over seeds and draws, each trial once: what ``cache`` holds is not run again.
 
-    Every process computes with one thread, so that results do not depend on the pool's size. On a GPU there is one.
+    Every worker computes with one thread, so that results do not depend on their number. On a GPU there is one, here.
 
     Args:
         seed: the project's.
         cache: the folder of finished trials; belongs to these images and this setup alone.
-        workers: processes; 1 runs within this one. The number of usable cores if left out.
+        workers: who trains; this machine's cores if left out.
     """
 
     def __init__(
-        self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: int | None = None
+        self, seed: int, setup: TrialSetup, cache: Path, progress: Progress, workers: Workers | None = None
     ) -> None:
         self._seed, self._setup, self._cache, self._progress = seed, setup, cache, progress
         self._on_gpu = choose_device(setup.params.device, "classify.device").type != "cpu"
-        self._workers = 1 if self._on_gpu else workers or usable_cores()
+        self._workers = Local(1) if self._on_gpu else workers or Local()
         self._exits = ExitStack()
-        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        if self._workers > 1:
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=CONTEXT, initializer=_start_worker)
-            self._exits.callback(self._pool.shutdown, wait=True, cancel_futures=True)
-        else:
+        if not self._workers.elsewhere and self._workers.count == 1:
             self._exits.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(1)
+        self._crew = self._exits.enter_context(self._workers.crew(Trainer.of(self._setup)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, KeyboardInterrupt):  # a trial may take minutes, and half of one is of no use
-            for worker in active_children():
-                worker.terminate()
-        self._exits.close()
+        self._exits.__exit__(kind, error, trace)
 
     def run(self, *arms: Arm, seeds: int, draws: int, crossed: bool = True) -> list[Predictions]:
         """The predictions of each arm over seeds and draws, (seeds, draws, …); what is missing is trained.
@@ -108,7 +119,7 @@ class Runner:
             crossed: every seed with every draw; else seed i with draw i mod ``draws`` alone, which is cheaper.
 
         Raises:
-            UserError: a training process was killed.
+            BusyError: training processes are killed over and over.
         """
         grids = [self._grid(arm, seeds, draws, crossed) for arm in arms]
         self._train(trial for grid in grids for row in grid for trial in row)
@@ -131,21 +142,10 @@ class Runner:
         }
         self._progress.advance(len(by_file) - len(missing))
         stacks = self._stacks(missing)
-        if self._pool is None:
-            for stack in stacks:
-                _work(stack, self._setup)
-                self._progress.advance(len(stack.files), note=stack.name)
-            return
-        futures = {self._pool.submit(_work, stack, self._setup): stack for stack in stacks}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                self._progress.advance(len(futures[future].files), note=futures[future].name)
-        except BrokenProcessPool:
-            raise UserError(
-                "classify: a training process was killed, most likely because memory ran out; free some and run "
-                "`dvc repro` again: finished runs are kept"
-            ) from None
+        for number, found in self._crew.as_done([stack.cells for stack in stacks]):
+            for file, predictions in zip(stacks[number].files, found, strict=True):
+                predictions.save(file)
+            self._progress.advance(len(found), note=stacks[number].name)
 
     def _stacks(self, trials: dict[Path, Trial]) -> list[Stack]:
         """Trials that differ in seed, draw and rates, in stacks as equal as can be that keep every process at work.
@@ -155,7 +155,7 @@ class Runner:
         by_arm: dict[str, list[Path]] = {}
         for file, trial in trials.items():
             by_arm.setdefault(trial.arm.stack(), []).append(file)
-        most = len(trials) if self._on_gpu else min(self._most, -(-len(trials) // self._workers))
+        most = len(trials) if self._on_gpu else min(self._most, -(-len(trials) // self._workers.count))
         parts = []
         for files in by_arm.values():
             count = -(-len(files) // most)
@@ -180,20 +180,3 @@ class Runner:
 
     def _file(self, trial: Trial) -> Path:
         return self._cache / f"{trial.arm.key()}-{trial.number}-{trial.draw}.npz"
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    parent = parent_process()
-    if parent is not None:  # a killed parent must leave no orphan behind
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _work(stack: Stack, setup: TrialSetup) -> None:
-    for file, predictions in zip(stack.files, train_stack(stack.cells, setup), strict=True):
-        predictions.save(file)

@@ -1,68 +1,32 @@
-"""Drawing until every class has its quota: blocks side by side in threads, kept in a fixed order.
+"""Drawing until every class has its quota: blocks side by side by workers, kept in a fixed order.
 
-Which proposals are kept depends on their order alone, so the number of threads moves nothing but the time.
+Which proposals are kept depends on their order alone, so the number of workers moves nothing but the time.
 """
 
-import time
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.export.filters import Judgement
+from pipeline.export.blocks import Blocks, Drawn
 from pipeline.export.ingredients import Ingredients
-from pipeline.threads import in_order
+from pipeline.export.tally import Tally
+from pipeline.workers import Crew
 
 JUDGED = 256  # proposals of a class, from which on the share that passes counts
-
-
-@dataclass
-class Tally:
-    """What became of the proposals of a class, from its first one on.
-
-    Attributes:
-        drawn: proposals judged; also the index of the next one.
-        accepted: proposals kept.
-        rejected: proposals that each filter rejects; several may reject the same.
-    """
-
-    drawn: int = 0
-    accepted: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-
-    def add(self, accepted: np.ndarray, judgement: Judgement, part: slice) -> None:
-        """Counts some proposals of a block."""
-        self.drawn += part.stop - part.start
-        self.accepted += int(accepted[part].sum())
-        for name, passed in judgement.passed.items():
-            self.rejected[name] += int((~passed[part]).sum())
-
-    def copy(self) -> "Tally":
-        """The tally as it stands."""
-        return Tally(self.drawn, self.accepted, Counter(self.rejected))
+AT_ONCE = 128  # proposals that a worker draws at a time, where none is judged and all are needed
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A proposal that every filter passes: uint8 (C, H, W), its class and index, and its scores by filter."""
+    """A proposal that every filter passes: uint8 (C, H, W), its class and index, its scores by filter, and its file."""
 
     label: int
     index: int
     image: np.ndarray
     scores: dict[str, float]
-
-
-class _Block(NamedTuple):
-    label: int
-    number: int
-    images: np.ndarray
-    judgement: Judgement
-    drawing_seconds: float
-    judging_seconds: float
+    content: bytes
 
 
 class Drawing:
@@ -70,57 +34,54 @@ class Drawing:
 
     Args:
         source: what is drawn, how much of it, and the filters.
-        pool: draws and judges, a block a job.
-        ahead: blocks in work or waiting.
+        crew: does :class:`pipeline.export.blocks.Drawer`.
         tallies: by class, where an interrupted drawing goes on; changed in place, and right whenever one is yielded.
 
     Raises:
         UserError: the filters pass too little of a class.
     """
 
-    def __init__(self, source: Ingredients, pool: ThreadPoolExecutor, ahead: int, tallies: list[Tally]) -> None:
+    def __init__(self, source: Ingredients, crew: Crew, tallies: list[Tally]) -> None:
         self.tallies = tallies
-        self.drawing_seconds = self.judging_seconds = 0.0
-        self._source, self._pool, self._ahead = source, pool, ahead
+        self.drawing_seconds = self.judging_seconds = self.encoding_seconds = 0.0
+        self._source, self._crew = source, crew
         self._size = source.sampler.block
 
     def __iter__(self) -> Iterator[Kept]:
-        for block in in_order(self._pool, self._work, self._jobs(), self._ahead):
-            yield from self._kept(block)
+        for drawn in self._crew.in_order(self._jobs()):
+            yield from self._kept(drawn)
 
-    def _jobs(self) -> Iterator[tuple[int, int]]:
+    def _jobs(self) -> Iterator[Blocks]:
         """Classes and blocks to draw; with filters on, a class goes on until it is seen to be full."""
+        judged = bool(self._source.filters.on)
+        at_once = 1 if judged else max(1, AT_ONCE // self._size)
         for label, wanted in enumerate(self._source.plan.wanted):
             block = self.tallies[label].drawn // self._size
-            while self._missing(label) and (self._source.filters.on or block * self._size < wanted):
-                yield label, block
-                block += 1
+            while self._missing(label) and (judged or block * self._size < wanted):
+                after = (block // at_once + 1) * at_once
+                count = (after if judged else min(after, -(-wanted // self._size))) - block
+                yield Blocks(label, block, count)
+                block += count
 
     def _missing(self, label: int) -> int:
         return self._source.plan.wanted[label] - self.tallies[label].accepted
 
-    def _work(self, job: tuple[int, int]) -> _Block:
-        label, block = job
-        began = time.perf_counter()
-        images = self._source.sampler.draw(label, block * self._size, self._size).numpy()
-        drawn = time.perf_counter()
-        judgement = self._source.filters.judge(label, images)
-        return _Block(label, block, images, judgement, drawn - began, time.perf_counter() - drawn)
-
-    def _kept(self, block: _Block) -> Iterator[Kept]:
-        self.drawing_seconds += block.drawing_seconds
-        self.judging_seconds += block.judging_seconds
-        tally, first = self.tallies[block.label], block.number * self._size
-        accepted = np.logical_and.reduce([np.ones(self._size, dtype=bool), *block.judgement.passed.values()])
+    def _kept(self, drawn: Drawn) -> Iterator[Kept]:
+        self.drawing_seconds += drawn.drawing_seconds
+        self.judging_seconds += drawn.judging_seconds
+        self.encoding_seconds += drawn.encoding_seconds
+        label, judgement = drawn.blocks.label, drawn.judgement
+        tally, first = self.tallies[label], drawn.blocks.first * self._size
+        accepted = judgement.accepted(len(drawn.images))
         start = tally.drawn - first
-        for place in (np.flatnonzero(accepted[start:]) + start)[: self._missing(block.label)].tolist():
-            tally.add(accepted, block.judgement, slice(start, place + 1))
+        for place in (np.flatnonzero(accepted[start:]) + start)[: self._missing(label)].tolist():
+            tally.add(accepted, judgement, slice(start, place + 1))
             start = place + 1
-            scores = {name: float(values[place]) for name, values in block.judgement.scores.items()}
-            yield Kept(block.label, first + place, block.images[place], scores)
-        if self._missing(block.label):
-            tally.add(accepted, block.judgement, slice(start, self._size))
-            self._check(block.label)
+            scores = {name: float(values[place]) for name, values in judgement.scores.items()}
+            yield Kept(label, first + place, drawn.images[place], scores, drawn.contents[place])
+        if self._missing(label):
+            tally.add(accepted, judgement, slice(start, len(drawn.images)))
+            self._check(label)
 
     def _check(self, label: int) -> None:
         tally, least = self.tallies[label], self._source.min_acceptance

@@ -187,6 +187,10 @@ class Judgement:
     scores: Mapping[str, np.ndarray]
     passed: Mapping[str, np.ndarray]
 
+    def accepted(self, count: int) -> np.ndarray:
+        """bool (``count``,): the images that every filter passes; without filters, all."""
+        return np.logical_and.reduce([np.ones(count, dtype=bool), *self.passed.values()])
+
 
 @dataclass(frozen=True)
 class Filters:

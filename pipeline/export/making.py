@@ -15,6 +15,7 @@ import PIL
 from pipeline.atomic import flush_said, remove, replacing
 from pipeline.binding import read_quality, write_figures
 from pipeline.errors import as_user_error
+from pipeline.export.blocks import Drawer
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.plan import Plan
 from pipeline.export.rows import describe, mark, rows
@@ -31,6 +32,7 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.provenance import set_params
 from pipeline.store import Store
+from pipeline.workers import open_workers
 from pipeline.workspace import Workspace
 
 PART = 256  # images that are written, and recorded as written, at a time
@@ -87,10 +89,16 @@ def make_set(
         work = Work(place.scratch, _identity(params, workspace, plan))
         layout = open_writer(work.set, about)
         size = PART if params.export.format == "imagefolder" else params.export.shard_images
-        writer = SetWriter(ingredients, work, layout, size, lambda entry: mark(about, entry.label, entry.index))
-        with track(plan.total, "export", "images") as progress:
-            writer.run(progress)
-        seal = _close(work, writer, layout, about, quality)
+        drawer = Drawer.of(params, workspace, plan, about, ingredients)
+        with (
+            open_workers(params.workers, workspace.scratch) as workers,
+            workers.crew(drawer, forked=True) as crew,
+            ManifestWriter(work.set / MANIFEST, about) as manifest,
+            track(plan.total, "export", "images") as progress,
+        ):
+            writer = SetWriter(ingredients, work, layout, size, lambda each: mark(about, each.label, each.index), crew)
+            writer.run(progress, lambda record: manifest.extend(rows(about, record)))
+        seal = _close(work, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
         tell(Made(figures, writer.seconds))
         flush_said()
@@ -121,11 +129,8 @@ def _identity(params: Params, workspace: Workspace, plan: Plan) -> str:
     )
 
 
-def _close(work: Work, writer: SetWriter, layout: Writer, about: About, quality: Mapping[str, Any]) -> str:
+def _close(work: Work, layout: Writer, about: About, quality: Mapping[str, Any]) -> str:
     """Writes what describes the whole set; returns its seal."""
-    with ManifestWriter(work.set / MANIFEST, about) as out:
-        for record in writer.records():
-            out.extend(rows(about, record))
     layout.close()
     describe_set(work.set, about, dict(quality))
     return write_sums(work.set)

@@ -1,6 +1,7 @@
 """A set in work: parts of it, and a record of each part that is finished, so that a killed export goes on."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from pipeline.atomic import remove
 from pipeline.binding import checksum
-from pipeline.export.drawing import Tally
+from pipeline.export.tally import Tally
 from pipeline.formats.base import Written
 from pipeline.reading.documents import load
 
@@ -80,7 +81,7 @@ class Work:
                 return None  # a machine that lost its power may leave an empty file
             written = [Written(*w) for w in content["written"]]
             # a kill may have come after the set was moved away, and before it was in its place
-            if not all((self.set / file).is_file() for file in {one.file for one in written}):
+            if not all(os.path.isfile(f"{self.set}/{file}") for file in {one.file for one in written}):  # noqa: PTH113
                 return None
             tallies = {
                 int(label): Tally(drawn, accepted, Counter(rejected))

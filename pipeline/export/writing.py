@@ -1,27 +1,30 @@
-"""Writing a set part by part, in threads, while the next proposals are drawn; what is finished is never made again."""
+"""Writing a set part by part, while workers draw and encode what comes next; what is finished is never made again."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from pipeline.export.drawing import Drawing, Tally
+from pipeline.export.blocks import Rows
+from pipeline.export.drawing import Drawing
 from pipeline.export.ingredients import Ingredients
+from pipeline.export.tally import Tally
 from pipeline.export.work import Entry, Record, Work
 from pipeline.formats.base import Item, Writer
 from pipeline.progress import Progress
 from pipeline.runtime import one_thread, usable_cores
 from pipeline.threads import in_order
+from pipeline.workers import Crew
 
 MAX_THREADS = 8  # more would wait for the interpreter's lock
 
 
 @dataclass
 class Seconds:
-    """Time that all threads together spent on the synthetic images' drawing and judging, and on all images' writing."""
+    """Time that all workers together spent on the synthetic images' drawing and judging, and on all images' writing."""
 
     drawing: float = 0.0
     judging: float = 0.0
@@ -37,11 +40,12 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Part:
-    """Some images in the set's order, all of one split: uint8 (C, H, W), what is known of each, and the tallies."""
+    """Some images in the set's order, all of one split: what is known of each, uint8 (C, H, W), files, and tallies."""
 
     number: int
     entries: list[Entry]
     images: Sequence[np.ndarray]
+    contents: Sequence[bytes]
     tallies: dict[int, Tally]
 
 
@@ -56,72 +60,89 @@ class SetWriter:
         writer: of the format asked for.
         size: images a part.
         mark: the synthetic-media mark of a synthetic image, or None.
+        crew: does :class:`pipeline.export.blocks.Drawer`.
     """
 
     def __init__(
-        self, source: Ingredients, work: Work, writer: Writer, size: int, mark: Callable[[Entry], str | None]
+        self,
+        source: Ingredients,
+        work: Work,
+        writer: Writer,
+        size: int,
+        mark: Callable[[Entry], str | None],
+        crew: Crew,
     ) -> None:
         self.seconds = Seconds()
         self.tallies = [Tally() for _ in source.plan.classes]
         self._source, self._work, self._writer, self._size, self._mark = source, work, writer, size, mark
+        self._crew = crew
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: Progress, take: Callable[[Record], object]) -> None:
         """Writes every part that is missing.
+
+        Args:
+            take: gets the records of all parts, in the set's order: what is done with them is done while others draw.
 
         Raises:
             UserError: the filters pass too little of a class.
             OSError: the disk does not take it.
         """
         threads = min(MAX_THREADS, usable_cores())
-        pool = ThreadPoolExecutor(threads)
+        pool, taken = ThreadPoolExecutor(threads), 0
         try:
             with one_thread():  # an operation; blocks drawn side by side are faster than one block on all cores
-                parts = self._missing(pool, 2 * threads, progress)
-                for images, seconds in in_order(pool, self._write, parts, threads + 1):
+                for images, seconds in in_order(pool, self._write, self._missing(progress), threads + 1):
                     self.seconds.writing += seconds
                     progress.advance(images)
+                    taken = self._hand_over(taken, take)
+            self._hand_over(taken, take)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def records(self) -> Iterator[Record]:
-        """The records of all parts, in the set's order."""
-        number = 0
+    def _hand_over(self, number: int, take: Callable[[Record], object]) -> int:
+        """Gives the records from part ``number`` on to ``take``, as far as parts are finished; returns how far."""
         while (record := self._work.load(number)) is not None:
-            yield record
+            take(record)
             number += 1
+        return number
 
-    def _missing(self, pool: ThreadPoolExecutor, ahead: int, progress: Progress) -> Iterator[Part]:
-        number = 0
-        for split, rows in self._source.real_rows(self._size):
-            if self._work.load(number) is None:
-                real = self._source.real[split]
-                entries = [Entry(split, int(real.labels[row]), int(row), False, {}) for row in rows]
-                yield Part(number, entries, real.images[rows], {})
-            else:
-                progress.advance(len(rows))
-            number += 1
-        while (record := self._work.load(number)) is not None:
+    def _missing(self, progress: Progress) -> Iterator[Part]:
+        done = yield from self._of_real(progress)
+        while (record := self._work.load(done)) is not None:
             progress.advance(len(record.entries))
             for label, tally in record.tallies.items():
                 self.tallies[label] = tally
-            number += 1
-        yield from self._drawn(number, pool, ahead)
+            done += 1
+        yield from self._drawn(done)
 
-    def _drawn(self, number: int, pool: ThreadPoolExecutor, ahead: int) -> Iterator[Part]:
-        drawing = Drawing(self._source, pool, ahead, self.tallies)
+    def _of_real(self, progress: Progress) -> Generator[Part, None, int]:
+        """The parts of real images that are missing; returns how many parts of such there are."""
+        parts = list(enumerate(Rows(*rows) for rows in self._source.real_rows(self._size)))
+        missing = [(number, rows) for number, rows in parts if self._work.load(number) is None]
+        progress.advance(sum(len(each.rows) for _, each in parts) - sum(len(each.rows) for _, each in missing))
+        files = self._crew.in_order(rows for _, rows in missing)
+        for (number, (split, rows)), contents in zip(missing, files, strict=True):
+            real = self._source.real[split]
+            entries = [Entry(split, int(real.labels[row]), int(row), False, {}) for row in rows]
+            yield Part(number, entries, real.images[rows], contents, {})
+        return len(parts)
+
+    def _drawn(self, number: int) -> Iterator[Part]:
+        drawing = Drawing(self._source, self._crew, self.tallies)
         proposals = iter(drawing)
         while chunk := list(islice(proposals, self._size)):
             entries = [Entry("train", kept.label, kept.index, True, kept.scores) for kept in chunk]
             tallies = {kept.label: self.tallies[kept.label].copy() for kept in chunk}
-            yield Part(number, entries, [kept.image for kept in chunk], tallies)
+            yield Part(number, entries, [kept.image for kept in chunk], [kept.content for kept in chunk], tallies)
             number += 1
         self.seconds.drawing, self.seconds.judging = drawing.drawing_seconds, drawing.judging_seconds
+        self.seconds.writing += drawing.encoding_seconds
 
     def _write(self, part: Part) -> tuple[int, float]:
         began = time.perf_counter()
         items = [
-            Item(entry.name, entry.split, entry.label, image, self._mark(entry) if entry.synthetic else None)
-            for entry, image in zip(part.entries, part.images, strict=True)
+            Item(entry.name, entry.split, entry.label, image, self._mark(entry) if entry.synthetic else None, content)
+            for entry, image, content in zip(part.entries, part.images, part.contents, strict=True)
         ]
         written = self._writer.write_part(part.number, items)
         self._work.save(part.number, Record(part.entries, written, part.tallies))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.flows import guard
+from pipeline.flows.engine import chosen
 from pipeline.progress import CHANNEL
 
 
@@ -44,9 +45,10 @@ def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -
 
 
 def _environment() -> dict[str, str]:
-    """This one with the programs of this Python's folder, unbuffered output, and progress as JSON."""
+    """This one with the flow's workers, this Python's programs, unbuffered output, and progress as JSON."""
     folder = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     # a log's lines are broken by who shows them, not at a terminal's width
-    wide = {"COLUMNS": os.environ.get("COLUMNS", "200")}
-    return os.environ | wide | {"PATH": f"{folder}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1", CHANNEL: "json"}
+    further = {"COLUMNS": os.environ.get("COLUMNS", "200")} | chosen()
+    own = {"PATH": f"{folder}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1", CHANNEL: "json"}
+    return os.environ | further | own

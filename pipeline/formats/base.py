@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from pipeline.formats.encoding import Encoding, encode
 from pipeline.formats.manifest import Row
 
 
@@ -20,6 +21,7 @@ class Item:
         label: index of the class.
         image: uint8 (C, H, W).
         xmp: the synthetic-media mark; None for a real image.
+        content: the image as a file, with its mark, where it was encoded already.
     """
 
     name: str
@@ -27,6 +29,11 @@ class Item:
     label: int
     image: np.ndarray
     xmp: str | None
+    content: bytes | None = None
+
+    def encoded(self, encoding: Encoding) -> bytes:
+        """The image as a file."""
+        return encode(self.image, encoding, self.xmp) if self.content is None else self.content
 
 
 class Written(NamedTuple):

@@ -18,14 +18,15 @@ IMAGES = frozenset(f".{extension}" for extension in EXTENSIONS.values())
 def files(folder: Path) -> Iterator[str]:
     """Every file below ``folder`` but the sums: paths with forward slashes."""
     for place, _, names in os.walk(folder):
+        inner = Path(place).relative_to(folder).as_posix()
         for name in names:
-            if (file := Path(place, name).relative_to(folder).as_posix()) != SUMS:
+            if (file := name if inner == "." else f"{inner}/{name}") != SUMS:
                 yield file
 
 
 def is_image(file: str) -> bool:
     """A single image, which the manifest vouches for."""
-    return Path(file).suffix.lower() in IMAGES
+    return os.path.splitext(file)[1].lower() in IMAGES  # noqa: PTH122  (a third of the time of a Path's)
 
 
 def write_sums(folder: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.disk import write_at
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
-from pipeline.formats.encoding import Encoding, encode
+from pipeline.formats.encoding import Encoding
 from pipeline.formats.manifest import MANIFEST, Row, read_rows
 from pipeline.formats.names import folder_names
 
@@ -55,7 +55,7 @@ class ImageFolderWriter:
         """One file an image; see :class:`pipeline.formats.base.Writer`."""
         written = []
         for item in items:
-            content = encode(item.image, self._encoding, item.xmp)
+            content = item.encoded(self._encoding)
             file = f"{self._layout.folders[item.split][item.label]}/{item.name}.{self._encoding.extension}"
             with open(f"{self.root}/{file}", "wb", buffering=0) as out:  # noqa: PTH123  (half the time of a Path's)
                 write_at(out.fileno(), content, 0)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
-from pipeline.formats.encoding import Encoding, encode
+from pipeline.formats.encoding import Encoding
 from pipeline.formats.shards import DATA, ShardReader
 
 ROWS_PER_GROUP = 128  # what a reader that wants one image has to fetch
@@ -39,7 +39,7 @@ class ParquetWriter:
         # images are compressed already, and none comes twice
         with pq.ParquetWriter(self.root / file, self._schema, compression="none", use_dictionary=False) as shard:
             while group := list(islice(waiting, ROWS_PER_GROUP)):
-                contents = [encode(item.image, self._encoding, item.xmp) for item in group]
+                contents = [item.encoded(self._encoding) for item in group]
                 names = [f"{item.name}.{self._encoding.extension}" for item in group]
                 images = pa.StructArray.from_arrays([pa.array(contents), pa.array(names)], fields=list(IMAGE))
                 labels = pa.array([item.label for item in group], pa.int64())

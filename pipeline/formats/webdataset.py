@@ -10,7 +10,7 @@ from typing import IO
 
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
-from pipeline.formats.encoding import EXTENSIONS, Encoding, encode
+from pipeline.formats.encoding import EXTENSIONS, Encoding
 from pipeline.formats.shards import DATA, ShardReader
 
 LABEL = "cls"
@@ -37,7 +37,7 @@ class WebDatasetWriter:
         written = []
         with tarfile.open(self.root / file, "w", format=tarfile.USTAR_FORMAT) as shard:
             for item in items:
-                content = encode(item.image, self._encoding, item.xmp)
+                content = item.encoded(self._encoding)
                 add_image(shard, item.name, self._encoding.extension, content, item.label)
                 written.append(Written(file, hashlib.sha256(content).hexdigest()))
         return written

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -43,8 +44,29 @@ MOST_AT_ONCE = 256
 """What a process is given at a time: images for this long, but no more than so many."""
 
 
-def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: float, what: str = "ingest") -> Records:
+class Sink(Protocol):
+    """Where pixels go: :class:`pipeline.ingest.pixels.Pixels`, or what brings them there."""
+
+    def write_many(self, rows: list[int], images: list[np.ndarray]) -> None:
+        """Takes some images, uint8 (C, H, W)."""
+        ...
+
+    def write_deep(self, row: int, values: np.ndarray) -> None:
+        """Takes a deep grey image, float32 (1, H, W)."""
+        ...
+
+
+def read_all(
+    source: Source,
+    pixels: Pixels,
+    target: Target,
+    max_bad_fraction: float,
+    what: str = "ingest",
+    chunks: "Chunks | None" = None,
+) -> Records:
     """Decodes every image of ``source`` into ``pixels``; ``what`` names the work where its progress is shown.
+
+    ``chunks`` reads a source, see :func:`pipeline.ingest.sharded.read_by`; left out, this machine does, on all cores.
 
     Deep grey images have no pixels before :func:`pipeline.ingest.settling.settle` has found the range of the set.
 
@@ -54,9 +76,9 @@ def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: f
     records = Records(len(source.listing))
     allowed = math.floor(max_bad_fraction * len(source.listing))
     with track(len(source.listing), what, "images") as progress, quiet():
-        reader = _Reader(target, pixels, records)
-        with closing(_mapped(reader, source)) as chunks:
-            for chunk in chunks:
+        reader = ImageReader(target, pixels, records)
+        with closing((chunks or read_here)(reader, source)) as done:
+            for chunk in done:
                 records.passed += chunk.passed
                 progress.advance(chunk.images, f"{len(records.reasons)} bad" if records.reasons else "")
                 if len(records.reasons) > allowed:
@@ -64,9 +86,13 @@ def read_all(source: Source, pixels: Pixels, target: Target, max_bad_fraction: f
     return records
 
 
-def _mapped(reader: "_Reader", source: Source) -> Generator[Chunk, None, None]:
+Chunks = Callable[["ImageReader", Source], Generator[Chunk, None, None]]
+"""What reads a source and gives what came of it in chunks."""
+
+
+def read_here(reader: "ImageReader", source: Source, cores: int | None = None) -> Generator[Chunk, None, None]:
     """Reads ``source`` in chunks, in order; beside one another where that pays, and never far ahead of the results."""
-    tasks, workers = source.images(), usable_cores()
+    tasks, workers = source.images(), cores or usable_cores()
     chunks = _chunks(tasks, AT_ONCE)
     seconds, done = math.inf, 0
     for chunk in islice(chunks, 2):  # the first one also pays for Pillow's plugins
@@ -94,12 +120,12 @@ def _chunks(tasks: Iterator[Task], size: int) -> Iterator[list[Task]]:
     return iter(lambda: list(islice(tasks, size)), [])
 
 
-class _Reader:
+class ImageReader:
     """Fills rows of ``pixels`` and ``records``; rows are apart, so threads need no lock."""
 
-    def __init__(self, target: Target, pixels: Pixels, records: Records) -> None:
-        self.records = records
-        self._target, self._pixels = target, pixels
+    def __init__(self, target: Target, pixels: Sink, records: Records) -> None:
+        self.records, self.pixels = records, pixels
+        self._target = target
 
     def read(self, tasks: list[Task], files: Budget | None = None) -> Chunk:
         """Reads and decodes some images.
@@ -123,11 +149,11 @@ class _Reader:
             if decoded.depth is not None:
                 self.records.note_depth(index, decoded.depth, decoded.inverted)
             if decoded.pixels.dtype == np.float32:
-                self._pixels.write_deep(index, decoded.pixels)
+                self.pixels.write_deep(index, decoded.pixels)
                 continue
             rows.append(index)
             images.append(decoded.pixels)
-        self._pixels.write_many(rows, images)
+        self.pixels.write_many(rows, images)
         self.records.describe(rows, images)
         return Chunk(len(tasks), passed)
 

@@ -69,7 +69,7 @@ def write(params: Params, workspace: Workspace, target: Path, unmoved: Mapping[s
         export=files.part("metrics/export.json", parts.export),
         data=files.part("data/store/summary.json", lambda tree: parts.data(tree, files)),
         generator=files.part("models/generator.json", parts.generator),
-        params=params.model_dump(mode="json"),
+        params=params.model_dump(mode="json", exclude={"workers"}),  # which say nothing of what came out
         missing=files.missing,
     )
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pipeline.sources.base import BadImageError, Listing, Payload, Source
 from pipeline.sources.files import FolderSource
 from pipeline.workspace import Workspace
 
-__all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "open_source"]
+__all__ = ["SOURCES", "BadImageError", "Listing", "Payload", "Source", "brought", "open_source"]
 
 
 def _table(data: DataParams, path: Path) -> Source:
@@ -51,6 +51,17 @@ SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
 """What opens each ``data.source``, from the choices and the place that ``data.path`` names."""
 
 
+def brought(data: DataParams, root: Path) -> DataParams:
+    """``data`` with the place of a local copy where ``data.path`` is an address.
+
+    Raises:
+        UserError, BusyError: as :func:`pipeline.remote.fetching.fetch`.
+    """
+    if not is_url(data.path):
+        return data
+    return data.model_copy(update={"path": str(fetch(data.path, Workspace(root).scratch / "remote").absolute())})
+
+
 def open_source(data: DataParams, root: Path) -> Source:
     """The images that ``data`` names; ``data.path`` is relative to ``root``, the project's folder.
 
@@ -60,7 +71,8 @@ def open_source(data: DataParams, root: Path) -> Source:
         UserError: nothing there, not readable, or nothing of use in it.
         BusyError: an address that cannot be reached now.
     """
-    path = fetch(data.path, Workspace(root).scratch / "remote") if is_url(data.path) else root / data.path
+    data = brought(data, root)
+    path = root / data.path
     source = SOURCES[data.source](data, path)
     if len(source.listing.classes) < 2:
         only = ", ".join(source.listing.classes) or "none"

@@ -33,6 +33,7 @@ from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
 from pipeline.store import FILES, Store
 from pipeline.wording import listed
+from pipeline.workers import open_workers
 from pipeline.workspace import Workspace
 
 FEW, VERY_FEW = 50, 20  # train images of a class
@@ -70,7 +71,8 @@ def run(params: Params, workspace: Workspace, answers: Path | None = None) -> No
     """
     store = Store.open(workspace.store)
     _check(store)
-    import_ahead(choose_device(params.classify.device, "classify.device"))
+    if params.workers.engine == "local":
+        import_ahead(choose_device(params.classify.device, "classify.device"))
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
     refused = [] if params.classify.force else _small(store)
@@ -112,7 +114,8 @@ def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refus
     setup = TrialSetup(workspace.root, workspace.store, cache / "pool", classify)
     with (
         track(trials(classify, len(doses), bool(pool.alone.any())), "classify", "classifiers") as progress,
-        Runner(params.seed, setup, cache, progress) as runner,
+        open_workers(params.workers, workspace.scratch) as workers,
+        Runner(params.seed, setup, cache, progress, workers) as runner,
     ):
         found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels, metric)
     left = ", ".join(f"{dose:g}" for dose in sorted(set(classify.doses) - set(doses)))

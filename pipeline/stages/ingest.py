@@ -15,11 +15,13 @@ from pipeline.ingest.manifest import write_manifest
 from pipeline.ingest.reading import Pixels, Records, read_all
 from pipeline.ingest.selection import THINNED, Selection, select, store_channels
 from pipeline.ingest.settling import settle
+from pipeline.ingest.sharded import read_by
 from pipeline.params import Params
-from pipeline.sources import Listing, open_source
+from pipeline.sources import Listing, brought, open_source
 from pipeline.stages import check
 from pipeline.store import SPLITS, SplitName, write_store
 from pipeline.wording import counted
+from pipeline.workers import open_workers
 from pipeline.workspace import Workspace
 
 LISTED = 100
@@ -33,14 +35,18 @@ def run(params: Params, workspace: Workspace) -> None:
         UserError: no source, too many bad images, or a class without images in train or test.
     """
     check.require(params, workspace, check.BEFORE_INGEST)
-    data = params.data
+    data = brought(params.data, workspace.root)
     source = open_source(data, workspace.root)
     listing, target = source.listing, Target(data.image_size, data.channels, data.fit, data.grey_range)
-    with replacing(workspace.store, workspace.metrics("ingest")) as (folder, metrics):
+    with (
+        open_workers(params.workers, workspace.scratch) as workers,
+        replacing(workspace.store, workspace.metrics("ingest")) as (folder, metrics),
+    ):
         folder.mkdir()
         scratch = folder / "pixels.raw"
         with Pixels(scratch, len(listing), target) as pixels:
-            records = read_all(source, pixels, target, data.max_bad_fraction)
+            chunks = read_by(workers, data, workspace.root, target)
+            records = read_all(source, pixels, target, data.max_bad_fraction, chunks=chunks)
             scale = settle([(pixels, records)], data.grey_range, data.channels)
             listing.ignored.update(records.passed)
             chosen = select(listing, records, pixels, params)

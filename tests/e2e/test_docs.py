@@ -37,12 +37,14 @@ __all__ = ["quick"]  # a fixture: `init` measures nothing here
 NOT_RUN = {
     "augmint study": "trains a generator a fold: tests/pipeline/flows/test_folds.py",
     "augmint serve": "starts servers, or asks one: tests/e2e/prefect",
+    "dask": "a cluster: tests/pipeline/workers",
     "docker": "needs Docker, and minutes",
     "dvc pull": "needs a remote",
     "dvc repro --force": "minutes; the same bytes are asserted in test_pipeline.py",
     "make": "makes an environment of its own, and runs for minutes; .ci/run does",
     "pip": "installs: test_wheel.py",
     "prefect": "needs a server: tests/e2e/prefect",
+    "ray": "a cluster: tests/pipeline/workers",
     "python benchmarks/verdict.py": "needs a set that is not in the repository, and hours",
 }
 """How the commands begin that are parsed and not run, and why. An entry that no page needs any more fails a test."""

@@ -13,8 +13,8 @@ import torch
 from pipeline.errors import UserError
 from pipeline.experiment.pool import Pool, save
 from pipeline.experiment.trial import Asked, Predictions
-from pipeline.export.drawing import Tally
 from pipeline.export.request import Request
+from pipeline.export.tally import Tally
 from pipeline.export.work import Entry, Record, Work
 from pipeline.formats.base import Written
 from pipeline.params import Params

@@ -37,6 +37,7 @@ from pipeline.prediction.predict import predict
 from pipeline.progress import Progress
 from pipeline.stages import classify
 from pipeline.store import Store
+from pipeline.workers import Local
 from pipeline.workspace import Workspace
 from tests.pipeline.made_set import made_about
 
@@ -311,7 +312,7 @@ def test_equal_trials_share_their_name_and_others_do_not() -> None:
 def _runner(setting: TrialSetup, workspace: Workspace, workers: int, seed: int = 0) -> Runner:
     cache = workspace.root / "cache"
     cache.mkdir(exist_ok=True)
-    return Runner(seed, setting, cache, Progress(1, "test", "runs"), workers=workers)
+    return Runner(seed, setting, cache, Progress(1, "test", "runs"), Local(workers))
 
 
 ARMS = (REAL, Arm("synthetic", Recipe("oversampling", "trivial"), extra="synthetic", dose=0.5, lr=1e-2))

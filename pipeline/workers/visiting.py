@@ -1,0 +1,148 @@
+"""What runs on the worker of a cluster: it looks around once, and then does its work with what it has opened before.
+
+A worker has to see the project's folder where this machine has it, and to have the same augmint, Python's libraries
+included: else it would compute other bytes, or none.
+"""
+
+import hashlib
+import pickle
+import platform
+import socket
+import traceback
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.errors import UserError
+from pipeline.workers.base import Work
+
+PACKAGES = ("torch", "numpy", "scipy", "pillow", "pyarrow", "safetensors")
+"""Which change what is computed or written."""
+
+_known: dict[str, Work] = {}  # of this process, the last work that it was given
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a worker is told, once for each work.
+
+    Attributes:
+        work: pickled.
+        mark: a file in the project's folder.
+        text: what stands in it.
+        versions: what this machine has.
+        named: how the engine and its place are called, for messages.
+    """
+
+    work: bytes
+    mark: Path
+    text: str
+    versions: dict[str, str]
+    named: str
+
+    @classmethod
+    def of(cls, work: Work, mark: Path, named: str) -> "Visit":
+        """What workers are told of ``work``; ``mark`` is a file that they have to see."""
+        return cls(pickle.dumps(work), mark, mark.read_text(encoding="utf-8"), versions(), named)
+
+    @property
+    def key(self) -> str:
+        """Names the work."""
+        return hashlib.sha256(self.work + self.text.encode()).hexdigest()
+
+
+class Outcome(NamedTuple):
+    """What became of a shard: a result, or what was raised; an engine would take that for a fault of the worker."""
+
+    result: Any
+    error: Exception | None
+
+    def get(self) -> Any:
+        """The result.
+
+        Raises:
+            Exception: what the work raised.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+def do(visit: Visit, shard: Any) -> Outcome:
+    """Does the work for one shard."""
+    try:
+        if visit.key not in _known:
+            look_around(visit)
+            _known.clear()
+            _known[visit.key] = pickle.loads(visit.work)
+        return Outcome(_known[visit.key](shard), None)
+    except Exception as error:
+        return Outcome(None, _portable(error))
+
+
+def look(visit: Visit) -> Outcome:
+    """Whether this worker can do what is asked of it."""
+    try:
+        look_around(visit)
+    except UserError as error:
+        return Outcome(None, error)
+    return Outcome(None, None)
+
+
+def look_around(visit: Visit) -> None:
+    """Looks whether this is a worker that computes the same bytes.
+
+    Raises:
+        UserError: it does not see the project's folder, or has other versions.
+    """
+    here = f"{visit.named}: the worker on {socket.gethostname()}"
+    try:
+        seen = visit.mark.read_text(encoding="utf-8")
+    except OSError:
+        seen = ""
+    if seen != visit.text:
+        raise UserError(
+            f"{here} does not see the project's folder: {visit.mark} is not there, or another; mount the folder at "
+            "the same place on every worker, or set workers.engine: local"
+        )
+    own = versions()
+    other = [f"{name} {own[name]}, not {wanted}" for name, wanted in visit.versions.items() if own[name] != wanted]
+    if other:
+        raise UserError(
+            f"{here} has {'; '.join(other)}, and would not compute the same bytes; install there what is here, or set "
+            "workers.engine: local"
+        )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What this machine computes with."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "augmint": _code()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def _code() -> str:
+    """12 digits of the SHA-256 of augmint's own modules: between two releases the version says nothing."""
+    found = hashlib.sha256()
+    root = Path(__file__).parents[2]
+    for room in ("gan", "pipeline"):
+        for file in sorted((root / room).rglob("*.py")):
+            found.update(file.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def _portable(error: Exception) -> Exception:
+    """An exception as it can go from one process to another, with the trace that it leaves behind as a note."""
+    error.add_note("".join(traceback.format_exception(error)).rstrip())
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,294 @@
+"""The same bytes by every engine as by one process, also when a worker is killed; errors as they are; nothing left."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from pipeline import workers
+from pipeline.cli import main
+from pipeline.errors import BusyError, UserError
+from pipeline.experiment import runner
+from pipeline.experiment.arms import REAL, Arm
+from pipeline.experiment.pool import save
+from pipeline.experiment.runner import Runner
+from pipeline.experiment.trial import TrialSetup
+from pipeline.export import making
+from pipeline.flows.engine import chosen
+from pipeline.ingest import sharded
+from pipeline.params import ClassifyParams, DataParams, Params, WorkersParams
+from pipeline.progress import Progress
+from pipeline.stages import export, ingest
+from pipeline.workers import Local, open_workers
+from pipeline.workspace import Workspace
+from tests.pipeline import export_project
+from tests.pipeline.image_files import saved
+from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingTrainer, Squares
+
+ONE = WorkersParams(count=1)
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a project that is not hidden."""
+    files = [path for path in folder.rglob("*") if path.is_file() and ".augmint" not in path.parts]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+# A crew ---------------------------------------------------------------------------------------------------------------
+
+
+def test_results_come_in_order_errors_as_they_are_and_a_lost_worker_loses_nothing(
+    params: WorkersParams, tmp_path: Path
+) -> None:
+    with open_workers(params, tmp_path) as engine, engine.crew(Squares(tmp_path / "died")) as crew:
+        assert list(crew.in_order(iter(range(12)))) == [number**2 for number in range(12)]
+        assert (tmp_path / "died").exists()
+        assert sorted(crew.as_done(list(range(5)))) == [(number, number**2) for number in range(5)]
+        assert list(crew.in_order([])) == []
+        for number, kind in ((-1, UserError), (-2, BusyError)):
+            with pytest.raises(UserError) as raised:
+                list(crew.in_order([1, number, 2]))
+            assert type(raised.value) is kind
+            assert str(raised.value) == f"params.yaml:7: {number} is no number; write another"
+
+
+def test_one_process_gives_each_result_before_it_goes_on() -> None:
+    done: list[int] = []
+    with Local(1).crew(done.append) as crew:
+        for given in (crew.as_done([5, 6, 7]), crew.in_order([5, 6, 7])):
+            done.clear()
+            next(given)
+            assert done == [5]
+
+
+def test_a_shard_that_kills_every_worker_is_given_up(
+    params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("base", "ray"):  # the cluster of Dask is told so in conftest.py
+        monkeypatch.setattr(f"pipeline.workers.{room}.LOSSES", 1)
+    work, given_up = Squares(tmp_path, always=True), pytest.raises(BusyError, match="memory ran out")
+    with given_up, open_workers(params, tmp_path) as engine, engine.crew(work) as crew:
+        list(crew.in_order([3]))
+
+
+# The stages -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 images in a folder: grey, deep grey, colour, of several sizes, a copy, and one that is none."""
+    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("images") / "set"
+    made = [saved(rng.integers(0, 256, (12, 10 + index % 5, 3)).astype(np.uint8)) for index in range(50)]
+    made += [saved(rng.integers(0, 256, (9, 9)).astype(np.uint8)) for _ in range(5)]
+    made += [saved(rng.integers(0, 4096, (12, 12)).astype(np.uint16)) for _ in range(3)]
+    made += [made[0], b"no image"]
+    for index, data in enumerate(made):
+        (root / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
+        (root / "ab"[index % 2] / f"{index:02}.png").write_bytes(data)
+    return root
+
+
+def ingested(root: Path, images: Path, chosen: WorkersParams) -> dict[str, str]:
+    data = DataParams(source="folder", path=str(images), image_size=10, max_bad_fraction=0.1)
+    ingest.run(Params(data=data, workers=chosen), Workspace(root))
+    return sums(root)
+
+
+def test_ingest_is_the_same_and_a_killed_worker_moves_nothing(
+    params: WorkersParams, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharded, "MOST", 16)  # images a shard, so that there are several
+    one = ingested(tmp_path / "one", images, ONE)
+    assert ingested(tmp_path / "whole", images, params) == one
+    if params.engine != "local":  # whose readers tests/pipeline/ingest/test_team.py kills
+        monkeypatch.setattr(sharded, "ReadShard", DyingReader)
+        assert ingested(tmp_path / "killed", images, params) == one
+        (images.parent / "died").unlink()
+    assert {"data/store/images.npy", "data/store/manifest.parquet", "metrics/ingest.json"} <= one.keys()
+
+
+def exported(root: Path, chosen: WorkersParams, **choices: object) -> dict[str, str]:
+    workspace = export_project.make(root)
+    settings = export_project.params(**choices).model_copy(update={"workers": chosen})
+    export.run(settings, workspace)
+    rows = pq.read_table(workspace.synthetic / "manifest.parquet").to_pylist()
+    assert len({row["name"] for row in rows}) == len(rows)
+    return sums(workspace.synthetic)
+
+
+def test_an_export_is_the_same_and_a_killed_worker_moves_nothing(
+    params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = {"balance": 200, "include_real": "train", "filters": {"critic": 0.5}}
+    one = exported(tmp_path / "one", ONE, **choices)
+    monkeypatch.setattr(making, "Drawer", DyingDrawer)
+    assert exported(tmp_path / "killed", params, **choices) == one
+    assert (tmp_path / "killed" / "died").exists()
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_shards_do_not_depend_on_the_workers(tmp_path: Path, kind: str) -> None:
+    choices = {"balance": 200, "format": kind, "shard_images": 33}
+    one = exported(tmp_path / "one", ONE, **choices)
+    assert exported(tmp_path / "three", WorkersParams(count=3), **choices) == one
+
+
+def test_trials_are_the_same_and_a_killed_worker_loses_none(
+    params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = export_project.make_store(tmp_path / "store", channels=1)
+    save(tmp_path / "pool", images, np.arange(14) % 3, np.zeros(14, np.int64), np.array([4, 4, 4]))
+    setup = TrialSetup(tmp_path, tmp_path / "store", tmp_path / "pool", ClassifyParams(steps=2, batch_size=4, width=4))
+    arms = (REAL, Arm("synthetic", REAL.recipe, extra="synthetic", dose=0.5))
+
+    def trained(chosen: WorkersParams) -> list[np.ndarray]:
+        (cache := tmp_path / chosen.engine / str(chosen.count)).mkdir(parents=True)
+        with (
+            open_workers(chosen, tmp_path) as engine,
+            Runner(0, setup, cache, Progress(4, "test", "runs"), engine) as one,
+        ):
+            found = one.run(*arms, seeds=2, draws=1)
+        assert len(list(cache.iterdir())) == 4
+        return [array for each in found for array in (each.val, each.test, each.synthetic)]
+
+    one = trained(ONE)
+    monkeypatch.setattr(runner, "Trainer", DyingTrainer)
+    for found, expected in zip(trained(params), one, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert (tmp_path / "died").exists()
+
+
+# What goes wrong ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    data = {"source": "folder", "path": str(images), "image_size": 10, "max_bad_fraction": 0.1}
+    (tmp_path / "params.yaml").write_text(json.dumps({"data": data}), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("engine", ["dask=tcp://127.0.0.1:9", "ray=127.0.0.1:9"])
+def test_a_cluster_that_does_not_answer_may_come_back(
+    project: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv(workers.CHOICE, engine)
+    done = CliRunner().invoke(main, ["ingest"])
+    assert (done.exit_code, "does not answer" in done.output, "127.0.0.1:9" in done.output) == (75, True, True)
+    assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("spark", "names no engine"),
+        ("local=tcp://127.0.0.1:9", "names no engine"),
+        ("dask=somewhere", "is no address of a cluster"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, choice: str, said: str
+) -> None:
+    monkeypatch.setenv(workers.CHOICE, choice)
+    done = CliRunner().invoke(main, ["ingest"])
+    assert (done.exit_code, said in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_missing_package_is_named_with_what_installs_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, engine: str, package: str
+) -> None:
+    monkeypatch.setenv(workers.CHOICE, engine)
+    monkeypatch.setitem(sys.modules, package, None)
+    done = CliRunner().invoke(main, ["ingest"])
+    assert (done.exit_code, f"pip install 'augmint[{engine}]'" in done.output) == (2, True)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from pipeline.params import WorkersParams
+from pipeline.workers import Local, open_workers
+from tests.pipeline.workers.waiting import waits
+
+if __name__ == "__main__":
+    with open_workers(WorkersParams(engine=sys.argv[1], count=2), Path()) as engine, engine.crew(waits) as crew:
+        print("ready", flush=True)
+        list(crew.in_order([1, 2]))
+"""
+
+
+@pytest.mark.parametrize("engine", ["local", "dask", "ray"])
+def test_an_interrupted_run_leaves_no_process(tmp_path: Path, engine: str) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    process = subprocess.Popen(
+        [sys.executable, "script.py", engine],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0
+    assert children or engine == "local"
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+# Flows ----------------------------------------------------------------------------------------------------------------
+
+
+def in_a_flow(runner: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a stage is told by a flow with this task runner."""
+    context = SimpleNamespace(get=lambda: SimpleNamespace(task_runner=runner))
+    monkeypatch.setitem(sys.modules, "prefect.context", SimpleNamespace(FlowRunContext=context))
+    return chosen()
+
+
+def test_a_flow_on_dask_hands_its_cluster_on_and_a_task_there_stays(
+    dask_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect_dask import DaskTaskRunner
+
+    with DaskTaskRunner(address=dask_address) as runner:
+        assert in_a_flow(runner, monkeypatch) == {workers.CHOICE: f"dask={dask_address}"}
+        assert runner.client.submit(chosen).result(60) == {workers.CHOICE: "local"}
+        monkeypatch.setenv(workers.CHOICE, "ray")
+        assert in_a_flow(runner, monkeypatch) == {}  # what somebody has chosen stays
+
+
+def test_a_flow_on_ray_hands_its_cluster_on_and_a_task_there_stays(
+    ray_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+    from prefect_ray import RayTaskRunner
+
+    with RayTaskRunner(address=ray_address, init_kwargs={"log_to_driver": False}) as runner:
+        told = in_a_flow(runner, monkeypatch)[
+            workers.CHOICE
+        ]  # with the machine's address in the place of the loopback's
+        assert (told.startswith("ray="), told.rpartition(":")[2]) == (True, ray_address.rpartition(":")[2])
+        assert ray.get(ray.remote(chosen).remote(), timeout=60) == {workers.CHOICE: "local"}
+
+
+def test_nothing_of_a_cluster_is_loaded_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "prefect.context", raising=False)
+    assert chosen() == {}
+    code = "import sys, pipeline.cli, pipeline.stages.export, pipeline.stages.classify, pipeline.stages.ingest; "
+    code += "from pipeline.flows.engine import chosen; chosen(); "
+    code += "sys.exit(bool({'distributed', 'dask', 'ray', 'prefect'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
