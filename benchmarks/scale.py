@@ -3,8 +3,8 @@
     python benchmarks/scale.py [--million] [--real FOLDER] [--colour] [--noise LEVELS] [--folder SCRATCH] [--plain]
 
 The images are real ones, over and over, each with noise of its own: scikit-learn's digits, brought to 32x32, or those
-of a folder with one folder a class. They lie in Parquet shards, as on the Hugging Face Hub. Each step is a process of its
-own, started by the command line that a user has. Printed are, for each step and size:
+of a folder with one folder a class. They lie in Parquet shards, as on the Hugging Face Hub. Each step is a process of
+its own, started by the command line that a user has. Printed are, for each step and size:
 
 - seconds by the clock, and processor time of the step and of all processes that it started;
 - the peak of memory: the most that all processes together held at a sample, once in 0.2 seconds, shared pages counted
