@@ -61,6 +61,7 @@ def near_groups(hashes: np.ndarray, bits: int, read: ReadPixels) -> np.ndarray:
     if not bits or len(hashes) < 2:
         return np.arange(len(hashes))
     search = _Search(hashes, bits, read)
+    search.look_along()
     masks = _bands(bits)
     for number, mask in enumerate(masks):
         search.look(mask, masks[:number])
@@ -109,6 +110,15 @@ class _Search:
         self._pixels = int(np.prod(read(np.zeros(1, np.int64)).shape))
         self._cell = int(np.clip(CELL_PIXELS // self._pixels, 8, CELL))
 
+    def look_along(self) -> None:
+        """Joins those near duplicates of equal hashes that follow one another: most copies of what is there often."""
+        order = np.argsort(self._hashes, kind="stable")
+        equal = np.flatnonzero(self._hashes[order[1:]] == self._hashes[order[:-1]])
+        step = max(1, PIXELS_AT_ONCE // self._pixels)
+        for start in range(0, len(equal), step):
+            places = equal[start : start + step]
+            self._look_at(np.stack([order[places], order[places + 1]], axis=1))
+
     def look(self, mask: np.uint64, before: list[np.uint64]) -> None:
         """Joins the near duplicates that agree in a band.
 
@@ -128,7 +138,7 @@ class _Search:
             self._look_at(pairs)
 
     def _close(self, order: np.ndarray, ends: np.ndarray) -> Iterator[np.ndarray]:
-        """Pairs of close hashes, int64 (P, 2): the i-th step compares each place to the i-th after it, up to its end."""
+        """Pairs of close hashes, int64 (P, 2): the i-th step compares each place to the i-th behind it."""
         hashes, here, step = self._hashes[order], np.arange(len(order)), 1
         while len(here := here[here + step < ends[here]]):
             close = here[np.bitwise_count(hashes[here] ^ hashes[here + step]) <= self._bits]
@@ -164,6 +174,13 @@ class _Search:
 
     def _compare(self, rows: np.ndarray, others: np.ndarray, before: list[np.uint64]) -> None:
         """Joins the near duplicates among two cells, or within one that is given twice."""
+        first = self._kinds(rows)
+        second = first if rows is others else self._kinds(others)
+        some = self._close_ones(first, second, before)
+        if not len(some):
+            return
+        if 2 * (len(first) + len(second)) <= len(rows) + len(others):  # one of each kind may do for all of them
+            self._look_at(np.stack([first[some[:, 0]], second[some[:, 1]]], axis=1))
         pairs = self._close_ones(rows, others, before)
         if len(pairs) > FEW * (len(rows) + len(others)):
             pairs = pairs[self._within_reach(rows[pairs[:, 0]], others[pairs[:, 1]])]
@@ -174,6 +191,14 @@ class _Search:
             self.groups.join(np.concatenate([rows, others]), np.stack([sure[:, 0], sure[:, 1] + len(rows)]))
             pairs = pairs[np.abs(likeness - MIN_CORRELATION) < DOUBT]
         self._look_at(np.stack([rows[pairs[:, 0]], others[pairs[:, 1]]], axis=1))
+
+    def _kinds(self, rows: np.ndarray) -> np.ndarray:
+        """One of ``rows`` of each hash and group."""
+        hashes, firsts = self._hashes[rows], self.groups.of(rows)
+        order = np.lexsort((firsts, hashes))
+        hashes, firsts = hashes[order], firsts[order]
+        new = (hashes[1:] != hashes[:-1]) | (firsts[1:] != firsts[:-1])
+        return rows[order[np.concatenate([[True], new])]]
 
     def _close_ones(self, rows: np.ndarray, others: np.ndarray, before: list[np.uint64]) -> np.ndarray:
         """Places in two cells of images in different groups whose hashes are close, int64 (P, 2), each pair once."""
