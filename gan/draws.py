@@ -20,7 +20,8 @@ class CriticDraws(NamedTuple):
 
     Attributes:
         labels: int64 (N,), of real and fake images.
-        real: names the real images, see :meth:`gan.trainer.ImageSource.draw`.
+        real: names the real images, see :meth:`gan.steps.ImageSource.draw`, or their pixels where these are not on the
+            device; (N,), or this process's part of them where several share a batch.
         latents: float32 (N, latent_dim).
         of_real, of_fake: how images are augmented.
         alpha: (n,) in [0, 1], places between real and fake where the penalty is taken; None for no penalty.

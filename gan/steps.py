@@ -20,7 +20,7 @@ from gan.networks import Network
 from gan.networks.family import GeneratorStep
 from gan.objective import Objective
 from gan.optimizers import Adam
-from gan.parts import Part, Step, at_once, groups, in_chunks, parted
+from gan.parts import Part, Step, at_once, groups, in_chunks, own_parts
 from gan.ranks import Ranks
 from gan.regularisers import History
 from gan.seeds import stream
@@ -32,7 +32,7 @@ UNSAFE = (
 
 
 class ImageSource(Protocol):
-    """Where real images come from; ``gan.real_images.RealImages`` is the usual one."""
+    """Where real images come from; ``gan.real_images.RealImages`` is the usual one, and may also ``fetch`` them."""
 
     def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
@@ -43,7 +43,7 @@ class ImageSource(Protocol):
         ...
 
     def images(self, drawn: Tensor) -> Tensor:
-        """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
+        """What was drawn, and fetched if need be, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
         ...
 
 
@@ -291,8 +291,7 @@ class Steps:
 
     def _own_parts(self, given: Step) -> list[Part]:
         """This process's parts of a step's draws; those of all of them together are the whole."""
-        count = self.parts * self.ranks.count
-        return parted(given, self.config, count)[self.ranks.rank :: self.ranks.count]
+        return own_parts(given, self.config, self.parts, self.ranks.rank, self.ranks.count)
 
     @property
     def in_smallest_parts(self) -> bool:
