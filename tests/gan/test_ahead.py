@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan import real_images
+from gan import draws, real_images
 from gan.ahead import AHEAD, Ahead
 from gan.config import Config
 from gan.ranks import Ranks
@@ -146,3 +146,17 @@ def test_an_error_of_the_disk_ends_the_run() -> None:
         ahead.take(0, 0, torch.tensor([0]))
     with pytest.raises(OSError, match="gone"):
         ahead.take(1, 0, torch.tensor([1]))
+
+
+def test_pinned_pixels_go_to_their_place_without_being_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draws, "_goes_alone", lambda tensor: tensor.ndim == 4)  # as pinned ones do
+    first, second = ((torch.arange(3) + n, None, (torch.full((2, 1, 2, 2), n), torch.ones(2))) for n in (1, 2))
+    place = draws.Place(first, CPU)
+    content = place.content
+    for given in (first, second):
+        place.fill(given)
+        assert place.content is content
+        for found, expected in ((content[0], given[0]), (content[2][0], given[2][0]), (content[2][1], given[2][1])):
+            assert torch.equal(found, expected)
+    there = draws.brought(first, torch.device("meta"))
+    assert [tensor.shape for tensor in (there[0], *there[2])] == [(3,), (2, 1, 2, 2), (2,)]
