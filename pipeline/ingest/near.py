@@ -174,6 +174,8 @@ class _Search:
 
     def _compare(self, rows: np.ndarray, others: np.ndarray, before: list[np.uint64]) -> None:
         """Joins the near duplicates among two cells, or within one that is given twice."""
+        if self._together(np.concatenate([rows, others])):
+            return
         first = self._kinds(rows)
         second = first if rows is others else self._kinds(others)
         some = self._close_ones(first, second, before)
@@ -203,8 +205,6 @@ class _Search:
     def _close_ones(self, rows: np.ndarray, others: np.ndarray, before: list[np.uint64]) -> np.ndarray:
         """Places in two cells of images in different groups whose hashes are close, int64 (P, 2), each pair once."""
         first, second = self.groups.of(rows), self.groups.of(others)
-        if first[0] == second[0] and (first == first[0]).all() and (second == second[0]).all():
-            return np.empty((0, 2), np.int64)
         differing = self._hashes[rows][:, None] ^ self._hashes[others]
         wanted = (np.bitwise_count(differing) <= self._bits) & (first[:, None] != second)
         pairs = np.argwhere(wanted)
