@@ -60,6 +60,11 @@ def train(dry_run: bool) -> None:
 @click.option("--real", type=FOLDER, help="Real images that the generator has not seen; one folder a class.")
 @click.option("--fake", type=FOLDER, help="What the generator made; the same classes.")
 @click.option("--train", type=FOLDER, help="What it was trained on, for the copy check.")
+@click.option(
+    "--mirror",
+    type=click.Choice(["horizontal", "dihedral"]),
+    help="How its images were mirrored: copies are sought so too.",
+)
 @click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the figures.")
 @click.option("--by-class", type=click.Path(path_type=Path, file_okay=False), help="Where to write those by class.")
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Where to write an HTML page of them.")
@@ -67,6 +72,7 @@ def evaluate(
     real: Path | None,
     fake: Path | None,
     train: Path | None,
+    mirror: str | None,
     target: Path | None,
     by_class: Path | None,
     page: Path | None,
@@ -77,14 +83,16 @@ def evaluate(
     without a project around them; the figures have the structure of metrics/quality.json, those by class are CSV files
     as in plots/evaluate.
     """
-    if not any((real, fake, train, target, by_class, page)):
+    if not any((real, fake, train, mirror, target, by_class, page)):
         run_stage("evaluate")
         return
     if real is None or fake is None:
         raise click.UsageError("give both --real and --fake, or no option at all for the stage of dvc.yaml")
+    if mirror and train is None:
+        raise click.UsageError("--mirror is about copies of the images of --train: give that too")
     from pipeline.evaluation.standalone import report_folders
 
-    report_folders(real, fake, train, target, by_class, page)
+    report_folders(real, fake, train, target, by_class, page, mirror or "none")
 
 
 @main.command()

@@ -22,12 +22,18 @@ LEAST_SIDE, MOST_SIDE = 8, 512  # pixels, what the embedder takes
 
 
 def report_folders(
-    real: Path, fake: Path, train: Path | None, target: Path | None, by_class: Path | None, page: Path | None = None
+    real: Path,
+    fake: Path,
+    train: Path | None,
+    target: Path | None,
+    by_class: Path | None,
+    page: Path | None = None,
+    mirror: str = "none",
 ) -> None:
     """Scores the folders, and prints the figures.
 
     Args:
-        real: see :func:`score_folders`, as ``fake`` and ``train``.
+        real: see :func:`score_folders`, as ``fake``, ``train`` and ``mirror``.
         target: a JSON file to write them to.
         by_class: a folder to write the figures by class to, as CSV files; it is made if need be.
         page: an HTML file to show them in.
@@ -36,7 +42,7 @@ def report_folders(
         UserError: see :func:`score_folders`.
         OSError: ``target``, ``by_class`` or ``page`` cannot be written.
     """
-    quality, tables = parted(score_folders(real, fake, train))
+    quality, tables = parted(score_folders(real, fake, train, mirror))
     print_quality(quality)
     if target is not None:
         with replacing(target) as (part,):
@@ -53,7 +59,7 @@ def _write_tables(folder: Path, tables: dict[str, list[Row]]) -> None:
             write_table(part, rows)
 
 
-def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
+def score_folders(real: Path, fake: Path, train: Path | None, mirror: str = "none") -> dict[str, Any]:
     """All figures of the images in ``fake`` against those in ``real``: see :func:`pipeline.metrics.quality.measure`.
 
     Each folder holds one folder a class. All images are brought to one size, the smaller of those that are typical of
@@ -66,6 +72,7 @@ def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
         train: what it was trained on; it also teaches the embedder. Without it there is no copy check, and a random
             half of each class of ``real`` teaches the embedder, so that the figures are taken on images that it has
             not seen: on the other half.
+        mirror: how the images of ``train`` were mirrored for the generator, a kind of :data:`gan.symmetry.SYMMETRIES`.
 
     Raises:
         UserError: a class is in one folder and not in another, an image cannot be read, or there are too few.
@@ -89,7 +96,7 @@ def score_folders(real: Path, fake: Path, train: Path | None) -> dict[str, Any]:
             )
         held_out, synthetic = _alike(held_out, synthetic, len(classes), notes)
         _check_enough(held_out, synthetic, settings.neighbours)
-        sets = Sets(classes, teaching, held_out, synthetic, copies=train is not None)
+        sets = Sets(classes, teaching, held_out, synthetic, copies=train is not None, mirror=mirror)
         scored = score(sets, settings, SEED)
     return scored.quality | {"notes": [*notes, *_not_held_out(scored.real), *scored.quality["notes"]]}
 

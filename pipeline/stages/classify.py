@@ -129,7 +129,14 @@ def judge(params: Params, workspace: Workspace, store: Store, cache: Path, refus
     metrics = summarise(params, store, pool, found)
     if (given := metrics["given_splits"]) and given["differ"]:
         notes.append(given["sentence"])
-    return Judged(metrics, notes, found)
+    return Judged(metrics, notes + of_one_split(metrics["verdict"]), found)
+
+
+def of_one_split(verdict: str) -> list[str]:
+    """What a sure verdict is not sure of; found in the studies of docs/results.md."""
+    if verdict not in ("HELPS", "HURTS"):
+        return []
+    return ["the interval is of this one split: another may say otherwise, which `augmint study` tells"]
 
 
 def utility_sources(params: Params, workspace: Workspace) -> list[dict[str, str]]:

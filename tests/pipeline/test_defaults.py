@@ -191,3 +191,15 @@ def test_the_models_are_read_without_torch() -> None:
     told = "import sys, pipeline.params, gan.config, pipeline.cli; print({'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_example_has_every_key_that_a_stage_depends_on(example: Path) -> None:
+    yaml = YAML(typ="safe")
+    stages = yaml.load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    content = yaml.load(example.read_text(encoding="utf-8"))
+    for key in {key for stage in stages for key in stage.get("params", ())}:
+        found: Any = content
+        for name in key.split("."):
+            assert name in found, f"{key}: DVC would end before the stage"
+            found = found[name]

@@ -108,6 +108,22 @@ def test_real_images_that_are_training_images_too_are_told(
     assert quality["copies"]["exact_duplicates"] == 100
 
 
+def test_copies_that_are_mirrored_are_found_when_asked_for(
+    digits: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standalone, "EvaluateParams", lambda: EvaluateParams(embedder_steps=5, repeats=2))
+    images, labels = (part[:300] for part in digits)
+    folders = [
+        lay(tmp_path / name, shown, labels[rows])
+        for name, rows in (("real", slice(0, 150)), ("fake", slice(150, None)), ("train", slice(150, None)))
+        for shown in [images[rows][..., ::-1] if name == "fake" else images[rows]]
+    ]
+    plainly, mirrored = (standalone.score_folders(*folders, mirror) for mirror in ("none", "horizontal"))
+    assert plainly["copies"]["exact_duplicates"] < 5
+    assert mirrored["copies"]["exact_duplicates"] == mirrored["images"]["synthetic"] > 100
+    assert any("mirror images" in note for note in mirrored["notes"])
+
+
 def test_bad_folders_are_one_clear_error(laid: dict[str, Path], digits: tuple, tmp_path: Path) -> None:
     images, labels = digits
     few = lay(tmp_path / "few", *(part[np.unique(labels, return_index=True)[1]] for part in digits))
@@ -124,6 +140,7 @@ def test_bad_folders_are_one_clear_error(laid: dict[str, Path], digits: tuple, t
         (["--real", broken, "--fake", laid["fake"]], "3/text.png: not an image"),
         (["--real", split, "--fake", laid["fake"]], "holds a folder a split"),
         (["--real", few, "--fake", laid["fake"]], "single image"),
+        (["--real", few, "--fake", laid["fake"], "--mirror", "horizontal"], "give that too"),
         (["--real", few, "--fake", laid["fake"], "--train", laid["train"]], "too few for 5 neighbours"),
     ):
         result = run(*options)

@@ -514,3 +514,9 @@ def test_a_class_without_train_images_or_an_empty_split_is_refused(tail: tuple[W
         (workspace.store / "summary.json").write_text(json.dumps(summary | change))
         with pytest.raises(UserError, match=message):
             classify.run(QUICK, workspace)
+
+
+def test_a_sure_verdict_says_that_it_is_of_one_split() -> None:
+    said = {name: classify.of_one_split(name) for name in ("HELPS", "HURTS", "EQUIVALENT", "INCONCLUSIVE")}
+    assert [name for name, notes in said.items() if notes] == ["HELPS", "HURTS"]
+    assert "augmint study" in said["HELPS"][0]
