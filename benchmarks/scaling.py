@@ -60,7 +60,9 @@ GPU_CORES = 300.0
 networks of this size keep it waiting."""
 
 PROGRAM = 0.9  # GiB of memory that a step takes without any image
-MEMORY = {"ingest": 1200, "near duplicates": 1200, "draw": 330, "write": 330, "verify": 260}  # bytes an image above that
+MEMORY = {"ingest": 1200, "near duplicates": 1200, "draw": 330, "write": 330, "verify": 260}
+"""Bytes an image above that."""
+
 PACKED = 110  # bytes an image in an exported set beside its pixels, which hardly become fewer in PNG
 ALONE = ("near duplicates", "verify")  # which one process does
 
