@@ -30,6 +30,7 @@ from pipeline.experiment.trial import TrialSetup
 from pipeline.params import ClassifyParams, Params
 from pipeline.progress import Progress
 from pipeline.store import Store, write_store
+from pipeline.workers import Local
 
 HEAD, TAIL, VAL, TEST = 90, 4, 200, 540
 FIELDS = ("kind", "run", "verdict", "delta", "low", "high", "baseline", "dose")
@@ -96,7 +97,7 @@ def run(kind: str, number: int, folder: Path, draws: int, seeds: int) -> dict[st
     doses = available_doses(pool, classify)
     setting = TrialSetup(folder, folder / "store", folder / "pool", classify)
     progress = Progress(trials(classify, len(doses), alone=False), f"{kind} {number}", "classifiers")
-    with Runner(number, setting, folder, progress, workers=1) as runner:
+    with Runner(number, setting, folder, progress, workers=Local(1)) as runner:
         found = experiment(runner, classify, doses, counts(store, pool), store.split("val").labels)
     result = summarise(params, store, pool, found)
     low, high = result["ci95"]

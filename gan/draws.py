@@ -20,7 +20,8 @@ class CriticDraws(NamedTuple):
 
     Attributes:
         labels: int64 (N,), of real and fake images.
-        real: names the real images, see :meth:`gan.trainer.ImageSource.draw`.
+        real: names the real images, see :meth:`gan.steps.ImageSource.draw`, or their pixels where these are not on the
+            device; (N,), or this process's part of them where several share a batch.
         latents: float32 (N, latent_dim).
         of_real, of_fake: how images are augmented.
         alpha: (n,) in [0, 1], places between real and fake where the penalty is taken; None for no penalty.
@@ -57,15 +58,16 @@ class IterationDraws(NamedTuple):
 
 
 def brought(draws: Draws, device: torch.device) -> Draws:
-    """The same tuple of tensors, tuples and None, its tensors on ``device``.
+    """The same tuple of tensors, tuples and None, its tensors on ``device``, all in one copy but for pinned ones.
 
     >>> brought((torch.arange(3), None, (torch.ones(2),)), torch.device("meta"))[2][0].shape
     torch.Size([2])
     """
     if device.type == "cpu":
         return draws
-    pieces = _packed(draws, device).to(device, non_blocking=device.type == "cuda").split(_sizes(draws))
-    return cast(Draws, _put(draws, iter(pieces)))
+    direct = device.type == "cuda"
+    pieces = _packed(draws, device).to(device, non_blocking=direct).split(_sizes(draws))
+    return cast(Draws, _put(draws, iter(pieces), lambda pinned: pinned.to(device, non_blocking=direct)))
 
 
 class Place(Generic[Draws]):
@@ -81,11 +83,16 @@ class Place(Generic[Draws]):
     def __init__(self, like: Draws, device: torch.device) -> None:
         self._device, sizes = device, _sizes(like)
         self._bytes = torch.zeros(sum(sizes), dtype=torch.uint8, device=device)
-        self.content = cast(Draws, _put(like, iter(self._bytes.split(sizes))))
+        self._alone = [torch.zeros_like(tensor, device=device) for tensor in _tensors(like, alone=True)]
+        alone = iter(self._alone)
+        self.content = cast(Draws, _put(like, iter(self._bytes.split(sizes)), lambda _: next(alone)))
 
     def fill(self, draws: Draws) -> None:
-        """Puts draws of the same layout there, in one copy."""
-        self._bytes.copy_(_packed(draws, self._device), non_blocking=self._device.type == "cuda")
+        """Puts draws of the same layout there, in one copy but for what is large and pinned."""
+        direct = self._device.type == "cuda"
+        self._bytes.copy_(_packed(draws, self._device), non_blocking=direct)
+        for place, tensor in zip(self._alone, _tensors(draws, alone=True), strict=True):
+            place.copy_(tensor, non_blocking=direct)
 
 
 def layout(draws: object) -> Hashable:
@@ -115,12 +122,19 @@ def _sizes(draws: object) -> list[int]:
     return [tensor.nbytes + -tensor.nbytes % ALIGNED for tensor in _tensors(draws)]
 
 
-def _tensors(draws: object) -> Iterator[Tensor]:
+def _goes_alone(tensor: Tensor) -> bool:
+    """Pixels that are in pinned memory already go from there: to pack them too would copy them once more."""
+    return tensor.is_pinned()
+
+
+def _tensors(draws: object, alone: bool = False) -> Iterator[Tensor]:
+    """Those that are packed, or those that go ``alone``."""
     if isinstance(draws, Tensor):
-        yield draws
+        if _goes_alone(draws) == alone:
+            yield draws
     elif isinstance(draws, tuple):
         for one in draws:
-            yield from _tensors(one)
+            yield from _tensors(one, alone)
 
 
 def _bytes(tensor: Tensor) -> Tensor:
@@ -128,5 +142,10 @@ def _bytes(tensor: Tensor) -> Tensor:
     return torch.nn.functional.pad(content, (0, -len(content) % ALIGNED))
 
 
-def _put(draws: object, pieces: Iterator[Tensor]) -> Any:
-    return mapped(draws, lambda tensor: next(pieces)[: tensor.nbytes].view(tensor.dtype).view(tensor.shape))
+def _put(draws: object, pieces: Iterator[Tensor], alone: Callable[[Tensor], Tensor]) -> Any:
+    def placed(tensor: Tensor) -> Tensor:
+        if _goes_alone(tensor):
+            return alone(tensor)
+        return next(pieces)[: tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+
+    return mapped(draws, placed)

@@ -73,6 +73,24 @@ def parted(draws: Step, config: Config, count: int) -> list[Part]:
     return found
 
 
+def own(tensor: Tensor, config: Config, rank: int, count: int) -> Tensor:
+    """The rows of a batch that are one process's of ``count``: every ``count``-th group's, from ``rank``'s on."""
+    return tensor if count == 1 else _every(tensor, config.batch_size // groups(config), rank, count)
+
+
+def own_parts(draws: Step, config: Config, count: int, rank: int, ranks: int) -> list[Part]:
+    """One process's share of a step's draws, in ``count`` parts; those of all ``ranks`` together are the whole.
+
+    The real images among the draws are the process's :func:`own` already; all else is the batch's.
+    """
+    if count * ranks == 1 or draws.real is None:
+        return parted(draws, config, count * ranks)[rank::ranks]
+    pieces = [own(draws.real, config, number, count) for number in range(count)]
+    rest: Step = draws._replace(real=None)  # type: ignore[arg-type]  # until its pieces are put there
+    parts = parted(rest, config, count * ranks)[rank::ranks]
+    return [part._replace(draws=part.draws._replace(real=real)) for part, real in zip(parts, pieces, strict=True)]
+
+
 def at_once(count: int, side: int) -> int:
     """``count`` images, or fewer where they are larger than 256x256: as many as have that many pixels.
 

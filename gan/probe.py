@@ -10,7 +10,7 @@ from torch import Tensor
 from gan.draws import brought
 from gan.health import Classes, overfitting, separation, sign_overfitting
 from gan.parts import at_once, in_chunks
-from gan.real_images import RealImages
+from gan.real_images import RealImages, fetched
 from gan.seeds import stream
 from gan.trainer import Labelled, Trainer
 
@@ -85,7 +85,9 @@ class Probe:
         places = self._held_out.sample_labels(config.batch_size // config.packing, rng)
         places = places.repeat_interleave(config.packing)
         labels = self._present[places]
-        drawn = (labels, self._held_out.draw(places, rng), trainer.source.draw(labels, rng), trainer.latents(rng))
+        held_out = fetched(self._held_out, self._held_out.draw(places, rng))
+        train = fetched(trainer.source, trainer.source.draw(labels, rng))
+        drawn = (labels, held_out, train, trainer.latents(rng))
         changes = tuple(trainer.changes(rng) for _ in range(3))
         (labels, held_out, train, latents), changes = brought((drawn, changes), trainer.device)
         kinds = (trainer.source.images(train), trainer.fakes(latents, labels), self._held_out.images(held_out))

@@ -23,7 +23,7 @@ from gan.networks.family import GeneratorStep, LazyTerm
 from gan.networks.low import lowered, with_low_images
 from gan.objective import Objective, Pair
 from gan.optimizers import Adam
-from gan.parts import Made, Part, Step, at_once, groups, in_chunks, parted
+from gan.parts import Made, Part, Step, at_once, groups, in_chunks, own_parts
 from gan.ranks import Ranks
 from gan.regularisers import History
 from gan.seeds import stream
@@ -35,7 +35,7 @@ UNSAFE = (
 
 
 class ImageSource(Protocol):
-    """Where real images come from; ``gan.real_images.RealImages`` is the usual one."""
+    """Where real images come from; ``gan.real_images.RealImages`` is the usual one, and may also ``fetch`` them."""
 
     def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
         """Labels in the sampling proportions, int64 (count,), on the CPU."""
@@ -46,7 +46,7 @@ class ImageSource(Protocol):
         ...
 
     def images(self, drawn: Tensor) -> Tensor:
-        """What was drawn, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
+        """What was drawn, and fetched if need be, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
         ...
 
 
@@ -346,8 +346,7 @@ class Steps:
 
     def _own_parts(self, given: Step) -> list[Part]:
         """This process's parts of a step's draws; those of all of them together are the whole."""
-        count = self.parts * self.ranks.count
-        return parted(given, self.config, count)[self.ranks.rank :: self.ranks.count]
+        return own_parts(given, self.config, self.parts, self.ranks.rank, self.ranks.count)
 
     @property
     def in_smallest_parts(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan.ahead import Ahead
 from gan.augment import Changes, adapted, draw_changes
 from gan.config import Config
 from gan.draws import CriticDraws, GeneratorDraws, IterationDraws
@@ -19,6 +20,7 @@ from gan.graphs import Inputs
 from gan.networks import Network, Shape, build
 from gan.networks.conditioning import set_label_strength
 from gan.networks.shape import levels_without_label
+from gan.parts import own
 from gan.ranks import Ranks
 from gan.rates import rates_at
 from gan.real_images import RealImages
@@ -62,6 +64,8 @@ class Trainer(Steps):
         self.augmented = 1.0  # a factor on it, as of the last iteration
         self.label_strength = 1.0  # the same
         self.lr_scale = 1.0  # on both learning rates, lowered after a divergence
+        fetch = getattr(source, "fetch", None)
+        self._ahead = None if fetch is None else Ahead(self._foretold, fetch)
 
     @classmethod
     def on_images(
@@ -129,9 +133,8 @@ class Trainer(Steps):
         return IterationDraws(tuple(map(self._draw_critic, range(self.config.n_critic))), self._draw_generator())
 
     def _draw_critic(self, step: int) -> CriticDraws:
-        rng = stream(self.seed, "train.critic", self.done, step)
-        labels = self._labels(rng)
-        real, latents = self.source.draw(labels, rng), self.latents(rng)
+        rng, labels, real = self._named_for_critic(self.done, step)
+        real, latents = self._fetched(step, real), self.latents(rng)
         of_real, of_fake = self.changes(rng), self.changes(rng)
         alpha = None
         if self.objective.penalised(self.done * self.config.n_critic + step):
@@ -139,13 +142,38 @@ class Trainer(Steps):
         return CriticDraws(labels, real, latents, of_real, of_fake, alpha)
 
     def _draw_generator(self) -> GeneratorDraws:
-        rng = stream(self.seed, "train.generator", self.done)
-        labels = self._labels(rng)
-        latents, of_fake = self.latents(rng), self.changes(rng)
+        rng, labels, latents, of_fake = self._start_of_generator(self.done)
         terms = self.objective.family.terms_at(self.done)
         if not self.objective.sees_real:
             return GeneratorDraws(labels, latents, of_fake, None, None, terms)
-        return GeneratorDraws(labels, latents, of_fake, self.source.draw(labels, rng), self.changes(rng), terms)
+        real = self._fetched(self.config.n_critic, self._own(self.source.draw(labels, rng)))
+        return GeneratorDraws(labels, latents, of_fake, real, self.changes(rng), terms)
+
+    def _named_for_critic(self, iteration: int, step: int) -> tuple[torch.Generator, Tensor, Tensor]:
+        """The stream of a critic step, after labels and names of this process's real images were drawn from it."""
+        rng = stream(self.seed, "train.critic", iteration, step)
+        labels = self._labels(rng)
+        return rng, labels, self._own(self.source.draw(labels, rng))
+
+    def _start_of_generator(self, iteration: int) -> tuple[torch.Generator, Tensor, Tensor, Changes]:
+        rng = stream(self.seed, "train.generator", iteration)
+        labels = self._labels(rng)
+        return rng, labels, self.latents(rng), self.changes(rng)
+
+    def _foretold(self, iteration: int) -> list[Tensor]:
+        """The names of the real images that an iteration will ask for, as far as can be told."""
+        names = [self._named_for_critic(iteration, step)[2] for step in range(self.config.n_critic)]
+        if self.objective.sees_real:  # augmentation that comes or goes until then moves the stream
+            rng, labels, *_ = self._start_of_generator(iteration)
+            names.append(self._own(self.source.draw(labels, rng)))
+        return names
+
+    def _own(self, drawn: Tensor) -> Tensor:
+        return own(drawn, self.config, self.ranks.rank, self.ranks.count)
+
+    def _fetched(self, place: int, names: Tensor) -> Tensor:
+        """What goes to the device of real images: their names, or their pixels; ``place`` is that in the iteration."""
+        return names if self._ahead is None else self._ahead.take(self.done, place, names)
 
     def _labels(self, rng: torch.Generator) -> Tensor:
         """Labels of a batch, (batch_size,); each ``packing`` in a row are the same."""

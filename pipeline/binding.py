@@ -22,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.figures import FIGURES
 from pipeline.params import Params
 from pipeline.reading.documents import Document, again, read_document
-from pipeline.store import FILES
+from pipeline.store import set_files
 from pipeline.workspace import Workspace
 
 CHOICES = "params.yaml"
@@ -149,7 +149,7 @@ def sources(workspace: Workspace, *files: Path, **choices: Any) -> list[dict[str
 
 def store_files(workspace: Workspace) -> list[Path]:
     """The files of the ingested set that results depend on."""
-    return [workspace.store / name for name in FILES]
+    return set_files(workspace.store)
 
 
 def generator_files(workspace: Workspace) -> list[Path]:

@@ -13,7 +13,7 @@ import torch
 
 from gan.files import sha256
 from pipeline.provenance import version
-from pipeline.store import FILES
+from pipeline.store import set_files
 
 
 def key(**parts: Any) -> str:
@@ -31,6 +31,6 @@ def digests(folder: Path) -> dict[str, str]:
 
     Empty for a folder that is not there.
     """
-    files = [folder / name for name in FILES if (folder / name).is_file()]
+    files = [file for file in set_files(folder) if file.is_file()]
     files += sorted(folder.rglob("*.safetensors"))
     return {file.relative_to(folder).as_posix(): sha256(file) for file in files}

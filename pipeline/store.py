@@ -4,14 +4,19 @@
 ``labels.npy``      int64 (N,), indices into ``classes``
 ``manifest.parquet``  one row an image of the source, kept or not
 ``summary.json``    classes, mode, size, the rows of each split, counts, what was skipped and why
+
+Images of more than :data:`SHARD_BYTES` lie in ``images-00000.npy``, ``images-00001.npy`` and so on instead; all but the
+last hold as many rows as fit, and ``summary.json`` says how many each has. So files stay of a size that caches and
+remotes handle well, and where they are cut follows from the images alone.
 """
 
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -21,9 +26,11 @@ from pipeline.disk import save_array, write_blocks
 from pipeline.errors import UserError
 from pipeline.reading.arrays import open_array
 from pipeline.reading.documents import Document, again, fault, read_document
+from pipeline.reading.sharded import ShardedArray, span
 
 SplitName = Literal["train", "val", "test"]
-FILES = ("images.npy", "labels.npy", "summary.json")  # what a result that is made of the set depends on
+IMAGES = "images.npy"
+SHARD_BYTES = 2**28  # of pixels in a file
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 MOST_SIDE = 2**15  # pixels; far above what ingest makes
 
@@ -33,7 +40,8 @@ class Split:
     """One split of the store.
 
     Attributes:
-        images: uint8 (N, C, H, W), memory-mapped and read-only.
+        images: uint8 (N, C, H, W), memory-mapped and read-only; of a set in several files a
+            :class:`pipeline.reading.sharded.ShardedArray`, which is looked up in the same ways.
         labels: int64 (N,).
     """
 
@@ -77,6 +85,7 @@ class Summary(Document):
     image_size: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     splits: dict[SplitName, Annotated[list[int], Field(min_length=2, max_length=2)]]
     counts: dict[SplitName, dict[str, int]] | None = None
+    shards: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2)] | None = None
     ingest: Figures | None = None
 
     @model_validator(mode="after")
@@ -88,6 +97,8 @@ class Summary(Document):
         starts, stops = ([self.splits[name][end] for name in SPLITS] for end in (0, 1))
         if starts != [0, *stops[:-1]] or stops != sorted(stops) or not stops[0] >= 0:
             raise ValueError("splits: do not follow one another from row 0 on")
+        if self.shards is not None and sum(self.shards) != stops[-1]:
+            raise ValueError("shards: have other rows than the splits")
         return self
 
 
@@ -144,9 +155,13 @@ class Store:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """Every image, uint8 (N, C, H, W), memory-mapped and read-only."""
-        side = self.image_size
-        return self._array("images.npy", np.uint8, (self._rows, self.channels, side, side))
+        """Every image, uint8 (N, C, H, W), memory-mapped and read-only; see :class:`Split`."""
+        shape = (self.channels, self.image_size, self.image_size)
+        sizes = self.summary.get("shards") or [self._rows]
+        parts = [
+            self._array(name, np.uint8, (size, *shape)) for name, size in zip(_names(len(sizes)), sizes, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else cast(np.ndarray, ShardedArray(parts))
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -178,7 +193,13 @@ class Store:
     def split(self, name: SplitName) -> Split:
         """The rows of one split; no copy is made."""
         start, stop = self.summary["splits"][name]
-        return Split(name, self.images[start:stop], self.labels[start:stop])
+        return Split(name, span(self.images, start, stop), self.labels[start:stop])
+
+
+def set_files(folder: Path) -> list[Path]:
+    """The files that a result made of the set in ``folder`` depends on; they need not be there."""
+    images = sorted(folder.glob(f"{Path(IMAGES).stem}-*.npy")) or [folder / IMAGES]
+    return [*images, folder / "labels.npy", folder / "summary.json"]
 
 
 def write_store(
@@ -203,7 +224,12 @@ def write_store(
         ValueError: ``images`` are not as many as ``labels``, or of another shape or type.
     """
     joined = np.concatenate([labels[name] for name in SPLITS]).astype(np.int64)
-    write_blocks(folder / "images.npy", images, (len(joined), *shape))
+    sizes = _sizes(len(joined), math.prod(shape))
+    feed = _Feed(images)
+    for name, size in zip(_names(len(sizes)), sizes, strict=True):
+        write_blocks(folder / name, feed.take(size), (size, *shape))
+    if feed.more:
+        raise ValueError(f"more images than {len(joined)} labels")
     save_array(folder / "labels.npy", joined)
     stops = np.cumsum([len(labels[name]) for name in SPLITS]).tolist()
     counts = {name: np.bincount(labels[name], minlength=len(classes)).tolist() for name in SPLITS}
@@ -213,5 +239,42 @@ def write_store(
         "image_size": shape[1],
         "splits": {name: list(rows) for name, rows in zip(SPLITS, zip([0, *stops], stops, strict=False), strict=True)},
         "counts": {name: dict(zip(classes, values, strict=True)) for name, values in counts.items()},
+        **({"shards": sizes} if len(sizes) > 1 else {}),
     }
     write_json(folder / "summary.json", {**facts, **summary})
+
+
+def _sizes(count: int, image_bytes: int) -> list[int]:
+    """Rows of each file."""
+    most = max(1, SHARD_BYTES // image_bytes)
+    return [min(most, count - start) for start in range(0, count, most)] or [0]
+
+
+def _names(files: int) -> list[str]:
+    stem = Path(IMAGES).stem
+    return [IMAGES] if files == 1 else [f"{stem}-{number:05d}.npy" for number in range(files)]
+
+
+class _Feed:
+    """Blocks of images, cut anew."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
+        self._blocks = iter(blocks)
+        self._rest: np.ndarray | None = None
+
+    def take(self, count: int) -> Iterator[np.ndarray]:
+        """The next ``count`` images, or as many as there are, in blocks."""
+        while count and self.more:
+            assert self._rest is not None
+            block, self._rest = self._rest[:count], self._rest[count:]
+            count -= len(block)
+            yield block
+
+    @property
+    def more(self) -> bool:
+        """Whether there are further images."""
+        while self._rest is None or not len(self._rest):
+            self._rest = next(self._blocks, None)
+            if self._rest is None:
+                return False
+        return True

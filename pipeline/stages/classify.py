@@ -31,7 +31,7 @@ from pipeline.report import page
 from pipeline.report.study import study_shown
 from pipeline.report.terminal.results import print_utility
 from pipeline.runtime import choose_device
-from pipeline.store import FILES, Store
+from pipeline.store import Store, set_files
 from pipeline.wording import listed
 from pipeline.workers import open_workers
 from pipeline.workspace import Workspace
@@ -179,7 +179,7 @@ def _digest(params: Params, workspace: Workspace) -> str:
     found = hashlib.sha256(json.dumps([params.seed, choices], sort_keys=True).encode())
     found.update(fingerprint(params.classify, workspace.root).encode())
     for path in (
-        *(workspace.store / name for name in FILES),
+        *set_files(workspace.store),
         workspace.synthetic / MANIFEST,
     ):
         if not path.is_file():

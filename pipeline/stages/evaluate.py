@@ -25,6 +25,7 @@ from pipeline.metrics.quality import Measured
 from pipeline.metrics.resampling import compared_at, proportional, subset
 from pipeline.params import Params
 from pipeline.progress import Progress, track
+from pipeline.reading.sharded import span
 from pipeline.report.terminal.quality import print_quality
 from pipeline.sheets import grid
 from pipeline.store import Store
@@ -73,7 +74,7 @@ def _tell(quality: dict[str, Any]) -> None:
 def _held_out(store: Store, params: Params) -> Images:
     """Val and test, or a part of them in the same class proportions where there are very many."""
     start, stop = store.summary["splits"]["val"][0], store.summary["splits"]["test"][1]
-    images, labels = store.images[start:stop], store.labels[start:stop]
+    images, labels = span(store.images, start, stop), store.labels[start:stop]
     size = compared_at(len(labels), params.evaluate.samples)
     if size <= params.evaluate.neighbours:
         raise UserError(

@@ -6,7 +6,7 @@ import torch
 
 import gan.real_images
 from gan.pixels import to_pixels
-from gan.real_images import RealImages
+from gan.real_images import RealImages, fetched
 
 CPU = torch.device("cpu")
 
@@ -41,7 +41,7 @@ def test_a_set_too_large_for_the_device_gives_the_same_batches(monkeypatch: pyte
 
     def batch() -> torch.Tensor:
         batches = RealImages(images, labels, 2, 0.5, CPU)
-        return batches.images(batches.draw(drawn, torch.Generator().manual_seed(3)))
+        return batches.images(fetched(batches, batches.draw(drawn, torch.Generator().manual_seed(3))))
 
     resident = batch()
     monkeypatch.setattr(gan.real_images, "RESIDENT_BYTES", 0)
@@ -76,7 +76,7 @@ def test_a_mirrored_set_holds_each_image_in_every_way_equally_often(
     images, labels = one_corner()
     batches, rng = RealImages(images, labels, 2, 1.0, CPU, mirror), torch.Generator().manual_seed(0)
     drawn = batches.sample_labels(1600, rng)
-    pixels = to_pixels(batches.images(batches.draw(drawn, rng)))
+    pixels = to_pixels(batches.images(fetched(batches, batches.draw(drawn, rng))))
     assert (pixels.amax(dim=(1, 2, 3)) == 100 + drawn).all()
     places, counts = torch.unique((pixels > 0).flatten(1), dim=0, return_counts=True)
     assert len(places) == ways

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 import scipy.fft
-import scipy.sparse.csgraph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.ingest import duplicates
-from pipeline.ingest.duplicates import _close_pairs, groups_of, near_groups, perceptual_hashes, pixel_digest, to_luma
+from pipeline.ingest.duplicates import groups_of, perceptual_hashes, pixel_digest, to_luma
+from pipeline.ingest.near import near_groups
 
 RNG = np.random.default_rng(0)
 
@@ -39,19 +38,6 @@ def test_digests_tell_pixels_apart() -> None:
     other = one.copy()
     other[0, 5, 5] ^= 1
     assert pixel_digest(one).tolist() == pixel_digest(one.copy()).tolist() != pixel_digest(other).tolist()
-
-
-@settings(max_examples=40, deadline=None)
-@given(bits=st.integers(1, 16), seed=st.integers(0, 1000))
-def test_close_pairs_are_all_pairs_within_the_distance(bits: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    hashes = np.repeat(rng.integers(0, 2**63, 12, np.uint64), 5)
-    for _ in range(10):
-        hashes[rng.integers(0, 60, 30)] ^= np.uint64(1) << rng.integers(0, 64, 30).astype(np.uint64)
-    found = {tuple(sorted(pair)) for part in _close_pairs(hashes, bits) for pair in part.tolist()}
-    distance = np.bitwise_count(hashes[:, None] ^ hashes[None])
-    first, second = np.nonzero(np.triu(distance <= bits, 1))
-    assert found == set(zip(first.tolist(), second.tolist(), strict=True))
 
 
 def groups(images: list[np.ndarray], bits: int = 4) -> list[int]:
@@ -116,25 +102,3 @@ def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, in
     merged = groups_of(np.arange(count), np.array(pairs, np.int64).reshape(-1, 2))
     order = sorted(set(expected))
     assert merged.tolist() == [order.index(root) for root in expected]
-
-
-def test_to_look_at_all_images_at_once_first_changes_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenes, each nearly thrice, on both sides of the limit; bright ones of little contrast, and flat ones."""
-    images = []
-    for seed in range(60):
-        noise = np.random.default_rng(seed).normal(0, 1, (3, 16, 16))
-        base = scene(seed % 40, 16).astype(float) / (1 + seed % 3 * 20) + seed % 5 * 50
-        images += [np.clip(base + noise[:1] * part * base.std(), 0, 255) for part in (0, 0.1, 0.19, 0.2, 0.21, 0.4)]
-    stacked = np.concatenate([np.stack(images), np.full((20, 1, 16, 16), 250)]).round().astype(np.uint8)
-    hashes = np.zeros(len(stacked), np.uint64)  # every pair is looked at
-    found = []
-    for limit in (0, 1 << 20):
-        monkeypatch.setattr(duplicates, "WHOLE", limit)
-        found.append(near_groups(hashes, 4, lambda rows: stacked[rows]).tolist())
-    assert found[0] == found[1]
-    flat = stacked.reshape(len(stacked), -1).astype(float)
-    flat -= flat.mean(axis=1, keepdims=True)
-    correlation = flat @ flat.T / np.maximum(np.sqrt(np.outer(*2 * [(flat**2).sum(axis=1)])), 256)
-    _, expected = scipy.sparse.csgraph.connected_components(correlation >= duplicates.MIN_CORRELATION)
-    assert len(np.unique(expected)) == len(set(found[0])) > 60
-    assert len(set(zip(expected.tolist(), found[0], strict=True))) == len(set(found[0]))
