@@ -26,7 +26,7 @@ TINY = {
     },
 }
 # what lacks is to be found while writing: the stages would else refuse a small disk ahead
-AUGMINT = "import pipeline.stages.check as check; check.BYTES_SPARE = -(1 << 40); import pipeline.cli as c; c.main()"
+AUGMINT = "import pipeline.checks.after as after; after.BYTES_SPARE = -(1 << 40); import pipeline.cli as c; c.main()"
 
 
 class Project:

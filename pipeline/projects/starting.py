@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.checks.before import overlaps
 from pipeline.errors import UserError
 from pipeline.params import DataParams, Params, load_params
 from pipeline.projects import choosing, rendering, saying, writing
@@ -15,7 +16,6 @@ from pipeline.projects.measuring import Machine, measure
 from pipeline.projects.proposal import Proposal
 from pipeline.projects.recognising import as_written, recognise
 from pipeline.remote.addresses import is_url, shown
-from pipeline.stages import check
 from pipeline.store import SPLITS
 from pipeline.workspace import Workspace
 
@@ -84,7 +84,7 @@ def propose(folder: Path, images: str, size: int | None, label_column: str, minu
         *choosing.experiment(found, speed, machine, minutes, before.classify.steps if before else None),
     )
     params = _params(written, choices)
-    for finding in check.overlaps(params, Workspace(folder)):
+    for finding in overlaps(params, Workspace(folder)):
         raise UserError(f"--images: {finding.text}")
     proposal = Proposal(folder, found, machine, speed, params, choices, {})
     return Proposal(folder, found, machine, speed, params, choices, _texts(proposal))

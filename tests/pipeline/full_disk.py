@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from click.testing import CliRunner
 
+from pipeline.checks import after
 from pipeline.cli import main
 from pipeline.experiment import runner
-from pipeline.stages import check
 from pipeline.training import snapshots
 
 DIGITS = Path(__file__).parents[2] / "data" / "digits.zip"
@@ -72,7 +72,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     runner.usable_cores = lambda: 1
     snapshots.EMBEDDER_STEPS = 5
-    check.BYTES_SPARE = -(1 << 30)  # what lacks is to be found while writing, not ahead
+    after.BYTES_SPARE = -(1 << 30)  # what lacks is to be found while writing, not ahead
     Path("data").mkdir()
     shutil.copy(DIGITS, "data")
     Path("params.yaml").write_text(json.dumps(PARAMS), encoding="utf-8")

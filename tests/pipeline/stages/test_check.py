@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from pipeline.checks import after, dvc
 from pipeline.cli import main
 from pipeline.errors import BusyError, UserError
 from pipeline.export.plan import balanced_counts, settled
@@ -114,8 +115,8 @@ def test_weak_spots_are_said_and_stop_nothing(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_small_may_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = made(tmp_path, [100, 40, 25])
-    usage = check.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(check.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+    usage = after.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(after.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
     with pytest.raises(BusyError, match="1 MiB are free"):
         check.require(Params(), workspace, check.AFTER_INGEST)
 
@@ -138,3 +139,18 @@ def test_the_command_ends_with_two_and_a_line_each(tmp_path: Path, monkeypatch: 
     assert "params.yaml:1: export.balance: max makes no synthetic image" in done.output
     workspace.params.write_text("export: {balance: auto}\n", encoding="utf-8")
     assert CliRunner().invoke(main, ["check"]).exit_code == 0
+
+
+def test_a_key_that_dvc_asks_for_and_nobody_wrote_is_told_before_anything_runs(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    text = (root / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text((root / "dvc.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    params = tmp_path / "params.yaml"
+    params.write_text(text, encoding="utf-8")
+    assert not list(dvc.named_keys(Params(), Workspace(tmp_path)))
+    params.write_text("".join(line for line in text.splitlines(True) if "truncation:" not in line), encoding="utf-8")
+    (found,) = dvc.named_keys(Params(), Workspace(tmp_path))
+    assert found.fatal and found.stage == "evaluate"
+    assert "export.truncation is missing" in found.text and "its default, 1.0" in found.text
+    params.write_text(text[: text.index("evaluate:")], encoding="utf-8")
+    assert {one.stage for one in dvc.named_keys(Params(), Workspace(tmp_path))} == {"evaluate", "export", "classify"}

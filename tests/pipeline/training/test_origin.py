@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from gan.checkpoint import save_network
 from gan.networks import Shape, build
+from pipeline.checks import before
 from pipeline.errors import UserError
 from pipeline.formats.manifest import read_about
 from pipeline.params import ExportParams, Params
@@ -145,7 +146,7 @@ def test_networks_that_do_not_fit_are_refused_in_one_sentence_before_anything_tr
 def test_a_training_does_not_go_on_from_what_it_writes(digits_workspace: Workspace) -> None:
     make_source(digits_workspace.models)
     for path in ("models", str(digits_workspace.models.resolve()), "models/member_1", "data/../models"):
-        (found,) = check.origin_fits(Params(train=tiny(init_from=path)), digits_workspace)
+        (found,) = before.origin_fits(Params(train=tiny(init_from=path)), digits_workspace)
         assert "copy it to a folder outside" in found.text
 
 
@@ -166,7 +167,7 @@ def test_dvc_has_to_know_of_it_and_the_line_that_is_missing_is_told(
 ) -> None:
     file = digits_workspace.root / "dvc.yaml"
     file.write_text(f"stages:\n  train:\n    cmd: augmint train\n    deps: {deps.replace('SOURCE', str(source))}\n")
-    found = list(check.origin_fits(fine_tuned(source), digits_workspace))
+    found = list(before.origin_fits(fine_tuned(source), digits_workspace))
     assert len(found) == (not known)
     for one in found:
         assert f"{file}:4: " in one.text and one.text.endswith(f"\n      - {source}") and one.fatal
