@@ -18,6 +18,7 @@ from pipeline.experiment.trial import Predictions, TrialSetup
 from pipeline.params import ClassifyParams
 from pipeline.progress import Progress
 from pipeline.store import Store, write_store
+from pipeline.workers import Local
 
 COUNTS = Counts(np.array([40, 8]), np.array([0, 32]), np.array([32, 32]))
 LABELS = np.arange(50) % 2
@@ -123,7 +124,7 @@ def test_on_digits_which_mirrored_are_others_validation_rejects_every_flip(
     labels = Store.open(setup.store).split("val").labels
     plain = Arm("classical", Recipe("oversampling"))
     (tmp_path / "cache").mkdir()
-    with Runner(0, setup, tmp_path / "cache", Progress(3, "test", "runs"), workers=1) as runner:
+    with Runner(0, setup, tmp_path / "cache", Progress(3, "test", "runs"), workers=Local(1)) as runner:
         search = _Search(runner, setup.params, Counts(*np.full((3, 10), 50)), labels, BALANCED_ACCURACY)
         (best,) = search.best([plain, *flipped(plain)])
     assert [one.arm.recipe.flips for one in search.tried] == ["none", *FLIPS]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,6 +217,7 @@ def test_a_missing_package_is_named_with_what_installs_it(
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
@@ -223,6 +225,7 @@ from pipeline.workers import Local, open_workers
 from tests.pipeline.workers.waiting import waits
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background have it ignored
     with open_workers(WorkersParams(engine=sys.argv[1], count=2), Path()) as engine, engine.crew(waits) as crew:
         print("ready", flush=True)
         list(crew.in_order([1, 2]))
@@ -255,7 +258,8 @@ def test_an_interrupted_run_leaves_no_process(tmp_path: Path, engine: str) -> No
 def in_a_flow(runner: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What a stage is told by a flow with this task runner."""
     context = SimpleNamespace(get=lambda: SimpleNamespace(task_runner=runner))
-    monkeypatch.setitem(sys.modules, "prefect.context", SimpleNamespace(FlowRunContext=context))
+    of_prefect = vars(import_module("prefect.context")) | {"FlowRunContext": context}
+    monkeypatch.setitem(sys.modules, "prefect.context", SimpleNamespace(**of_prefect))
     return chosen()
 
 
