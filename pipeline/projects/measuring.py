@@ -19,6 +19,7 @@ from pipeline.training.estimate import CPU_OVERHEAD, seconds_per_iteration
 from pipeline.training.settings import gan_config
 
 MIDDLE = 64  # pixels a side; a step of larger images is timed on as many pixels as a batch of such has
+LARGEST = 128  # pixels a side that are timed on a processor; the time of larger images goes with their pixels
 PROGRAM = 600 * 2**20  # bytes of the program itself, with torch loaded
 
 
@@ -59,7 +60,7 @@ class Speed:
 
 
 def measure(train: TrainParams, classify: ClassifyParams, image_size: int, channels: int, counts: list[int]) -> Speed:
-    """Times some steps on made-up images; takes a few seconds on two cores.
+    """Times some steps on made-up images; takes a few seconds on two cores, half a minute for large images.
 
     Args:
         train: the GAN.
@@ -71,24 +72,26 @@ def measure(train: TrainParams, classify: ClassifyParams, image_size: int, chann
     device = choose_device(train.device, "train.device")
     # to compile takes longer than the steps; a GPU is then faster than what is measured here
     config = replace(gan_config(train, device, counts, image_size), compiled=False)
+    side = min(image_size, LARGEST) if device.type == "cpu" else image_size
+    larger = (image_size / side) ** 2
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (max(64, 2 * len(counts)), channels, image_size, image_size), dtype=np.uint8)
+    images = rng.integers(0, 256, (max(64, 2 * len(counts)), channels, side, side), dtype=np.uint8)
     labels = np.arange(len(images)) % len(counts)
-    timed = replace(config, batch_size=_few(config, image_size)) if device.type == "cpu" else config
+    timed = replace(config, batch_size=_few(config, side)) if device.type == "cpu" else config
     seconds = seconds_per_iteration(Trainer.on_images(timed, Labelled(images, labels, len(counts)), 0, device))
     shape = Shape(image_size, channels, len(counts), config.latent_dim, config.width)
     memory = peak_bytes(config, shape, device) * (1.0 if device.type == "cuda" else CPU_OVERHEAD)
     return Speed(
-        kimg_seconds=1000 * seconds / timed.images_per_iteration,
+        kimg_seconds=1000 * seconds * larger / timed.images_per_iteration,
         memory=int(memory) + (PROGRAM if device.type == "cpu" else 0),
-        classifier=_classifier_steps(classify, images, labels, len(counts)),
+        classifier=Steps(*(larger * step for step in _classifier_steps(classify, images, labels, len(counts)))),
     )
 
 
 def _few(config: Config, side: int) -> int:
     """Images of a batch that is timed in its place, in whole groups and two at least.
 
-    On a processor time goes with their number, and a whole step of 512 pixels takes minutes.
+    On a processor time goes with their number, and a whole step of large ones takes a minute.
     """
     unit = config.packing * config.group
     wanted = max(2, config.batch_size * MIDDLE**2 // max(MIDDLE, side) ** 2)
