@@ -44,7 +44,7 @@ bench: $(READY)  ## run the short benchmarks and print their tables
 	@for script in $(BENCHMARKS); do echo "== $$script"; python benchmarks/$$script || exit 1; done
 
 clean:  ## remove outputs and caches, keep .venv
-	rm -rf .augmint data/store models synthetic classifier metrics plots report dvc.lock .dvc/cache .dvc/tmp
+	rm -rf .augmint data/store models synthetic classifier metrics plots/* report dvc.lock .dvc/cache .dvc/tmp
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build site *.egg-info
 
 # uv comes from the lock too, by its hash; it installs in seconds what pip needs minutes for. Compiling takes it half a
