@@ -88,16 +88,8 @@ def make_set(
     try:
         work = Work(place.scratch, _identity(params, workspace, plan))
         layout = open_writer(work.set, about)
-        size = PART if params.export.format == "imagefolder" else params.export.shard_images
         drawer = Drawer.of(params, workspace, plan, about, ingredients)
-        with (
-            open_workers(params.workers, workspace.scratch) as workers,
-            workers.crew(drawer, forked=True) as crew,
-            ManifestWriter(work.set / MANIFEST, about) as manifest,
-            track(plan.total, "export", "images") as progress,
-        ):
-            writer = SetWriter(ingredients, work, layout, size, lambda each: mark(about, each.label, each.index), crew)
-            writer.run(progress, lambda record: manifest.extend(rows(about, record)))
+        writer = _written(drawer, work, layout)
         seal = _close(work, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
         tell(Made(figures, writer.seconds))
@@ -113,6 +105,21 @@ def make_set(
         raise type(failure)(
             f"{failure}. What was there before is untouched; {place.scratch} holds what is finished of the new set"
         ) from None
+
+
+def _written(drawer: Drawer, work: Work, layout: Writer) -> SetWriter:
+    """Writes what is missing of the set in work, and its manifest; returns what knows how it went."""
+    params, about = drawer.params, drawer.about
+    size = PART if params.export.format == "imagefolder" else params.export.shard_images
+    with (
+        open_workers(params.workers, drawer.workspace.scratch) as workers,
+        workers.crew(drawer, forked=True) as crew,
+        ManifestWriter(work.set / MANIFEST, about) as manifest,
+        track(drawer.plan.total, "export", "images") as progress,
+    ):
+        writer = SetWriter(drawer.source, work, layout, size, lambda each: mark(about, each.label, each.index), crew)
+        writer.run(progress, lambda record: manifest.extend(rows(about, record)))
+    return writer
 
 
 def _identity(params: Params, workspace: Workspace, plan: Plan) -> str:

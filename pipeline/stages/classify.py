@@ -71,7 +71,7 @@ def run(params: Params, workspace: Workspace, answers: Path | None = None) -> No
     """
     store = Store.open(workspace.store)
     _check(store)
-    if params.workers.engine == "local":
+    if not open_workers(params.workers, workspace.scratch).elsewhere:
         import_ahead(choose_device(params.classify.device, "classify.device"))
     made_from = utility_sources(params, workspace)
     cache = _open_cache(params, workspace)
