@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Value = TypeVar("Value")
 
 PATIENCE = timedelta(hours=6)  # while one judges and writes, the others wait for it
 
@@ -77,6 +79,14 @@ class Ranks:
         if not self.alone:
             dist.broadcast(numbers, 0, group=self._spoken)
         return numbers
+
+    def gather(self, value: Value) -> list[Value]:
+        """What each process brings, in their order; it can be pickled."""
+        if self.alone:
+            return [value]
+        everyone: list[Any] = [None] * self.count
+        dist.all_gather_object(everyone, value, group=self._spoken)
+        return everyone
 
 
 def launched() -> bool:

@@ -4,6 +4,7 @@ A run's state lies in ``.augmint/train`` while it is in work: DVC may remove a s
 state must outlive that. It is keyed by everything that the result depends on, and goes when the stage ends.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pipeline.runtime import choose_device, taken_by_others
 from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
+from pipeline.training.agreement import agreed
 from pipeline.training.automatic import settled
 from pipeline.training.interrupt import deferred
 from pipeline.training.origin import open_origin
@@ -49,45 +51,46 @@ def run(params: Params, workspace: Workspace) -> None:
             fit, a GPU that is too small even for the smallest parts of a batch, or a run that diverged.
         BusyError: another training is in work in this folder, or something else fills the GPU.
     """
-    if launched():
-        with among_others(choose_device(params.train.device, "train.device").type) as ranks:
-            if ranks.rank:
-                _follow(params, workspace, ranks)
-            else:
-                _lead(params, workspace, ranks)
-    elif params.train.launcher == "torchrun":
+    if params.train.launcher == "torchrun" and not launched():
         launch(params.train.processes, workspace.scratch)
-    else:
-        _lead(params, workspace, Ranks())
+        return
+    with ExitStack() as exits:
+        ranks = Ranks()
+        if launched():
+            ranks = exits.enter_context(among_others(choose_device(params.train.device, "train.device").type))
+        setup = agreed(ranks, lambda: _begin(params, workspace, ranks, exits), params.seed)
+        if ranks.rank:  # a process that decides nothing
+            follow(ranks, lambda index: setup.trainer(_seed(params, index)))
+        else:
+            _lead(params, workspace, setup)
 
 
-def _lead(params: Params, workspace: Workspace, ranks: Ranks) -> None:
+def _begin(params: Params, workspace: Workspace, ranks: Ranks, exits: ExitStack) -> TrainingSetup:
+    """Looks at what there is, and keeps others out until ``exits`` close."""
+    if not ranks.rank:
+        check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
+        exits.enter_context(alone(workspace.scratch / "train.lock", "a training"))
+    return _setup(params, workspace, ranks)
+
+
+def _lead(params: Params, workspace: Workspace, setup: TrainingSetup) -> None:
     """All of the stage but for the steps of other processes."""
-    check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
-    with alone(workspace.scratch / "train.lock", "a training"):
-        try:
-            _all_members(params, workspace, ranks)
-        except torch.OutOfMemoryError as error:
-            raise BusyError(
-                f"train: the GPU has no room ({first_line(error)}); wait for what else is on it, or lower "
-                "train.batch_size or train.width"
-            ) from None
+    try:
+        _all_members(params, workspace, setup)
+    except torch.OutOfMemoryError as error:
+        raise BusyError(
+            f"train: the GPU has no room ({first_line(error)}); wait for what else is on it, or lower "
+            "train.batch_size or train.width"
+        ) from None
 
 
-def _follow(params: Params, workspace: Workspace, ranks: Ranks) -> None:
-    """The steps of a process that decides nothing."""
-    setup = _setup(params, workspace, ranks)
-    follow(ranks, lambda index: setup.trainer(_seed(params, index)))
-
-
-def _all_members(params: Params, workspace: Workspace, ranks: Ranks) -> None:
-    setup = _setup(params, workspace, ranks)
+def _all_members(params: Params, workspace: Workspace, setup: TrainingSetup) -> None:
     _say_what_was_chosen(setup)
     count = params.train.seeds
     with replacing(workspace.models, workspace.plots("train"), workspace.metrics("train")) as (models, plots, metrics):
         figures: list[dict[str, Any]] = []  # of the members so far, the last one first
         for index in reversed(range(count)):  # the first one's card lists the others
-            begin(ranks, index)
+            begin(setup.ranks, index)
             work = Run(setup, _seed(params, index), _scratch(workspace, index))
             _train(work, _name(index))
             work.trainer.dismiss()

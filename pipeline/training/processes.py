@@ -75,7 +75,11 @@ def among_others(device: str) -> Iterator[Ranks]:
         if ranks.rank:
             for number in (signal.SIGINT, signal.SIGTERM):  # the first one decides when all of them stop
                 signal.signal(number, signal.SIG_IGN)
-            yield ranks
+            try:
+                yield ranks
+            except UserError:
+                if OUTCOME not in os.environ:  # where the first one's word does not reach this machine
+                    raise
             return
         try:
             yield ranks

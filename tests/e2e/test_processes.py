@@ -1,6 +1,9 @@
-"""``train.launcher: torchrun``: two real processes on this machine, one of which is killed in the middle."""
+"""``torchrun``: two real processes, started by augmint or each as on a machine of its own; one dies in the middle."""
 
 import shutil
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +25,27 @@ def ranks(of: int) -> dict[int, psutil.Process]:
     return found
 
 
+def on_machines(*projects: Project) -> list[tuple[int, str]]:
+    """Exit codes and words of ``augmint train`` on machines that have a copy of the project each."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+    options = [
+        "--nnodes",
+        str(len(projects)),
+        "--nproc-per-node",
+        "1",
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        place,
+    ]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "augmint", "train"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    started = [subprocess.Popen(command, cwd=one.root, env=one.environment, **pipes) for one in projects]
+    said = [process.communicate()[0] for process in started]
+    return [(process.returncode, words) for process, words in zip(started, said, strict=True)]
+
+
 def test_a_killed_process_is_started_again_and_the_result_is_whole(tmp_path: Path, finished: Project) -> None:
     shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
     project = Project(tmp_path / "project")
@@ -37,6 +61,15 @@ def test_a_killed_process_is_started_again_and_the_result_is_whole(tmp_path: Pat
     ranks(process.pid)[1].kill()
     assert process.wait() == 0
     assert project.bytes_of(*OUTPUTS) == whole
+
+    other = Project(tmp_path / "other")
+    shutil.copytree(project.root, other.root, symlinks=True)
+    assert [code for code, _ in on_machines(project, other)] == [0, 0]
+    assert whole in (project.bytes_of(*OUTPUTS), other.bytes_of(*OUTPUTS))
+    other.edit("train", batch_size=24)
+    for code, said in on_machines(project, other):
+        assert code != 0
+        assert "augmint: train: process 1 on" in said and "params.yaml is another there" in said
 
     project.edit("train", processes=2, batch_size=2, packing=2, kimg=1)
     done = project.run("augmint", "train", fails=True)

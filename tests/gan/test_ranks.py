@@ -103,6 +103,7 @@ def led(ranks: Ranks, folder: Path) -> None:
 def averaged(ranks: Ranks, folder: Path) -> None:
     same, own = torch.full((3,), 0.1), torch.full((2,), float(ranks.rank))
     ranks.average([same, own])
+    assert ranks.gather(f"process {ranks.rank}") == [f"process {number}" for number in range(ranks.count)]
     torch.save([same, own, torch.tensor(ranks.any(ranks.rank == 2))], folder / f"average_{ranks.rank}.pt")
 
 
