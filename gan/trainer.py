@@ -260,7 +260,8 @@ def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network
         shape = replace(shape, channels=shape.channels * config.packing, **groups)
     else:
         prior = int(config.latent_prior == "class")
-        shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior)
+        adain = int(config.style == "adain")
+        shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior, adain=adain)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "train.init", part))
         return build(config.family, part, shape)

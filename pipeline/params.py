@@ -218,6 +218,7 @@ class TrainParams(Section):
     unlabelled_below: Annotated[int, Field(ge=0, le=512)] = _GAN.unlabelled_below
     unlabelled_weight: NotNegative = _GAN.unlabelled_weight
     latent_prior: Literal["normal", "class"] = "normal"
+    style: Literal["demodulation", "adain"] = "demodulation"
     family: Annotated[str, _one_of("gan.networks:FAMILIES", "auto")] | None = None
     width: Annotated[int, Field(ge=4, le=512)] = _GAN.width
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = _GAN.latent_dim
