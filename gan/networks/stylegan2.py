@@ -23,21 +23,13 @@ from torch import Tensor, nn
 
 from gan.networks.additions import latents_of
 from gan.networks.blur import Blur, DoublingBlur
-from gan.networks.equalised import EqualisedConv2d, EqualisedLinear, EqualisedProjection
+from gan.networks.equalised import GAIN, EqualisedConv2d, EqualisedLinear, EqualisedProjection, rectified
 from gan.networks.family import Family, LazyTerm
 from gan.networks.low import LowImage
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.noise import normals, seeds, uniforms
 from gan.networks.shape import Network, Shape
-from gan.networks.styles import (
-    GAIN,
-    Mapping,
-    PlainToImage,
-    ToImage,
-    adaptive_layers,
-    demodulated_layers,
-    rectified,
-)
+from gan.networks.styles import Mapping, PlainToImage, ToImage, adaptive_layers, demodulated_layers
 
 MIXING = 0.9  # share of the images in training that are drawn in two styles
 PATH_WEIGHT, PATH_EVERY, PATH_DECAY = 2.0, 4, 0.01

@@ -17,16 +17,9 @@ from torch import Tensor, nn
 
 from gan.networks.blur import Blur
 from gan.networks.conditioning import LabelEmbedding
-from gan.networks.equalised import EqualisedConv2d, EqualisedLinear
+from gan.networks.equalised import GAIN, EqualisedConv2d, EqualisedLinear, rectified, unit_length
 
-GAIN = math.sqrt(2)  # with a leaky ReLU, before or after it, keeps the variance, nearly
-SLOPE = 0.2
 MAPPING_LAYERS, MAPPING_LR = 8, 0.01
-
-
-def rectified(x: Tensor) -> Tensor:
-    """The leaky ReLU of all of StyleGAN's layers."""
-    return F.leaky_relu(x, SLOPE)
 
 
 class Mapping(nn.Module):
@@ -42,7 +35,7 @@ class Mapping(nn.Module):
         """z (N, latent_dim), labels int64 (N,), or None for no class, to w (N, latent_dim)."""
         with torch.autocast(z.device.type, enabled=False):
             label = torch.zeros_like(z) if labels is None else self.embed(labels)
-            w = torch.cat([_unit_length(z), label], dim=1)
+            w = torch.cat([unit_length(z), label], dim=1)
             for layer in self.layers:
                 w = rectified(layer(w))
         return w
@@ -187,8 +180,3 @@ def adaptive_layers(widths: list[int], style_dim: int) -> list[nn.Module]:
         second = EqualisedConv2d(outputs, outputs, 3, bias=None, gain=GAIN)
         layers += [AdaptiveLayer(outputs, style_dim, conv) for conv in (first, second)]
     return layers
-
-
-def _unit_length(z: Tensor) -> Tensor:
-    """Each vector over the root of its mean square (Karras et al. 2018, section 4.2)."""
-    return z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()

@@ -13,8 +13,8 @@ from gan.cards import shape_of, sizes_of, without_storage
 from gan.config import Config
 from gan.losses import LOSSES
 from gan.networks import Network, Shape
+from gan.networks.growing import Growing
 from gan.networks.low import lowered, with_low_images
-from gan.networks.progressive import Growing
 from gan.objective import Objective
 from gan.penalties import PENALTIES
 from gan.trainer import FIGURES, Trainer
