@@ -20,7 +20,7 @@ from gan.symmetry import SYMMETRIES
 
 MOST_BYTES = 2**24  # of a card
 MOST = 2**31 - 1  # of any size that a card says
-OPTIONAL = ("minibatch_std", "minibatch_discrimination", "unlabelled", "class_prior", "low_images")
+OPTIONAL = ("minibatch_std", "minibatch_discrimination", "unlabelled", "class_prior", "low_images", "adain")
 """Sizes that may be 0 or left out."""
 KINDS = {
     torch.float64: "F64",

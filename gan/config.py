@@ -54,6 +54,8 @@ class Config:
         unlabelled_weight: of a second loss, which has no label: of images of the largest such level, which the
             generator draws too and the critic judges too (``gan.networks.low``); 0 for none.
         latent_prior: ``normal``; or ``class``, where each class learns a mean and a scale of the latent vector.
+        style: what a generator of styles does with them: ``demodulation`` (StyleGAN2, Karras et al. 2020); or
+            ``adain``, adaptive instance normalisation (the first StyleGAN, Karras et al. 2019).
         family: a name of ``gan.networks.FAMILIES``.
         width, latent_dim: sizes of its networks (see ``gan.networks.Shape``).
         ema_kimg: half-life of the averaged generator; 0 ships the last one.
@@ -100,6 +102,7 @@ class Config:
     unlabelled_below: int = 0
     unlabelled_weight: float = 0.0
     latent_prior: str = "normal"
+    style: str = "demodulation"
     family: str = "resnet"
     width: int = 32
     latent_dim: int = 64
@@ -120,7 +123,7 @@ class Config:
         if not 0 <= self.label_delay <= 1 - LABEL_FADE:
             raise ValueError(f"label_delay: {self.label_delay} is not between 0 and {1 - LABEL_FADE}")
 
-        if self.label_smoothing or self.spectral_weight or self.unlabelled_below:
+        if self.label_smoothing or self.spectral_weight or self.unlabelled_below or self.style != "demodulation":
             self._check_where_it_has_a_meaning()
         if self.unlabelled_weight and not self.unlabelled_below:
             raise ValueError("unlabelled_weight: without unlabelled_below every level has a label; give both, or 0")
@@ -139,6 +142,9 @@ class Config:
             raise ValueError(f"spectral_weight: the family {self.family} has no gains and biases of classes; take 0")
         if self.unlabelled_below and not family.leaves_labels_out:
             raise ValueError(f"unlabelled_below: the family {self.family} has no levels without a label; take 0")
+        if self.style != "demodulation" and not family.styled:
+            able = " or ".join(name for name, one in FAMILIES.items() if one.styled)
+            raise ValueError(f"style: {self.style} goes with the family {able}, not with {self.family}")
 
     @classmethod
     def of(cls, recipe: str, **choices: Any) -> "Config":

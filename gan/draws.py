@@ -20,7 +20,7 @@ class CriticDraws(NamedTuple):
 
     Attributes:
         labels: int64 (N,), of real and fake images.
-        real: names the real images, see :meth:`gan.steps.ImageSource.draw`, or their pixels where these are not on the
+        real: names the real images, see :meth:`gan.shown.ImageSource.draw`, or their pixels where these are not on the
             device; (N,), or this process's part of them where several share a batch.
         latents: float32 (N, latent_dim).
         of_real, of_fake: how images are augmented.

@@ -99,9 +99,15 @@ def room(device: torch.device) -> int:
     return min(RESIDENT_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
 
 
+def fetching(source: object) -> Callable[[Tensor], Tensor] | None:
+    """What reads the pixels of images that ``source`` named; None where they are on the device, or it has no such."""
+    fetch: Callable[[Tensor], Tensor] | None = getattr(source, "fetch", None)
+    return fetch
+
+
 def fetched(source: object, names: Tensor) -> Tensor:
     """What goes to the device of images that ``source`` named: their pixels where it has them elsewhere."""
-    fetch: Callable[[Tensor], Tensor] | None = getattr(source, "fetch", None)
+    fetch = fetching(source)
     return names if fetch is None else fetch(names)
 
 

@@ -2,68 +2,35 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain
-from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan import lazy
-from gan.augment import Changes, augment
+from gan.augment import Changes
 from gan.compiled import Gradients, compiled_gradients
 from gan.config import Config
 from gan.draws import CriticDraws, GeneratorDraws, brought
-from gan.errors import first_line
 from gan.graphs import CaptureError, FixedIterations, Inputs, recorder_for, unrecordable
 from gan.layout import unsafe_channels_last
 from gan.lazy import lazy_terms
 from gan.networks import Network
 from gan.networks.family import GeneratorStep, LazyTerm
-from gan.networks.low import lowered, with_low_images
 from gan.objective import Objective, Pair
 from gan.optimizers import Adam
-from gan.parts import Made, Part, Step, at_once, groups, in_chunks, own_parts
+from gan.parts import Part, Step, at_once, groups, in_chunks
 from gan.ranks import Ranks
 from gan.regularisers import History
+from gan.room import Room
 from gan.seeds import stream
+from gan.shown import ImageSource, seen, shown
+from gan.weights import clip, frozen, gradient_norm, move_average
 
 UNSAFE = (
     "a convolution of one pixel with a stride and fewer than 16 channels, with which oneDNN writes past its memory: "
     "leave out pixels first (x[:, :, ::2, ::2]), or take more channels"
 )
-
-
-class ImageSource(Protocol):
-    """Where real images come from; ``gan.real_images.RealImages`` is the usual one, and may also ``fetch`` them."""
-
-    def sample_labels(self, count: int, rng: torch.Generator) -> Tensor:
-        """Labels in the sampling proportions, int64 (count,), on the CPU."""
-        ...
-
-    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Names a real image of each label, (N, ...) on the CPU."""
-        ...
-
-    def images(self, drawn: Tensor) -> Tensor:
-        """What was drawn, and fetched if need be, by now on the device: float32 (N, C, H, W) in [-1, 1]."""
-        ...
-
-
-class Shown(NamedTuple):
-    """What a step's critic gets to see.
-
-    Attributes:
-        images: of the generator, before augmentation, (N, C, H, W).
-        fake, real: those and real ones as the critic gets them; None where real ones are not asked for.
-        low_fake, low_real: the same of the smaller images that go with ``unlabelled_weight``.
-    """
-
-    images: Tensor
-    fake: Tensor
-    real: Tensor | None
-    low_fake: Tensor | None
-    low_real: Tensor | None
 
 
 class Steps:
@@ -79,8 +46,8 @@ class Steps:
 
     Attributes:
         done: iterations.
+        room: decides in how many parts a batch is taken.
         notes: sentences on what is done in another way than ``config`` says, as they come up.
-        parts: how many a batch is taken in; more than one where the device has no room.
 
     Raises:
         ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`; more processes than
@@ -118,7 +85,7 @@ class Steps:
         if config.compiled:
             self._gradients = compiled_gradients(self.objective, critic, self._eager_gradients, self.notes.append)
             self._fix()
-        self.parts = 1
+        self.room = Room(config, self.ranks, self.device, self._say_why_in_parts)
         self.done = 0
         self._means: dict[int, Tensor] = {}  # of what lazy terms measured in this step
 
@@ -169,15 +136,12 @@ class Steps:
         generator_loss, generator_gradient = self._generator_step(given.generator)
         if not self.ranks.alone:
             self.ranks.average([one for one in self._buffers() if one.is_floating_point()])
-        self._average(rates.average)
+        move_average(self.ema, self.generator, rates.average)
         return torch.stack([critic_loss, generator_loss, gap, penalty, critic_gradient, generator_gradient])
 
     def _buffers(self) -> Iterator[Tensor]:
         """What the networks learn without gradients, such as running means: of a part of the batch, at first."""
         return chain(self.generator.buffers(), self.critic.buffers())
-
-    def _recording(self) -> bool:
-        return self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
     def _critic_step(self, given: CriticDraws) -> Tensor:
         figures = self._leave_gradients(self.critic_optimizer, self._critic_gradients, given)
@@ -185,7 +149,7 @@ class Steps:
         figures = self._step("critic", self.critic_optimizer, figures)
         if self.objective.averages is not None:
             self.objective.averages.update(*means)
-        return torch.cat([figures, _gradient_norm(self.critic)])
+        return torch.cat([figures, gradient_norm(self.critic)])
 
     def _step(self, name: str, optimizer: Adam, figures: Tensor) -> Tensor:
         """Moves a network by the gradients that are there; its figures, the loss first, with what history adds."""
@@ -194,7 +158,7 @@ class Steps:
             figures = torch.cat([figures[:1] + history.pull(self.config.historical_averaging), figures[1:]])
         optimizer.step()
         if name == "critic" and self.config.weight_clip:
-            _clip(self.critic, self.config.weight_clip)
+            clip(self.critic, self.config.weight_clip)
         if history is not None:
             history.update()
         return figures
@@ -202,11 +166,11 @@ class Steps:
     def _critic_gradients(self, part: Part) -> Tensor:
         given: CriticDraws = part.draws
         with torch.no_grad():
-            shown = self._shown(given)
-        assert shown.real is not None
-        pair, low = (shown.real, shown.fake), None
-        if shown.low_real is not None and shown.low_fake is not None:
-            low = shown.low_real, shown.low_fake
+            made = shown(self.objective, self.generator, self.source, given)
+        assert made.real is not None
+        pair, low = (made.real, made.fake), None
+        if made.low_real is not None and made.low_fake is not None:
+            low = made.low_real, made.low_fake
         labels = given.labels[:: self.config.packing]
         if self.parts == 1 and part.penalised == 1:
             return self._weighted(self._gradients(*pair, labels, given.alpha, low), part.weight)
@@ -228,24 +192,24 @@ class Steps:
         return figures if weight == 1 else weight * figures
 
     def _generator_step(self, given: GeneratorDraws) -> Tensor:
-        with _frozen(self.critic):
+        with frozen(self.critic):
             loss = self._leave_gradients(self.generator_optimizer, self._generator_gradients, given)
         for number, term in lazy_terms(self.objective.family, given.terms).items():
             term.update(self.generator, self._means[number])
         loss = self._step("generator", self.generator_optimizer, loss)
-        return torch.cat([loss, _gradient_norm(self.generator)])
+        return torch.cat([loss, gradient_norm(self.generator)])
 
     def _generator_gradients(self, part: Part) -> Tensor:
         given: GeneratorDraws = part.draws
         labels = given.labels
-        shown = self._shown(given)
-        low = None if shown.low_fake is None else (shown.low_real, shown.low_fake)
+        made = shown(self.objective, self.generator, self.source, given)
+        low = None if made.low_fake is None else (made.low_real, made.low_fake)
         judged = labels[:: self.config.packing]
-        loss = self.objective.generator(self.critic, shown.fake, shown.real, judged, part.difference, low)
+        loss = self.objective.generator(self.critic, made.fake, made.real, judged, part.difference, low)
         if (of_weights := self.objective.generator_weights(self.generator)) is not None:
             loss = loss + of_weights
         if given.terms:
-            loss = self._with_terms(loss, part, shown.images)
+            loss = self._with_terms(loss, part, made.images)
         if part.weight != 1:
             loss = part.weight * loss
         loss.backward()
@@ -266,30 +230,15 @@ class Steps:
             loss = loss + added
         return loss
 
-    def _shown(self, given: Step) -> Shown:
-        low_fake = low_real = real = None
-        with self.objective.autocast(given.latents):
-            if self.config.unlabelled_weight:
-                images, low_fake = with_low_images(self.generator, given.latents, given.labels)
-                low_fake = self.seen(low_fake, given.of_fake)
-            else:
-                images = self.generator(given.latents, given.labels)
-        if given.real is not None and given.of_real is not None:
-            whole = self.source.images(given.real)
-            real = self.seen(whole, given.of_real)
-            if self.config.unlabelled_weight:
-                low_real = self.seen(lowered(whole, self.generator.shape), given.of_real)
-        return Shown(images, self.seen(images, given.of_fake), real, low_fake, low_real)
-
     @torch.no_grad()
     def _difference(self, parts: list[Part]) -> Tensor:
         """How the critic's features differ between fake and real images, over these parts of a generator's step."""
         differences = []
         for part in parts:
-            shown = self._shown(part.draws)
-            assert shown.real is not None
+            made = shown(self.objective, self.generator, self.source, part.draws)
+            assert made.real is not None
             labels = part.draws.labels[:: self.config.packing]
-            apart = self.objective.features_apart(self.critic, shown.fake, shown.real, labels)
+            apart = self.objective.features_apart(self.critic, made.fake, made.real, labels)
             differences.append(part.weight * apart)
         return _sum(differences)
 
@@ -303,14 +252,14 @@ class Steps:
         """
         while True:
             optimizer.zero_grad()
-            parts = self._own_parts(given)
+            parts = self.room.own(given)
             if isinstance(given, GeneratorDraws) and parts[0].weight != 1:
-                known = self._with_room(self._of_whole, parts)
+                known = self.room.done(self._of_whole, parts)
                 if known is None:
                     continue
                 self.ranks.add(known[0].joint)
                 parts = known
-            figures = self._with_room(lambda some: _sum([gradients(part) for part in some]), parts)
+            figures = self.room.done(lambda some: _sum([gradients(part) for part in some]), parts)
             if figures is not None:
                 self.ranks.add([figures, *(one.grad for one in optimizer.parameters if one.grad is not None)])
                 return figures
@@ -322,67 +271,26 @@ class Steps:
         difference = self._difference(parts) if self.config.feature_matching else None
         return [part._replace(difference=difference, means=means) for part in parts]
 
-    def _with_room(self, work: Callable[[list[Part]], Made], parts: list[Part]) -> Made | None:
-        """What the work on these parts gives; None if there is no room for it: from then on there are more parts.
+    @property
+    def parts(self) -> int:
+        """How many a batch is taken in; more than one where the device has no room."""
+        return self.room.parts
 
-        Raises:
-            torch.OutOfMemoryError: there cannot be more.
-        """
-        found, reason = None, "as another process says"
-        try:
-            found = work(parts)
-        except torch.OutOfMemoryError as error:
-            if self._recording() or self.in_smallest_parts:
-                raise
-            reason = first_line(error)
-        if not self._short_of_room(found is None):
-            return found
-        self._take_more_parts(reason)  # here, as the error holds what filled the memory
-        return None
-
-    def _short_of_room(self, here: bool) -> bool:
-        """Whether one process is; it is asked on GPUs alone, as a processor's memory runs out in other ways."""
-        return here if self.device.type == "cpu" else self.ranks.any(here)
-
-    def _own_parts(self, given: Step) -> list[Part]:
-        """This process's parts of a step's draws; those of all of them together are the whole."""
-        return own_parts(given, self.config, self.parts, self.ranks.rank, self.ranks.count)
+    @parts.setter
+    def parts(self, count: int) -> None:
+        self.room.parts = count
 
     @property
     def in_smallest_parts(self) -> bool:
         """Whether a batch cannot be taken in more parts than it is."""
-        return self.parts == self._most_parts
+        return self.parts == self.room.most
 
-    @property
-    def _most_parts(self) -> int:
-        return groups(self.config) // self.ranks.count
-
-    def _take_more_parts(self, reason: str) -> None:
-        self.parts = min(2 * self.parts, self._most_parts)
+    def _say_why_in_parts(self, reason: str) -> None:
         self._fixed = None
         self.notes.append(
             f"the device has no room for a batch of {self.config.batch_size} at once ({reason}): from iteration "
             f"{self.done + 1:,} on it is taken in {self.parts} parts, with the same gradients but for rounding"
         )
-
-    @torch.no_grad()
-    def _average(self, weight: float | Tensor) -> None:
-        """Moves the averaged generator by ``weight`` towards the latest one, see :class:`gan.rates.Rates`.
-
-        Buffers of floats are averaged likewise; others, such as counts, are copied.
-        """
-        averages: list[Tensor] = list(self.ema.parameters())
-        latest: list[Tensor] = list(self.generator.parameters())
-        if isinstance(weight, Tensor):
-            for one, other in zip(averages, latest, strict=True):
-                one.lerp_(other, weight.to(one.dtype))
-        else:
-            torch._foreach_lerp_(averages, latest, weight)
-        for average, other in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
-            if average.is_floating_point():
-                average.lerp_(other, weight.to(average.dtype) if isinstance(weight, Tensor) else weight)
-            else:
-                average.copy_(other)
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
@@ -397,32 +305,9 @@ class Steps:
         return torch.cat(images).float()
 
     def seen(self, images: Tensor, changes: Changes) -> Tensor:
-        """Images as the critic gets them: augmented, and ``packing`` of them stacked along the channels."""
-        images = augment(images.float(), changes)
-        packed = images.reshape(-1, images.shape[1] * self.config.packing, *images.shape[2:])
-        return packed.contiguous(memory_format=torch.channels_last)
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Within, no gradients are left at the network's parameters."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
+        """Images as the critic gets them, see :func:`gan.shown.seen`."""
+        return seen(self.config, images, changes)
 
 
 def _sum(figures: list[Tensor]) -> Tensor:
     return figures[0] if len(figures) == 1 else torch.stack(figures).sum(dim=0)
-
-
-def _clip(network: nn.Module, bound: float) -> None:
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.clamp_(-bound, bound)
-
-
-def _gradient_norm(network: nn.Module) -> Tensor:
-    norms = torch._foreach_norm([p.grad for p in network.parameters() if p.grad is not None])
-    return torch.stack(norms).norm().float().view(1)

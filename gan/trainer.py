@@ -23,9 +23,10 @@ from gan.networks.shape import levels_without_label
 from gan.parts import own
 from gan.ranks import Ranks
 from gan.rates import rates_at
-from gan.real_images import RealImages
+from gan.real_images import RealImages, fetching
 from gan.seeds import derive, stream
-from gan.steps import ImageSource, Steps
+from gan.shown import ImageSource
+from gan.steps import Steps
 from gan.transfer import Start
 
 FIGURES = ("critic_loss", "generator_loss", "score_gap", "penalty", "critic_gradient", "generator_gradient")
@@ -64,7 +65,7 @@ class Trainer(Steps):
         self.augmented = 1.0  # a factor on it, as of the last iteration
         self.label_strength = 1.0  # the same
         self.lr_scale = 1.0  # on both learning rates, lowered after a divergence
-        fetch = getattr(source, "fetch", None)
+        fetch = fetching(source)
         self._ahead = None if fetch is None else Ahead(self._foretold, fetch)
 
     @classmethod
@@ -260,7 +261,8 @@ def fresh_network(config: Config, part: str, shape: Shape, seed: int) -> Network
         shape = replace(shape, channels=shape.channels * config.packing, **groups)
     else:
         prior = int(config.latent_prior == "class")
-        shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior)
+        adain = int(config.style == "adain")
+        shape = replace(shape, unlabelled=config.unlabelled_below, class_prior=prior, adain=adain)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "train.init", part))
         return build(config.family, part, shape)

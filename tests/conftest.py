@@ -20,6 +20,7 @@ ORDER = (SERVER, "tests/gan", "tests/e2e")
 SLOW = (
     "tests/benchmarks/test_faults.py",
     "tests/e2e/",
+    "tests/gan/test_adain.py::test_digits_come_nearer_to_real_ones",
     "tests/gan/test_families.py::test_terms_of_the_critic_are_compiled_with_it",
     "tests/gan/test_health.py::test_a_",
     "tests/gan/test_low_images.py::test_the_compiled_step_equals_the_eager_one",

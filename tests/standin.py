@@ -197,6 +197,7 @@ def cases() -> dict[str, Callable[[torch.device], dict[str, int]]]:
         config = Config.of(recipe, family=family, **small | further)
         found[f"{recipe} {family} {name}"] = partial(iterate, config)
     found["wgan-gp resnet grouped"] = partial(iterate, Config.of("wgan-gp", **small | extras["grouped"]))
+    found["stylegan2 adain"] = partial(iterate, Config.of("stylegan2", style="adain", **small))
     found["r3 fixed"] = partial(iterate, Config.of("r3", **small), fixed=True)
     return found
 

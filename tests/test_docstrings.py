@@ -22,7 +22,7 @@ WITH_EXAMPLES = {
     *("pipeline.experiment.accuracies", "pipeline.experiment.effect", "pipeline.experiment.verdict"),
     *("pipeline.export.plan", "pipeline.formats.encoding", "pipeline.gates", "pipeline.identity"),
     *("pipeline.metrics.copies", "pipeline.metrics.frechet", "pipeline.metrics.kid", "pipeline.metrics.manifold"),
-    *("pipeline.params", "pipeline.store"),
+    *("pipeline.params.file", "pipeline.store"),
 }
 
 

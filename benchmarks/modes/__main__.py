@@ -28,7 +28,8 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "mini-batch std": {"minibatch_std": 4},
 }
 ARMS: dict[str, dict[str, Any]] = {
-    **{recipe: {"recipe": recipe} for recipe in ("wgan-gp", "wgan-lp", "gan", "r3")},
+    **{recipe: {"recipe": recipe} for recipe in ("wgan-gp", "wgan-lp", "gan", "r3", "stylegan2")},
+    "stylegan2, resnet": {"recipe": "stylegan2", "family": "resnet"},
     # its own rates, whatever the task's: clipped weights bear no others
     "wgan": {"recipe": "wgan", **{rate: RECIPES["wgan"][rate] for rate in ("critic_lr", "generator_lr")}},
     "BCE, no penalty": BCE,
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kimg", type=float, help="budget of a run")
-    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="*", choices=ARMS, help="default: all that differ on this set")
     parser.add_argument("--results", type=Path, help="default: modes-TASK.jsonl")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -102,7 +103,7 @@ def main() -> None:
     # the settings are a part of a run's name: other settings are other runs
     names = {arm: {"arm": arm, "kimg": base["kimg"], "settings": task.own(arm)} for arm in ARMS}
     for seed in range(options.seeds):
-        for arm in options.arms:
+        for arm in options.arms or _differing(task):
             name = names[arm] | {"seed": seed}
             if not any(name.items() <= row.items() for row in _rows(results)):
                 row = name | _run(task, base | ARMS[arm] | task.own(arm), seed)
@@ -110,6 +111,12 @@ def main() -> None:
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
     _print_table([row for row in _rows(results) if names[row["arm"]].items() <= row.items()], task.published)
+
+
+def _differing(task: Task) -> list[str]:
+    """The arms, without those whose settings on this set another one has."""
+    settings = {arm: ARMS[arm] | task.own(arm) for arm in ARMS}
+    return [arm for number, arm in enumerate(ARMS) if settings[arm] not in list(settings.values())[:number]]
 
 
 def _rows(results: Path) -> list[dict[str, Any]]:

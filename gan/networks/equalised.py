@@ -12,6 +12,19 @@ from torch import Tensor, nn
 
 from gan.networks.conditioning import LabelEmbedding
 
+GAIN = math.sqrt(2)  # with a leaky ReLU, before or after it, keeps the variance, nearly
+SLOPE = 0.2
+
+
+def rectified(x: Tensor) -> Tensor:
+    """The leaky ReLU of these papers' networks."""
+    return F.leaky_relu(x, SLOPE)
+
+
+def unit_length(x: Tensor) -> Tensor:
+    """Each pixel's features, or each vector, at a mean square of 1 (Karras et al. 2018, section 4.2)."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
 
 class Equalised(nn.Module):
     """A layer's weight and bias, stored at unit scale.

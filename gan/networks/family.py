@@ -93,6 +93,7 @@ class Family:
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
         modulations: for ``spectral_weight``; None where there is nothing of the kind.
         leaves_labels_out: whether the generator heeds ``gan.networks.Shape.unlabelled``.
+        styled: whether it heeds ``gan.networks.Shape.adain``.
         former: names of tensors that earlier versions of augmint had in it and that are no more, each with what the
             networks did then, so that their weights are refused with the reason.
         course: of a network, what its schedule has decided that changes which operations an iteration is made of, such
@@ -108,6 +109,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     modulations: Modulations | None = None
     leaves_labels_out: bool = False
+    styled: bool = False
     former: Mapping[str, str] = field(default_factory=dict)
     course: Callable[[Network], Hashable] | None = None
 

@@ -4,9 +4,10 @@ Training begins at the coarsest level, 4x4 to 8x8 pixels. Levels are added one b
 is then left to settle. Kept from the paper: layers with an equalised learning rate, pixelwise feature normalisation in
 the generator, batch statistics in the critic, 3x3 convolutions in pairs, and an image made and read at every level.
 
-A phase, of fading in or of settling, lasts :data:`PHASE` of the budget: theirs are of 600 of 12,000 kimg (their
-code's configuration for 1024x1024). So with a budget of 100 kimg at 32 pixels, which are three doublings from 4: 5 kimg
-at 4x4; 5 kimg for 8x8 to fade in and 5 to settle; so too 16x16; 5 for 32x32 to fade in, and the other 70 at full size.
+A phase, of fading in or of settling, lasts ``PHASE`` of the budget (``gan.networks.growing``): theirs are of 600 of
+12,000 kimg (their code's configuration for 1024x1024). So with a budget of 100 kimg at 32 pixels, which are three
+doublings from 4: 5 kimg at 4x4; 5 kimg for 8x8 to fade in and 5 to settle; so too 16x16; 5 for 32x32 to fade in, and
+the other 70 at full size.
 
 What differs:
 
@@ -20,10 +21,7 @@ What differs:
   as in the first StyleGAN (Karras et al. 2019), and normalised again.
 """
 
-import math
-from collections.abc import Hashable, Iterator
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,72 +29,19 @@ from torch import Tensor, nn
 
 from gan.networks.conditioning import Style
 from gan.networks.convolutions import convolve, convolve_and_halve, double, double_and_convolve, halve
-from gan.networks.equalised import EqualisedConv2d, EqualisedLinear, EqualisedProjection
+from gan.networks.equalised import (
+    GAIN,
+    EqualisedConv2d,
+    EqualisedLinear,
+    EqualisedProjection,
+    rectified,
+    unit_length,
+)
 from gan.networks.family import Family
+from gan.networks.growing import Growing, course, grow
 from gan.networks.low import LowImage
 from gan.networks.minibatch import MinibatchStd
-from gan.networks.shape import Network, Shape
-
-PHASE = 0.05  # of the budget
-UNIT = 2**16  # parts of a level that fading is told in
-SLOPE = 0.2
-GAIN = 2**0.5  # of layers before a leaky ReLU, as in the paper
-IMAGES = ("to_image", "from_image")
-
-
-class Growing(Network):
-    """A network with levels, of which the coarsest ones are on: all, until it is told otherwise.
-
-    Stage s, 0 to ``shape.levels``, has the resolution of ``base`` · 2^s.
-
-    Attributes:
-        growth: int64 (), how many stages above the coarsest are on, in :data:`UNIT` s; a part of one is fading in. It
-            is a whole number, so that it is copied to the averaged generator, and not averaged.
-        top: the finest stage that is on, as ``growth`` says.
-        fading: whether it is on in part.
-    """
-
-    growth: Tensor
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self.register_buffer("growth", torch.full((), shape.levels * UNIT, dtype=torch.int64))
-        self.top, self.fading = shape.levels, False
-        self.register_load_state_dict_post_hook(_as_loaded)
-
-    def grow(self, levels: float) -> None:
-        """Has so many stages above the coarsest on, in [0, ``shape.levels``]."""
-        growth = round(levels * UNIT)
-        self.growth.fill_(growth)
-        self.top, self.fading = math.ceil(growth / UNIT), growth % UNIT > 0
-
-    def follow(self) -> None:
-        """Has ``top`` and ``fading`` as ``growth`` says, which another network's state may have changed."""
-        growth = int(self.growth)
-        if not 0 <= growth <= self.shape.levels * UNIT:
-            raise ValueError(f"growth: {growth} is not between 0 and {self.shape.levels * UNIT}")
-        self.grow(growth / UNIT)
-
-    def in_use(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Leaves out the levels that are off, and what makes or reads images at others than the finest."""
-        finest = {stage for top, fading in self._images() for stage in (top, top - fading)}
-        first = {"blocks": 0, "entries": self.shape.low + 1}  # stages of such parts
-        for name, parameter in super().in_use():
-            part, stage, *_ = name.split(".")
-            off = part in first and first[part] + int(stage) > self.top
-            if not off and not (part in IMAGES and int(stage) not in finest):
-                yield name, parameter
-
-    def low(self) -> tuple[int, bool]:
-        """``top`` and ``fading`` of images of the lower level, see ``gan.networks.low``."""
-        return min(self.top, self.shape.low), self.fading and self.top <= self.shape.low
-
-    def _images(self) -> list[tuple[int, bool]]:
-        return [(self.top, self.fading), *([self.low()] if self.shape.low_images else [])]
-
-    def alpha(self) -> Tensor:
-        """How far the finest stage is on, float32 () in (0, 1]."""
-        return (self.growth - (self.top - 1) * UNIT).float() / UNIT
+from gan.networks.shape import Shape
 
 
 class First(nn.Module):
@@ -139,7 +84,7 @@ class Entry(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """x (N, channels, H, W), style (N, S) to (N, channels, H, W)."""
         gain, bias = self.affine(style)[:, :, None, None].chunk(2, dim=1)
-        return _unit_length(x * (1 + gain) + bias)
+        return unit_length(x * (1 + gain) + bias)
 
 
 class Generator(Growing):
@@ -166,8 +111,8 @@ class Generator(Growing):
 
         (N, 2, S) with ``shape.unlabelled``, the first of no class.
         """
-        style = _unit_length(self.style(z, labels))
-        return torch.stack([_unit_length(self.style.unlabelled(z)), style], dim=1) if self.shape.unlabelled else style
+        style = unit_length(self.style(z, labels))
+        return torch.stack([unit_length(self.style.unlabelled(z)), style], dim=1) if self.shape.unlabelled else style
 
     def drawn(self, styles: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
         """Images (N, C, H, W) of ``styles``."""
@@ -201,7 +146,7 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / 2, W / 2), rounded up."""
-        return _rectified(convolve_and_halve(self.second, _rectified(self.first(x))))
+        return rectified(convolve_and_halve(self.second, rectified(self.first(x))))
 
 
 class Last(nn.Module):
@@ -215,7 +160,7 @@ class Last(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, base, base) to (N, channels)."""
-        return _rectified(self.linear(_rectified(convolve(self.conv, self.statistics(x))).flatten(1)))
+        return rectified(self.linear(rectified(convolve(self.conv, self.statistics(x))).flatten(1)))
 
 
 class Critic(Growing):
@@ -248,27 +193,13 @@ class Critic(Growing):
             alpha, coarse = self.alpha(), halve(images)
             height, width = images.shape[2:]
             images = torch.lerp(double(coarse)[:, :, :height, :width], images, alpha)
-            x = self.blocks[top](_rectified(self.from_image[top](images)))
-            x = torch.lerp(_rectified(self.from_image[top - 1](coarse)), x, alpha.to(x.dtype))
+            x = self.blocks[top](rectified(self.from_image[top](images)))
+            x = torch.lerp(rectified(self.from_image[top - 1](coarse)), x, alpha.to(x.dtype))
         else:
-            x = _rectified(self.from_image[top](images))
+            x = rectified(self.from_image[top](images))
         for stage in reversed(range(top if fading else top + 1)):
             x = self.blocks[stage](x)
         return x
-
-
-def grow(network: Network, share: float) -> None:
-    """The schedule: the coarsest level settles, then each further one fades in and settles, a phase each."""
-    assert isinstance(network, Growing)
-    phases = max(0.0, share) / PHASE
-    done = math.floor(phases)
-    network.grow(min(network.shape.levels, done // 2 + (phases - done) * (done % 2)))
-
-
-def course(network: Network) -> Hashable:
-    """What a network of the family computes with: which levels are on, and whether the last one fades."""
-    assert isinstance(network, Growing)
-    return network.top, network.fading
 
 
 FAMILY = Family(
@@ -282,22 +213,9 @@ FAMILY = Family(
 """With the settings of the paper (its appendix A.1), where no recipe says otherwise."""
 
 
-def _as_loaded(network: Growing, _: Any) -> None:
-    network.follow()
-
-
 def _enlarged(image: Tensor, levels: int) -> Tensor:
     return F.interpolate(image, scale_factor=2.0**levels, mode="nearest") if levels else image
 
 
-def _rectified(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, SLOPE)
-
-
 def _normalised(x: Tensor) -> Tensor:
-    return _unit_length(_rectified(x))
-
-
-def _unit_length(x: Tensor) -> Tensor:
-    """Each pixel's features (or each row's) at a mean square of 1."""
-    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+    return unit_length(rectified(x))

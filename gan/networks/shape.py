@@ -23,6 +23,7 @@ class Shape:
         class_prior: 1 where each class has a mean and a scale of the latent vector of its own, else 0.
         low_images: 1 where the largest level without a label has an image of its own, which the generator draws beside
             the whole one and the critic judges without a label, else 0.
+        adain: 1 where a generator of styles has the first StyleGAN's adaptive instance normalisation, else 0.
     """
 
     image_size: int
@@ -35,6 +36,7 @@ class Shape:
     unlabelled: int = 0
     class_prior: int = 0
     low_images: int = 0
+    adain: int = 0
 
     @property
     def levels(self) -> int:

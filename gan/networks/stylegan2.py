@@ -10,11 +10,11 @@ widths are the paper's. What differs:
 - Images end in tanh, as all of this package do.
 - Sizes that are no powers of two: the generator cuts, the critic's levels round down and yet look at every pixel.
 
-A modulated convolution is the plain one of scaled inputs, with scaled outputs. On a processor that takes a third to a
-twentieth of the time of one convolution a group, which has weights of its own for each image.
+With ``shape.adain`` the generator's layers are those of the first StyleGAN (Karras et al. 2019, arXiv 1812.04948),
+whose styles scale and shift what is normalised; the rest stays.
 """
 
-import math
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -23,106 +23,17 @@ from torch import Tensor, nn
 
 from gan.networks.additions import latents_of
 from gan.networks.blur import Blur, DoublingBlur
-from gan.networks.conditioning import LabelEmbedding
-from gan.networks.equalised import EqualisedConv2d, EqualisedLinear, EqualisedProjection
+from gan.networks.equalised import GAIN, EqualisedConv2d, EqualisedLinear, EqualisedProjection, rectified
 from gan.networks.family import Family, LazyTerm
 from gan.networks.low import LowImage
 from gan.networks.minibatch import MinibatchStd
 from gan.networks.noise import normals, seeds, uniforms
 from gan.networks.shape import Network, Shape
+from gan.networks.styles import Mapping, PlainToImage, ToImage, adaptive_layers, demodulated_layers
 
-GAIN = math.sqrt(2)  # with a leaky ReLU, before or after it, keeps the variance, nearly
-SLOPE = 0.2
-MAPPING_LAYERS, MAPPING_LR = 8, 0.01
 MIXING = 0.9  # share of the images in training that are drawn in two styles
 PATH_WEIGHT, PATH_EVERY, PATH_DECAY = 2.0, 4, 0.01
 NOISE, OTHER, CROSSING, DIRECTION = range(4)  # streams of an image's random numbers
-
-
-class Mapping(nn.Module):
-    """z and the label to an intermediate latent vector w, in float32 also under autocast."""
-
-    def __init__(self, classes: int, latent_dim: int) -> None:
-        super().__init__()
-        self.embed = LabelEmbedding(classes, latent_dim)
-        inputs = [2 * latent_dim] + [latent_dim] * (MAPPING_LAYERS - 1)
-        self.layers = nn.ModuleList(EqualisedLinear(i, latent_dim, gain=GAIN, lr_multiplier=MAPPING_LR) for i in inputs)
-
-    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """z (N, latent_dim), labels int64 (N,), or None for no class, to w (N, latent_dim)."""
-        with torch.autocast(z.device.type, enabled=False):
-            label = torch.zeros_like(z) if labels is None else self.embed(labels)
-            w = torch.cat([_unit_length(z), label], dim=1)
-            for layer in self.layers:
-                w = _rectified(layer(w))
-        return w
-
-
-class ModulatedConv(nn.Module):
-    """A convolution whose weights are scaled along the inputs, for each image by its style (section 2.2).
-
-    Args:
-        demodulated: also along the outputs, so that inputs of unit variance give outputs of unit variance.
-        up: doubles the resolution; the blur after it takes the checkerboard out.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, style_dim: int, demodulated: bool = True, up: bool = False
-    ) -> None:
-        super().__init__()
-        self.affine = EqualisedLinear(style_dim, inputs, bias=1.0)
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
-        nn.init.normal_(self.weight)
-        self.blur = Blur(padding=1, gain=4.0) if up else None
-        self._scale, self._demodulated = 1 / math.sqrt(inputs * kernel**2), demodulated
-
-    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """x (N, inputs, H, W), w (N, style_dim) to what is yet to be multiplied: (N, outputs, H', W') and factors.
-
-        H' is H or 2H; the factors are (N, outputs, 1, 1), or 1 without demodulation.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            style = self.affine(w) * self._scale
-            factors = torch.ones((), device=x.device)
-            if self._demodulated:
-                squares = style.square() @ self.weight.square().sum(dim=(2, 3)).T
-                factors = (squares + 1e-8).rsqrt()[:, :, None, None]
-        return self._convolved(x * style[:, :, None, None].to(x.dtype)), factors
-
-    def _convolved(self, x: Tensor) -> Tensor:
-        if self.blur is None:
-            return F.conv2d(x, self.weight, padding=self.weight.shape[2] // 2)
-        return self.blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2))
-
-
-class StyledConv(nn.Module):
-    """A modulated convolution, noise of a learned strength, bias, leaky ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, style_dim: int, up: bool = False) -> None:
-        super().__init__()
-        self.conv = ModulatedConv(inputs, outputs, 3, style_dim, up=up)
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        """x (N, inputs, H, W), w (N, style_dim), noise (N, 1, H', W') to (N, outputs, H', W')."""
-        y, factors = self.conv(x, w)
-        noise = noise * (self.noise_strength * GAIN)
-        y = torch.addcmul(noise.to(y.dtype), y, (factors * GAIN).to(y.dtype))
-        return _rectified(y + (self.bias * GAIN).view(1, -1, 1, 1).to(y.dtype))
-
-
-class ToImage(nn.Module):
-    """A modulated convolution of one pixel, not demodulated, and a bias."""
-
-    def __init__(self, inputs: int, channels: int, style_dim: int) -> None:
-        super().__init__()
-        self.conv = ModulatedConv(inputs, channels, 1, style_dim, demodulated=False)
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x (N, inputs, H, W), w (N, style_dim) to (N, channels, H, W), in float32 at least."""
-        return self.conv(x, w)[0] + self.bias.view(1, -1, 1, 1)
 
 
 class Generator(Network):
@@ -137,15 +48,16 @@ class Generator(Network):
         self.mapping = Mapping(shape.classes, style_dim)
         self.constant = nn.Parameter(torch.empty(widths[0], shape.base, shape.base))
         nn.init.normal_(self.constant)
-        self.convs = nn.ModuleList([StyledConv(widths[0], widths[0], style_dim)])
-        for inputs, outputs in pairwise(widths):
-            self.convs += [StyledConv(inputs, outputs, style_dim, up=True), StyledConv(outputs, outputs, style_dim)]
-        self.to_images = nn.ModuleList(ToImage(width, shape.channels, style_dim) for width in widths)
+        layers = adaptive_layers if shape.adain else demodulated_layers
+        self.convs = nn.ModuleList(layers(widths, style_dim))
+        to_image = partial(PlainToImage, levels=len(widths)) if shape.adain else partial(ToImage, style_dim=style_dim)
+        self.to_images = nn.ModuleList(to_image(width, shape.channels) for width in widths)
         self.enlarge = DoublingBlur()
         if shape.low_images:
             self.low_image = LowImage(shape)
         self.register_buffer("path_length", torch.zeros(()))
-        self._sides = [shape.base, *(shape.base << level for level in range(1, shape.levels + 1) for _ in range(2))]
+        self._layers_at = [range(max(0, end - 2), end) for end in range(1 + bool(shape.adain), len(self.convs) + 1, 2)]
+        self._sides = [side for side, layers in zip(shape.sides, self._layers_at, strict=True) for _ in layers]
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """z float (N, latent_dim), labels int64 (N,); returns (N, C, H, W) in [-1, 1]."""
@@ -153,11 +65,10 @@ class Generator(Network):
 
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
         """A w for each layer that has one: (N, layers, latent_dim)."""
-        layers = len(self.convs) + 1
         w = self._by_layer(z, labels)
         if not self.training:
             return w
-        seed = seeds(z)
+        layers, seed = w.shape[1], seeds(z)
         other = self._by_layer(normals(seed, OTHER, z.shape[1]).to(z.dtype), labels)
         mixed, place = uniforms(seed, CROSSING, 2).unbind(dim=1)
         crossing = torch.where(mixed < MIXING, 1 + (place * (layers - 1)).floor(), layers)
@@ -166,26 +77,26 @@ class Generator(Network):
 
     def _by_layer(self, z: Tensor, labels: Tensor) -> Tensor:
         """The w of each layer, (N, layers, latent_dim): where ``shape.unlabelled`` says so, that of no class."""
-        layers, plain = len(self.convs) + 1, max(0, 2 * self.shape.low + 1)
+        layers, low = 2 * len(self._layers_at), self.shape.low
         w = self.mapping(z, labels)[:, None]
-        if not plain:
+        if low < 0:
             return w.expand(-1, layers, -1)
+        plain = self._layers_at[low].stop
         without = self.mapping(z, None)[:, None]
         return torch.cat([without.expand(-1, plain, -1), w.expand(-1, layers - plain, -1)], dim=1)
 
     def drawn(self, styles: Tensor, z: Tensor) -> Tensor:
         """Images (N, C, H, W) of ``styles`` (N, layers, latent_dim), with the noise that goes with z."""
-        at = styles.unbind(dim=1)
-        noise = self._noise(z)
+        at, noise = styles.unbind(dim=1), self._noise(z)
         x = self.constant.expand(len(z), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = self.convs[0](x, at[0], noise[0])
-        image = self.to_images[0](x, at[self._of_image(0)])
-        self._show_low(image, 0)
-        for level, to_image in enumerate(self.to_images[1:], start=1):
-            for layer in (2 * level - 1, 2 * level):
+        image: Tensor | None = None
+        for level, (layers, to_image) in enumerate(zip(self._layers_at, self.to_images, strict=True)):
+            for layer in layers:
                 x = self.convs[layer](x, at[layer], noise[layer])
-            image = self.enlarge(image) + to_image(x, at[self._of_image(level)])
+            added = to_image(x, at[self._of_image(level)])
+            image = added if image is None else self.enlarge(image) + added
             self._show_low(image, level)
+        assert image is not None
         return torch.tanh(image)[:, :, : self.shape.image_size, : self.shape.image_size]
 
     def _of_image(self, level: int) -> int:
@@ -216,8 +127,8 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H/2, W/2)."""
-        y = self.blur(_rectified(self.first(x)))
-        y = _rectified(F.conv2d(y, self.second.weight, self.second.bias, stride=2))
+        y = self.blur(rectified(self.first(x)))
+        y = rectified(F.conv2d(y, self.second.weight, self.second.bias, stride=2))
         return y + self.skip(self.halve(x))
 
 
@@ -244,14 +155,14 @@ class Critic(Network):
         With ``shape.low_images`` the labels None stand for images of the lower level, which have none.
         """
         if labels is not None:
-            return self.head(self._features(self.blocks(_rectified(self.from_image(images)))), labels)
+            return self.head(self._features(self.blocks(rectified(self.from_image(images)))), labels)
         skipped = self.shape.low_halvings
         side = self.shape.image_size >> skipped
-        x = _rectified(self.from_low_image(images[:, :, :side, :side]))
+        x = rectified(self.from_low_image(images[:, :, :side, :side]))
         return self.low_score(self._features(self.blocks[skipped:](x))).squeeze(1)
 
     def _features(self, x: Tensor) -> Tensor:
-        return _rectified(self.dense(_rectified(self.last(x)).flatten(1)))
+        return rectified(self.dense(rectified(self.last(x)).flatten(1)))
 
 
 def path_lengths(generator: Network, latents: Tensor, labels: Tensor) -> Tensor:
@@ -288,14 +199,6 @@ FAMILY = Family(
     Critic,
     generator_terms=(LazyTerm(path_lengths, path_spread, remember_path_length, PATH_EVERY, share=0.5),),
     leaves_labels_out=True,
+    styled=True,
     defaults={"critic_lr": 1e-2, "generator_lr": 1e-2, "minibatch_std": 4},
 )
-
-
-def _rectified(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, SLOPE)
-
-
-def _unit_length(z: Tensor) -> Tensor:
-    """Each vector over the root of its mean square (Karras et al. 2018, section 4.2)."""
-    return z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()

@@ -4,8 +4,6 @@ import hashlib
 from functools import cache
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 DIGEST_BYTES = 16
 
@@ -46,12 +44,3 @@ def dct_basis(size: int) -> np.ndarray:
     basis = np.cos(np.pi * frequency * (2 * position + 1) / (2 * size)) * np.sqrt(2 / size)
     basis[0] /= np.sqrt(2)
     return basis.astype(np.float32)
-
-
-def groups_of(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """``groups`` (N,) after the groups of each pair (P, 2) of images became one; numbered by first members."""
-    count = int(groups.max(initial=-1)) + 1
-    edges = (np.ones(len(pairs), bool), (groups[pairs[:, 0]], groups[pairs[:, 1]]))
-    _, merged = connected_components(coo_array(edges, shape=(count, count)), directed=False)
-    _, first, inverse = np.unique(merged[groups], return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]

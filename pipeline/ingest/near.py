@@ -14,10 +14,9 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.ingest.duplicates import dct_basis
+from pipeline.ingest.groups import Groups
 
 MIN_CORRELATION = 0.98
 """Of two near duplicates' pixels. Exposures of one scene lie above; few pairs of different garments or digits do."""
@@ -73,34 +72,6 @@ def _bands(bits: int) -> list[np.uint64]:
     return [np.uint64(((1 << (high - low)) - 1) << low) for low, high in pairwise(edges)]
 
 
-class Groups:
-    """Which of N images are in one group by now."""
-
-    def __init__(self, count: int) -> None:
-        self._above = np.arange(count)  # another of the group, numbered lower, or the image itself
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """The first image of the group of each of ``rows``, of any shape."""
-        found = self._above[rows]
-        while (further := self._above[found]).tobytes() != found.tobytes():
-            found = further
-        self._above[rows] = found
-        return found
-
-    def join(self, rows: np.ndarray, edges: np.ndarray) -> None:
-        """Makes one group of the groups of every two ``rows`` (M,) whose places stand in ``edges`` (2, E)."""
-        firsts, place = np.unique(self.of(rows), return_inverse=True)
-        first, second = place[edges]
-        links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(firsts), len(firsts)))
-        _, joined = connected_components(links, directed=False)
-        _, lowest = np.unique(joined, return_index=True)
-        self._above[firsts] = firsts[lowest][joined]
-
-    def numbered(self) -> np.ndarray:
-        """The group of each image, numbered in the order of their first members: int64 (N,)."""
-        return np.unique(self.of(np.arange(len(self._above))), return_inverse=True)[1]
-
-
 class _Search:
     """Looks through images that agree in a band; see :func:`near_groups` for the arguments."""
 
@@ -150,7 +121,7 @@ class _Search:
         apart = self.groups.of(pairs)
         pairs = pairs[apart[:, 0] != apart[:, 1]]
         near = pairs[correlations(pairs, self._read) >= MIN_CORRELATION]
-        self.groups.join(near.ravel(), np.arange(near.size).reshape(-1, 2).T)
+        self.groups.join_pairs(near)
 
     def _look_by_cells(self, rows: np.ndarray, before: list[np.uint64]) -> None:
         if self._together(rows):

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.ingest.checks import check_losses, check_splits, split_notes
-from pipeline.ingest.duplicates import groups_of
+from pipeline.ingest.groups import groups_of
 from pipeline.ingest.near import near_groups
 from pipeline.ingest.reading import Pixels, Records
 from pipeline.ingest.splitting import TEST, TRAIN, assign_splits, thin

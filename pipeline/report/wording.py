@@ -1,9 +1,11 @@
 """How the report writes figures down."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
+LARGE = 1e5  # what is larger would be wider than a column of a telephone, and has no use for decimals
 NONE, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
@@ -18,8 +20,14 @@ def points(value: float | None, digits: int = 2) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure with three decimals, or another number of them."""
-    return NONE if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
+    """A figure with three decimals, or another number of them; from :data:`LARGE` on as ``5.90e5``."""
+    if value is None:
+        return NONE
+    rounded = round(value, digits) + 0.0
+    if not LARGE <= abs(rounded) < math.inf:
+        return f"{rounded:.{digits}f}".replace("-", MINUS)
+    mantissa, _, power = f"{rounded:.2e}".partition("e+")
+    return f"{mantissa}e{int(power)}".replace("-", MINUS)
 
 
 def between(interval: Sequence[float] | None, unit: str = "percent", *digits: int) -> str:

@@ -18,7 +18,19 @@ from pipeline.store import Store
 from pipeline.workspace import Workspace
 
 PARTS = ("generator", "critic")
-KEYS = {"image_size": "data.image_size", "channels": "data.channels"}  # the others are of the train stage
+KEYS = {  # whose names are others than the networks' own; all but the first two are of the train stage
+    "image_size": "data.image_size",
+    "channels": "data.channels",
+    "unlabelled": "train.unlabelled_below",
+    "low_images": "train.unlabelled_weight",
+    "class_prior": "train.latent_prior",
+    "adain": "train.style",
+}
+VALUES = {  # what 0 and 1 stand for there
+    "low_images": ("0", "above 0"),
+    "class_prior": ("normal", "class"),
+    "adain": ("demodulation", "adain"),
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ class Origin:
             with torch.device("meta"):
                 ours = fresh_network(config, part, shape, 0).shape
             for name in unlike(ours, network.shape):
-                key, values = KEYS.get(name, f"train.{name}"), (getattr(ours, name), getattr(network.shape, name))
+                key, values = KEYS.get(name, f"train.{name}"), (_told(name, ours), _told(name, network.shape))
                 if part == "critic" and name == "channels":  # it sees ``packing`` images at once
                     packing = network.shape.channels // self.channels
                     key, values = "train.packing", (config.packing, packing)
@@ -113,6 +125,12 @@ class Origin:
         """For the cards of what is trained, and for who passes it on."""
         digests = {part: self.cards[part]["sha256"] for part in PARTS}
         return {"path": self.path, **digests, "classes": self.classes}
+
+
+def _told(name: str, shape: Shape) -> Any:
+    """A size, as params.yaml has it."""
+    size = getattr(shape, name)
+    return VALUES[name][bool(size)] if name in VALUES else size
 
 
 def open_origin(params: Params, workspace: Workspace, config: Config, store: Store) -> Origin | None:

@@ -38,6 +38,7 @@ CASES = {
         **{"historical_averaging": 0.01, "minibatch_discrimination": 4, "latent_prior": "class"},
     },
     "stylegan2": {"recipe": "stylegan2"},  # lazy terms
+    "adain": {"recipe": "stylegan2", "style": "adain"},
 }
 
 

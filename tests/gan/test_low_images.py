@@ -1,6 +1,6 @@
 """Levels without a label in every family, and the second loss of the images of the largest of them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from gan.cards import shape_of, sizes_of, without_storage
 from gan.config import Config
 from gan.losses import LOSSES
-from gan.networks import FAMILIES, Network, Shape, build
+from gan.networks import Network, Shape
+from gan.networks.growing import Growing
 from gan.networks.low import lowered, with_low_images
-from gan.networks.progressive import Growing
 from gan.objective import Objective
 from gan.penalties import PENALTIES
 from gan.trainer import FIGURES, Trainer
 from gan.truncation import truncated
+from tests.gan.kinds import KINDS, build, choices, named
 from tests.gan.slopes import slope
 from tests.gan.test_trainer import CPU, bars
 
-FAMILY = pytest.mark.parametrize("family", sorted(FAMILIES))
+FAMILY = pytest.mark.parametrize("family", KINDS)
 TINY: dict[str, Any] = {"kimg": 1, "batch_size": 16, "width": 4, "latent_dim": 4}
 ON: dict[str, Any] = {"unlabelled_below": 4, "unlabelled_weight": 1.0}
 
@@ -204,8 +205,8 @@ def test_both_networks_see_real_images_made_smaller_and_augmented_alike() -> Non
 @FAMILY
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_run_that_is_resumed_ends_in_the_same_bits(family: str, precision: str) -> None:
-    choices = {"family": family, "precision": precision, "n_critic": 1, **ON}
-    whole, first, second = (made("wgan-gp", **choices) for _ in range(3))
+    chosen = {**choices(family), "precision": precision, "n_critic": 1, **ON}
+    whole, first, second = (made("wgan-gp", **chosen) for _ in range(3))
     figures = torch.stack([whole.iteration() for _ in range(4)])
     first.iteration(), first.iteration(), second.iteration()
     second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
@@ -213,7 +214,7 @@ def test_a_run_that_is_resumed_ends_in_the_same_bits(family: str, precision: str
     assert figures.isfinite().all()
     for name, tensor in whole.state().items():
         assert torch.equal(tensor, second.state()[name]), name
-    learnt = dict(made("wgan-gp", **choices).critic.named_parameters())
+    learnt = dict(made("wgan-gp", **chosen).critic.named_parameters())
     for name, parameter in whole.critic.named_parameters():
         if "low" in name and parameter.dim() > 1:
             assert not torch.equal(parameter, learnt[name]), name
@@ -250,11 +251,11 @@ def test_the_generator_learns_by_it() -> None:
 
 @FAMILY
 def test_a_card_tells_of_it(family: str) -> None:
-    shape = Shape(16, 1, 2, 4, 4, unlabelled=8, low_images=1)
+    family, shape = named(family, Shape(16, 1, 2, 4, 4, unlabelled=8, low_images=1))
     added = set()
     for part in ("generator", "critic"):
         names = without_storage(family, part, shape).state_dict().keys()
-        added |= names - without_storage(family, part, Shape(16, 1, 2, 4, 4, unlabelled=8)).state_dict().keys()
+        added |= names - without_storage(family, part, replace(shape, low_images=0)).state_dict().keys()
     assert {name for name in added if name.startswith("low_score")}
 
 

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from gan.networks import FAMILIES, Shape, build
+from gan.networks import Shape
 from gan.networks.minibatch import MinibatchStd
+from tests.gan.kinds import KINDS, build
 
 SIZES = [8, 9, 12, 16, 28, 31, 32, 33, 48, 64, 100, 128, 512]
-FAMILY = pytest.mark.parametrize("family", sorted(FAMILIES))
+FAMILY = pytest.mark.parametrize("family", KINDS)
 
 
 @pytest.fixture(autouse=True)

@@ -138,6 +138,7 @@ def test_terms_of_a_family_count_as_in_the_whole(monkeypatch: pytest.MonkeyPatch
     [
         ({}, 8),
         ({"batch_size": 12, "packing": 2, "minibatch_std": 2}, 8),  # three groups in two parts
+        ({"style": "adain"}, 8),
         ({"batch_size": 24, "minibatch_std": 8}, 16),  # the middle of the batch is in the midst of a group
     ],
 )

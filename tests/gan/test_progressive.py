@@ -13,7 +13,8 @@ from gan.cards import without_storage
 from gan.checkpoint import WeightsError, load_generator, save_network
 from gan.config import Config
 from gan.networks import Shape, build
-from gan.networks.progressive import UNIT, Critic, Generator, grow
+from gan.networks.growing import UNIT, grow
+from gan.networks.progressive import Critic, Generator
 from gan.penalties import PENALTIES
 from gan.sampler import Sampler
 from gan.trainer import Trainer

@@ -29,6 +29,7 @@ from gan.regularisers import (
     squared_norm,
 )
 from gan.trainer import FIGURES, Trainer
+from tests.gan import kinds
 from tests.gan.test_trainer import CPU, bars
 
 TINY: dict[str, Any] = {"kimg": 1, "batch_size": 16, "width": 4, "latent_dim": 4}
@@ -295,12 +296,13 @@ def test_groups_of_both_kinds_stay_whole() -> None:
 # Latents and labels --------------------------------------------------------------------------------------------------
 
 
-@FAMILY
-def test_a_class_prior_begins_as_the_standard_normal_and_is_there_only_if_asked_for(family: str) -> None:
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_a_class_prior_begins_as_the_standard_normal_and_is_there_only_if_asked_for(kind: str) -> None:
     networks = []
     for prior in (0, 1):
         torch.manual_seed(0)
-        networks.append(build(family, "generator", Shape(8, 1, classes=2, latent_dim=4, width=4, class_prior=prior)))
+        shape = Shape(8, 1, classes=2, latent_dim=4, width=4, class_prior=prior)
+        networks.append(kinds.build(kind, "generator", shape))
     plain, shifted = networks
     z, labels = draw(6, 4).float(), torch.arange(6) % 2
     assert torch.equal(plain(z, labels), shifted(z, labels))

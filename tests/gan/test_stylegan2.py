@@ -21,12 +21,11 @@ from gan.networks.stylegan2 import (
     PATH_WEIGHT,
     DownBlock,
     Generator,
-    ModulatedConv,
-    StyledConv,
     path_lengths,
     path_spread,
     remember_path_length,
 )
+from gan.networks.styles import ModulatedConv, StyledConv
 from gan.penalties import PENALTIES
 from gan.seeds import stream
 from gan.trainer import FIGURES, Trainer
@@ -61,10 +60,10 @@ def noisy(network: Generator) -> Generator:
 
 @dataclass(frozen=True)
 class Paper(Shape):
-    """Configuration F: 32 channels at 1024x1024, twice as many at each halving, 512 at most."""
+    """Twice as many channels at each halving, 512 at most; configuration F has 32 at 1024x1024."""
 
     def width_at(self, level: int) -> int:
-        return min(32 * 2**level, 512)
+        return min(self.width * 2**level, 512)
 
 
 # What the authors' program prints of its networks (stylegan2-ada-pytorch, for 1024x1024 without labels): parameters of
@@ -295,10 +294,11 @@ def trainer(**choices: object) -> Trainer:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_run_that_goes_on_ends_in_the_same_bits(precision: str) -> None:
+@pytest.mark.parametrize("style", ["demodulation", "adain"])
+def test_a_run_that_goes_on_ends_in_the_same_bits(precision: str, style: str) -> None:
     """Past two turns of the path lengths, whose mean is part of the state."""
-    first = run(trainer(precision=precision), 3)
-    resumed = trainer(precision=precision)
+    first = run(trainer(precision=precision, style=style), 3)
+    resumed = trainer(precision=precision, style=style)
     resumed.load_state({name: tensor.clone() for name, tensor in first.state().items()})
     whole = run(first, 7).state()
     for name, tensor in run(resumed, 7).state().items():

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from gan.config import Config
-from gan.networks import FAMILIES, Shape, build
+from gan.networks import Shape, build
 from gan.trainer import Trainer
 from gan.transfer import Start, class_axes, unlike
+from tests.gan import kinds
 from tests.gan.test_trainer import CPU, bars
 
 KNOWN, CLASSES = ("cat", "dog", "owl"), ("wolf", "owl", "cat", "elk")
@@ -16,12 +17,12 @@ SHAPE = Shape(8, 1, classes=3, latent_dim=4, width=4)
 PARTS = ("generator", "critic")
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", kinds.KINDS)
 @pytest.mark.parametrize("part", PARTS)
 def test_every_tensor_is_taken_up_and_classes_keep_theirs_by_name(family: str, part: str) -> None:
     torch.manual_seed(0)
-    source, network = build(family, part, SHAPE), build(family, part, replace(SHAPE, classes=4))
-    Start({part: source}, KNOWN, CLASSES).take_up(Config(kimg=1, family=family), part, network)
+    source, network = (kinds.build(family, part, replace(SHAPE, classes=count)) for count in (3, 4))
+    Start({part: source}, KNOWN, CLASSES).take_up(Config(kimg=1, **kinds.choices(family)), part, network)
     before, after, classwise = source.state_dict(), network.state_dict(), 0
     for name, one in before.items():
         if one.shape == after[name].shape:

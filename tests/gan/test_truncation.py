@@ -5,14 +5,15 @@ import torch
 from torch import Tensor
 
 from gan.ensemble import Ensemble
-from gan.networks import FAMILIES, Network, Shape, build
+from gan.networks import Network, Shape
 from gan.networks.stylegan2 import Generator
 from gan.sampler import BLOCK, Sampler
 from gan.truncation import CENTRE, Truncated, truncated
+from tests.gan.kinds import KINDS, build
 
 SHAPE = Shape(8, 1, classes=3, latent_dim=8, width=8)
 LABELS = torch.tensor([0, 2, 1, 2])
-FAMILY = pytest.mark.parametrize("family", sorted(FAMILIES))
+FAMILY = pytest.mark.parametrize("family", KINDS)
 
 
 def made(family: str, seed: int = 0) -> Network:

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 import scipy.fft
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.ingest.duplicates import groups_of, perceptual_hashes, pixel_digest, to_luma
+from pipeline.ingest.duplicates import perceptual_hashes, pixel_digest, to_luma
 from pipeline.ingest.near import near_groups
 
 RNG = np.random.default_rng(0)
@@ -85,20 +83,3 @@ def test_handwritten_digits_are_hardly_ever_near(digits: tuple[np.ndarray, np.nd
     found = near_groups(perceptual_hashes(images[:, 0].astype(np.float32)), 4, lambda rows: images[rows])
     assert np.bincount(found).max() <= 3
     assert len(np.unique(found)) >= 0.98 * len(images)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 30).flatmap(
-        lambda n: st.lists(st.tuples(*[st.integers(0, n - 1)] * 2), max_size=30).map(lambda p: (n, p))
-    )
-)
-def test_groups_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
-    count, pairs = case
-    expected = list(range(count))
-    for _ in range(count):
-        for a, b in pairs:
-            expected[a] = expected[b] = min(expected[a], expected[b])
-    merged = groups_of(np.arange(count), np.array(pairs, np.int64).reshape(-1, 2))
-    order = sorted(set(expected))
-    assert merged.tolist() == [order.index(root) for root in expected]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from pipeline.ingest import near
-from pipeline.ingest.near import Groups, near_groups
+from pipeline.ingest.near import near_groups
 
 SMALL = {"MANY": 3, "CELL": 8, "FEW": 0}  # nearly all is compared by cells, and those by products of matrices
 
@@ -71,16 +71,3 @@ def test_many_copies_of_few_images_are_not_compared_in_all_pairs(monkeypatch: py
         assert found.tolist() == list(range(20)) * copies
         read.append(rows[0] / len(images))
     assert read[1] < 1.5 * read[0]
-
-
-@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))))
-def test_what_is_joined_step_by_step_is_one_group(case: tuple[int, list[tuple[int, int]]]) -> None:
-    count, pairs = case
-    joined, every = Groups(count), np.eye(count, dtype=bool)
-    for part in (pairs[::2], pairs[1::2]):
-        edges = np.array(part, np.int64).reshape(-1, 2)
-        joined.join(edges.ravel(), np.arange(edges.size).reshape(-1, 2).T)
-    every[tuple(np.array(pairs, np.int64).reshape(-1, 2).T)] = True
-    expected = connected_components(every, directed=False)[1]
-    _, first, place = np.unique(expected, return_index=True, return_inverse=True)
-    assert joined.numbered().tolist() == np.argsort(np.argsort(first))[place].tolist()

@@ -178,7 +178,7 @@ def test_the_templates_are_this_repositorys_own_files() -> None:
 
 
 def test_the_defaults_are_the_models(tmp_path: Path, images: Path) -> None:
-    """What init does not choose is as in pipeline/params.py, the one place for defaults."""
+    """What init does not choose is as in pipeline/params/, the one place for defaults."""
     init(tmp_path / "study", "--images", images)
     params, default = load_params(tmp_path / "study" / "params.yaml"), Params()
     assert params.evaluate == default.evaluate

@@ -138,7 +138,7 @@ def test_classes_are_joined_and_what_is_unknown_is_a_dash(page: Page) -> None:
     assert by_class == [
         [
             *(HOSTILE, "110", "0", "5", "50.0 37.5 to 62.5", "75.0 62.5 to 87.5", f"+25.0 {MINUS}12.5 to +62.5"),
-            *(f"{NONE} ({NONE})", f"{NONE} ({NONE})", f"{NONE} ± {NONE}"),
+            *(f"{NONE} ({NONE})", f"{NONE} ({NONE})", NONE),
         ],
         ["tail", "4", "1,106", "0", NONE, NONE, NONE, "90.0 (95.0)", "80.0 (85.0)", "0.200 ± 0.100"],
     ]

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from gan.checkpoint import save_network
+from gan.config import Config
 from gan.networks import Shape, build
 from pipeline.checks import before
 from pipeline.errors import UserError
@@ -18,6 +19,7 @@ from pipeline.formats.manifest import read_about
 from pipeline.params import ExportParams, Params
 from pipeline.stages import check, export, train
 from pipeline.training import snapshots
+from pipeline.training.origin import Origin
 from pipeline.workspace import Workspace
 from tests.pipeline.stages.test_train import shipped, stop_after, tiny
 
@@ -123,6 +125,11 @@ def swap(source: Path) -> None:
         (lambda s: make_source(s, channels=3), r"data\.channels is 1, and there 3"),
         (lambda s: make_source(s, facts=FACTS | {"packing": 2}), r"train\.packing is 1, and there 2"),
         (lambda s: make_source(s, minibatch_std=4), r"train\.minibatch_std is 0, and there 4"),
+        (lambda s: make_source(s, class_prior=1), r"train\.latent_prior is normal, and there class"),
+        (
+            lambda s: make_source(s, unlabelled=4, low_images=1),
+            r"train\.unlabelled_below is 0, and there 4; train\.unlabelled_weight is 0, and there above 0",
+        ),
         (swap, r"do not name the same family and classes"),
         (lambda s: (s / "critic.safetensors").unlink(), r"no usable critic .*leave train\.init_from empty"),
         (lambda s: (s / "generator.json").write_text("{}"), r"no usable generator"),
@@ -141,6 +148,13 @@ def test_networks_that_do_not_fit_are_refused_in_one_sentence_before_anything_tr
     assert re.search(message, found.text), found.text
     assert "\n" not in found.text and str(source) in found.text
     assert not digits_workspace.models.exists()
+
+
+def test_styles_that_do_not_fit_are_named_by_their_key(source: Path) -> None:
+    origin = Origin.open(str(make_source(source, facts=FACTS | {"family": "stylegan2"}, adain=1)), source)
+    sizes = {"kimg": 1, "latent_dim": 8, "width": 4, "minibatch_std": 0}
+    with pytest.raises(UserError, match=r"trained: train\.style is demodulation, and there adain\. Set"):
+        origin.require_fit(Config.of("stylegan2", **sizes), 8, 1)
 
 
 def test_a_training_does_not_go_on_from_what_it_writes(digits_workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pipeline.errors import UserError
 from pipeline.params import Params, load_params
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def refusal(tmp_path: Path, text: str) -> str:
