@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,14 +29,16 @@ from pipeline.experiment.trial import TrialSetup
 from pipeline.export import making
 from pipeline.flows.engine import chosen
 from pipeline.ingest import sharded
-from pipeline.params import ClassifyParams, DataParams, Params, WorkersParams
+from pipeline.metrics import embedded
+from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, WorkersParams
 from pipeline.progress import Progress
-from pipeline.stages import export, ingest
+from pipeline.stages import evaluate, export, ingest
+from pipeline.store import Store
 from pipeline.workers import Local, open_workers
 from pipeline.workspace import Workspace
 from tests.pipeline import export_project
 from tests.pipeline.image_files import saved
-from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingTrainer, Squares
+from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingSearch, DyingTrainer, Squares
 
 ONE = WorkersParams(count=1)
 
@@ -142,6 +146,36 @@ def test_shards_do_not_depend_on_the_workers(tmp_path: Path, kind: str) -> None:
     choices = {"balance": 200, "format": kind, "shard_images": 33}
     one = exported(tmp_path / "one", ONE, **choices)
     assert exported(tmp_path / "three", WorkersParams(count=3), **choices) == one
+
+
+def scored(workspace: Workspace, chosen: WorkersParams) -> dict[str, str]:
+    evaluate.run(Params(evaluate=EvaluateParams(samples=120, repeats=3, embedder_steps=5), workers=chosen), workspace)
+    assert not (workspace.scratch / "evaluate").exists()
+    return sums(workspace.root)
+
+
+@pytest.fixture(scope="module")
+def one_scored(digits_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What this process alone makes of a project, in ``root``, whose held-out images are no part of the store."""
+    workspace = Workspace(tmp_path_factory.mktemp("scored"))
+    shutil.copytree(digits_store.folder, workspace.store)
+    export_project.make_models(workspace.models, channels=1, classes=digits_store.classes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.stages.evaluate.MOST", 700)
+        yield {"root": str(workspace.root), **scored(workspace, ONE)}
+
+
+def test_an_evaluation_is_the_same_and_a_killed_worker_moves_nothing(
+    one_scored: dict[str, str], params: WorkersParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(Path(one_scored["root"]))
+    monkeypatch.setattr("pipeline.evaluation.sharing.PAYS", 0.0)
+    monkeypatch.setattr(embedded, "Search", DyingSearch)
+    shutil.rmtree(workspace.root / "metrics")
+    found = scored(workspace, params)
+    (workspace.store / "died").unlink()
+    found.pop("data/store/died")
+    assert {"root": one_scored["root"], **found} == one_scored
 
 
 def test_trials_are_the_same_and_a_killed_worker_loses_none(
