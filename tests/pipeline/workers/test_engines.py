@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,18 +29,23 @@ from pipeline.experiment.pool import save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.trial import TrialSetup
 from pipeline.export import making
+from pipeline.flows import fold_workers
 from pipeline.flows.engine import chosen
+from pipeline.flows.fold_workers import by_workers
 from pipeline.ingest import sharded
+from pipeline.locks import alone
 from pipeline.metrics import embedded
-from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, WorkersParams
+from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, StudyParams, WorkersParams
 from pipeline.progress import Progress
 from pipeline.stages import evaluate, export, ingest
 from pipeline.store import Store
+from pipeline.study import beacon
+from pipeline.study.folds import Fold, all_folds
 from pipeline.workers import Local, open_workers
 from pipeline.workspace import Workspace
 from tests.pipeline import export_project
 from tests.pipeline.image_files import saved
-from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingSearch, DyingTrainer, Squares
+from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingSearch, DyingTrainer, Squares, StandInFold
 
 ONE = WorkersParams(count=1)
 
@@ -201,6 +208,33 @@ def test_trials_are_the_same_and_a_killed_worker_loses_none(
     for found, expected in zip(trained(params), one, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert (tmp_path / "died").exists()
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_fold_goes_on_where_a_killed_worker_left_it_and_ends_with_who_waits(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = WorkersParams(engine=engine, address=request.getfixturevalue(f"{engine}_address"))
+    monkeypatch.setattr(fold_workers, "FoldWork", StandInFold)
+    monkeypatch.setattr(beacon, "SECONDS", 0.2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    said: dict[Fold, list[str]] = {fold: [] for fold in all_folds(StudyParams(folds=4))}
+    with closing(
+        by_workers(tmp_path, open_workers(asked, tmp_path), 2, list(said), lambda fold: said[fold].append)
+    ) as finished:
+        assert sorted(next(finished).number for _ in range(3)) == [0, 1, 2]
+        while not (tmp_path / "0-3.train").exists():  # the last of them waits for somebody to end it
+            time.sleep(0.05)
+    with alone(tmp_path / ".augmint" / "folds" / "0-3.lock", "a test", 60):
+        pass
+    ran = (tmp_path / "ran.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    stages = [f"{fold} {name} local 3" for fold in said for name in ("train", "classify")]
+    assert sorted(ran) == sorted(stages[:-1])  # each once, with as many threads as here, and no cluster of its own
+    assert (tmp_path / "died").exists()
+    begun = [line for line in said[Fold(0, 1)] if "is begun on" in line]
+    assert (len(begun), said[Fold(0, 1)][-1]) == (2, "study: fold 0-1: classify")
+    assert said[Fold(0, 3)][1:] == ["study: fold 0-3: train"]
+    assert {path.suffix for path in (tmp_path / ".augmint" / "folds").iterdir()} == {".lock"}
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------------

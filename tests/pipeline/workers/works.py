@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.errors import BusyError, UserError
 from pipeline.experiment.runner import Trainer
 from pipeline.experiment.trial import Cell, Predictions
 from pipeline.export.blocks import Blocks, Drawer, Drawn, Rows
+from pipeline.flows.fold_workers import FoldWork
 from pipeline.ingest.sharded import Answer, ReadShard
 from pipeline.metrics.sharing import Search
 
@@ -74,3 +76,9 @@ class DyingSearch(Search):
         if rows.start:
             die_once(Path(self.train.filename).with_name("died"))
         return super().__call__(rows)
+
+
+class StandInFold(FoldWork):
+    """Runs a program that trains nothing."""
+
+    program = (sys.executable, str(Path(__file__).with_name("fold_program.py")))
