@@ -12,15 +12,17 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.atomic import remove
 from pipeline.errors import BusyError
 from pipeline.flows.processes import run_guarded
 from pipeline.study import beacon
-from pipeline.study.folds import Fold
 from pipeline.workers import CHOICE, Workers
 from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.study.folds import Fold  # with torch, which a worker that starts a program need not wait for
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOPPED = (130, 143)  # as shells report SIGINT and SIGTERM
@@ -70,8 +72,8 @@ class FoldWork:
 
 
 def by_workers(
-    project: Path, workers: Workers, at_once: int | None, folds: Sequence[Fold], take: Callable[[Fold], Take]
-) -> Generator[Fold, None, None]:
+    project: Path, workers: Workers, at_once: int | None, folds: "Sequence[Fold]", take: "Callable[[Fold], Take]"
+) -> "Generator[Fold, None, None]":
     """Folds whose stages are finished, as they come.
 
     Args:

@@ -3,13 +3,17 @@
 import hashlib
 import json
 import os
+import pickle
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,15 +41,19 @@ from pipeline.locks import alone
 from pipeline.metrics import embedded
 from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, StudyParams, WorkersParams
 from pipeline.progress import Progress
+from pipeline.reading.sharded import ShardedArray
 from pipeline.stages import evaluate, export, ingest
 from pipeline.store import Store
 from pipeline.study import beacon
 from pipeline.study.folds import Fold, all_folds
-from pipeline.workers import Local, open_workers
+from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers.cluster import Cluster
+from pipeline.workers.visiting import Visit
 from pipeline.workspace import Workspace
 from tests.pipeline import export_project
 from tests.pipeline.image_files import saved
-from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingSearch, DyingTrainer, Squares, StandInFold
+from tests.pipeline.workers.fold_work import StandInFold
+from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingSearch, DyingTrainer, Leaves, Squares
 
 ONE = WorkersParams(count=1)
 
@@ -284,12 +292,89 @@ def test_a_missing_package_is_named_with_what_installs_it(
     assert (done.exit_code, f"pip install 'augmint[{engine}]'" in done.output) == (2, True)
 
 
+def gone(file: Path) -> dict[str, str]:
+    """As a worker that does not see the folder finds it."""
+    file.unlink()
+    return visiting.versions()
+
+
+def others(file: Path) -> dict[str, str]:
+    """As a worker finds it that has another folder at the same place."""
+    file.write_text("another folder", encoding="utf-8")
+    return visiting.versions()
+
+
+def of_another(name: str) -> Callable[[Path], dict[str, str]]:
+    """As a worker finds it that has another version of ``name`` than this machine."""
+    return lambda _: visiting.versions() | {name: "0.0.1"}
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_worker_that_is_not_as_this_machine_is_refused_before_anything_is_given_out(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = WorkersParams(engine=engine, address=request.getfixturevalue(f"{engine}_address"))
+    made = visiting.Visit.of
+    with open_workers(asked, tmp_path) as opened:
+        assert isinstance(opened, Cluster)
+        for here, said in (
+            (of_another("numpy"), f"has numpy {visiting.versions()['numpy']}, not 0.0.1, and would not compute"),
+            (of_another("augmint"), "not 0.0.1, and would not compute the same bytes; install there what is here"),
+            (others, "does not see the project's folder"),
+            (gone, "is not there, or another; mount the folder at the same place on every worker"),
+        ):
+
+            def told(work: Leaves, mark: Path, named: str, here: Callable[[Path], dict[str, str]] = here) -> Visit:
+                visit = made(work, mark, named)
+                return replace(visit, versions=here(mark))
+
+            monkeypatch.setattr(visiting.Visit, "of", told)
+            with pytest.raises(UserError, match=re.escape(said)) as raised, opened.crew(Leaves(tmp_path)) as crew:
+                list(crew.in_order(range(4)))
+            assert type(raised.value) is UserError
+            assert re.match(rf"{engine} at \S+: the worker on {re.escape(socket.gethostname())} ", str(raised.value))
+            opened._mark.write_text("as it was", encoding="utf-8")
+    assert not list(tmp_path.glob("given-*"))
+    assert not list((tmp_path / "workers").iterdir())  # neither mark nor work
+
+
+def test_a_worker_that_joins_later_looks_around_before_it_works(tmp_path: Path) -> None:
+    (tmp_path / "mark").write_text("mine", encoding="utf-8")
+    visit = visiting.Visit.of(Leaves(tmp_path), tmp_path / "mark", "dask")
+    for other in (
+        replace(visit, versions=visiting.versions() | {"torch": "0.0.1"}),
+        replace(visit, text="another"),
+        replace(visit, digest="0" * 64),
+    ):
+        outcome = visiting.do(other, 3)
+        assert isinstance(outcome.error, UserError) and "set workers.engine: local" in str(outcome.error)
+    assert not list(tmp_path.glob("given-*"))
+    assert visiting.do(visit, 3).error is None and (tmp_path / "given-3").exists()
+
+
+def test_arrays_in_files_go_to_workers_by_their_place(tmp_path: Path) -> None:
+    values = np.arange(3 << 18).reshape(-1, 4)
+    np.save(tmp_path / "values.npy", values)
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")
+    joined = ShardedArray([mapped[2:7], mapped[100:]]).span(3, 20)
+    given = (mapped, mapped[5:9], mapped[5:][2:4], mapped[:, 1:3], joined)
+    packed = visiting.packed(given)
+    assert len(packed) < values.nbytes  # but for columns, which lie in no place of their own
+    found = pickle.loads(packed)
+    for one, other in zip(found, given, strict=True):
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+    assert [isinstance(one, np.memmap) for one in found[:3]] == [True] * 3
+    assert len(visiting.packed(joined)) < 1000
+
+
 SCRIPT = """
 import signal
 import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
-from pipeline.workers import Local, open_workers
+from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers.cluster import Cluster
+from pipeline.workers.visiting import Visit
 from tests.pipeline.workers.waiting import waits
 
 if __name__ == "__main__":

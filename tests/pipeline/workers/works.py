@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from pipeline.errors import BusyError, UserError
 from pipeline.experiment.runner import Trainer
 from pipeline.experiment.trial import Cell, Predictions
 from pipeline.export.blocks import Blocks, Drawer, Drawn, Rows
-from pipeline.flows.fold_workers import FoldWork
 from pipeline.ingest.sharded import Answer, ReadShard
 from pipeline.metrics.sharing import Search
 
@@ -41,6 +39,16 @@ class Squares:
         if number < 0:
             raise (UserError if number == -1 else BusyError)(f"params.yaml:7: {number} is no number; write another")
         return number**2
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Leaves a file for each shard, to show that somebody was given it."""
+
+    folder: Path
+
+    def __call__(self, number: int) -> None:
+        (self.folder / f"given-{number}").touch()
 
 
 class DyingReader(ReadShard):
@@ -76,9 +84,3 @@ class DyingSearch(Search):
         if rows.start:
             die_once(Path(self.train.filename).with_name("died"))
         return super().__call__(rows)
-
-
-class StandInFold(FoldWork):
-    """Runs a program that trains nothing."""
-
-    program = (sys.executable, str(Path(__file__).with_name("fold_program.py")))
