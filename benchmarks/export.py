@@ -31,6 +31,7 @@ from gan.networks import Network, Shape, build
 from gan.sampler import Sampler
 from pipeline.formats import open_writer
 from pipeline.formats.base import Item
+from pipeline.formats.encoding import encode
 from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, Row
 from pipeline.params import ExportParams, Params
 from pipeline.provenance import Mark, params_hash, set_params
@@ -77,7 +78,13 @@ def write(images: np.ndarray, folder: Path) -> None:
     def part(start: int) -> list[Row]:
         indices = range(start, min(start + PART, len(images)))
         items = [
-            Item(f"synthetic-0-{i:06d}", "train", 0, images[i], Mark(GENERATOR, "one", i, 0).xmp()) for i in indices
+            Item(
+                f"synthetic-0-{i:06d}",
+                "train",
+                0,
+                encode(images[i], about.encoding, Mark(GENERATOR, "one", i, 0).xmp()),
+            )
+            for i in indices
         ]
         places = writer.write_part(start // PART, items)
         return [row(item, i, *place, digest) for item, i, place in zip(items, indices, places, strict=True)]

@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.formats.base import Item
-from pipeline.formats.encoding import Encoding
+from pipeline.formats.encoding import Encoding, encode
 from pipeline.formats.parquet import ParquetWriter
 
 SIZES = (10_000, 100_000)
@@ -130,16 +130,17 @@ def measure(folder: Path, size: int, options: argparse.Namespace) -> dict[str, T
 def make(folder: Path, size: int, options: argparse.Namespace) -> None:
     """Writes ``size`` images of 32x32 into Parquet shards, the same for the same options."""
     images, labels, classes = _real(options.real, 3 if options.colour else 1)
-    writer = ParquetWriter(folder, classes, Encoding("png", 95))
+    encoding = Encoding()
+    writer = ParquetWriter(folder, classes, encoding.extension)
     order = np.random.default_rng(0).permutation(len(images))
     for number, start in enumerate(range(0, size, PART)):
         rows = order[np.arange(start, min(start + PART, size)) % len(images)]
         noise = np.random.default_rng([1, number]).normal(0, options.noise, (len(rows), *images.shape[1:]))
         pixels = np.clip(images[rows] + noise, 0, 255).round().astype(np.uint8)
-        writer.write_part(
-            number,
-            [Item(f"image-{start + i:08d}", "train", int(labels[row]), pixels[i], None) for i, row in enumerate(rows)],
-        )
+        files = [encode(image, encoding) for image in pixels]
+        names = (f"image-{index:08d}" for index in range(start, start + len(rows)))
+        given = zip(names, labels[rows].tolist(), files, strict=True)
+        writer.write_part(number, [Item(name, "train", label, file) for name, label, file in given])
 
 
 def _real(folder: Path | None, channels: int) -> tuple[np.ndarray, np.ndarray, list[str]]:

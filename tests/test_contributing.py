@@ -26,7 +26,7 @@ from pipeline.figures import FIGURES, Figure
 from pipeline.formats import FORMATS, describe, open_reader, open_writer
 from pipeline.formats.base import Item, Stored, Written
 from pipeline.formats.card import PATTERNS
-from pipeline.formats.encoding import Encoding, encode
+from pipeline.formats.encoding import encode
 from pipeline.formats.manifest import MANIFEST, About, ManifestWriter
 from pipeline.gates import judge
 from pipeline.metrics.embedded import Embedded
@@ -115,7 +115,7 @@ class Flat:
         (self.root / "flat").mkdir(parents=True, exist_ok=True)
         files = [f"flat/{item.label}_{item.name}.png" for item in items]
         for file, item in zip(files, items, strict=True):
-            (self.root / file).write_bytes(encode(item.image, Encoding(), item.xmp))
+            (self.root / file).write_bytes(item.content)
         return [Written(file, "0" * 64) for file in files]
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ def test_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flat = {"export": made.params["export"] | {"format": "flat"}}
     about: About = made.model_copy(update={"params": made.params | flat})
     image = np.random.default_rng(0).integers(0, 255, (1, 8, 8), dtype=np.uint8)
-    open_writer(tmp_path, about).write_part(0, [Item("synthetic-3-000001", "train", 3, image, None)])
+    open_writer(tmp_path, about).write_part(0, [Item("synthetic-3-000001", "train", 3, encode(image, about.encoding))])
     with ManifestWriter(tmp_path / MANIFEST, about):
         pass
     describe(tmp_path, about, None)

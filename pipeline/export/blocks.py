@@ -32,10 +32,9 @@ class Rows(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What came of blocks: uint8 (N, C, H, W), what the filters say, and the file of each image that all pass."""
+    """What came of blocks: what the filters say, and the file of each image that all pass, empty for the others."""
 
     blocks: Blocks
-    images: np.ndarray
     judgement: Judgement
     contents: Sequence[bytes]
     drawing_seconds: float
@@ -73,7 +72,7 @@ class Drawer:
             for place, (image, accepted) in enumerate(zip(images, judgement.accepted(len(images)), strict=True))
         ]
         spent = (drawn - began, judged - drawn, time.perf_counter() - judged)
-        return Drawn(blocks, images, judgement, contents, *spent)
+        return Drawn(blocks, judgement, contents, *spent)
 
     def _encoded(self, real: Rows) -> list[bytes]:
         return [encode(image, self.about.encoding) for image in self.source.real[real.split].images[real.rows]]

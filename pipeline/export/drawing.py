@@ -20,11 +20,10 @@ AT_ONCE = 128  # proposals that a worker draws at a time, where none is judged a
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A proposal that every filter passes: uint8 (C, H, W), its class and index, its scores by filter, and its file."""
+    """A proposal that every filter passes: its class and index, its scores by filter, and its file."""
 
     label: int
     index: int
-    image: np.ndarray
     scores: dict[str, float]
     content: bytes
 
@@ -72,15 +71,15 @@ class Drawing:
         self.encoding_seconds += drawn.encoding_seconds
         label, judgement = drawn.blocks.label, drawn.judgement
         tally, first = self.tallies[label], drawn.blocks.first * self._size
-        accepted = judgement.accepted(len(drawn.images))
+        accepted = judgement.accepted(len(drawn.contents))
         start = tally.drawn - first
         for place in (np.flatnonzero(accepted[start:]) + start)[: self._missing(label)].tolist():
             tally.add(accepted, judgement, slice(start, place + 1))
             start = place + 1
             scores = {name: float(values[place]) for name, values in judgement.scores.items()}
-            yield Kept(label, first + place, drawn.images[place], scores, drawn.contents[place])
+            yield Kept(label, first + place, scores, drawn.contents[place])
         if self._missing(label):
-            tally.add(accepted, judgement, slice(start, len(drawn.images)))
+            tally.add(accepted, judgement, slice(start, len(drawn.contents)))
             self._check(label)
 
     def _check(self, label: int) -> None:

@@ -18,7 +18,7 @@ from pipeline.errors import as_user_error
 from pipeline.export.blocks import Drawer
 from pipeline.export.ingredients import open_ingredients
 from pipeline.export.plan import Plan
-from pipeline.export.rows import describe, mark, rows
+from pipeline.export.rows import describe, rows
 from pipeline.export.work import Work
 from pipeline.export.writing import Seconds, SetWriter
 from pipeline.formats import describe as describe_set
@@ -116,7 +116,7 @@ def _written(params: Params, drawer: Drawer, work: Work, layout: Writer, workers
         ManifestWriter(work.set / MANIFEST, about) as manifest,
         track(source.plan.total, "export", "images") as progress,
     ):
-        writer = SetWriter(source, work, layout, size, lambda each: mark(about, each.label, each.index), crew)
+        writer = SetWriter(source, work, layout, size, crew)
         writer.run(progress, lambda record: manifest.extend(rows(about, record)))
     return writer
 

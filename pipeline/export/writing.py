@@ -1,12 +1,10 @@
 """Writing a set part by part, while workers draw and encode what comes next; what is finished is never made again."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-
-import numpy as np
+from itertools import count, islice
 
 from pipeline.export.blocks import Rows
 from pipeline.export.drawing import Drawing
@@ -40,11 +38,10 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Part:
-    """Some images in the set's order, all of one split: what is known of each, uint8 (C, H, W), files, and tallies."""
+    """Some images in the set's order, all of one split: what is known of each, their files, and tallies."""
 
     number: int
     entries: list[Entry]
-    images: Sequence[np.ndarray]
     contents: Sequence[bytes]
     tallies: dict[int, Tally]
 
@@ -59,23 +56,13 @@ class SetWriter:
         work: where the finished parts are recorded.
         writer: of the format asked for.
         size: images a part.
-        mark: the synthetic-media mark of a synthetic image, or None.
         crew: does :class:`pipeline.export.blocks.Drawer`.
     """
 
-    def __init__(
-        self,
-        source: Ingredients,
-        work: Work,
-        writer: Writer,
-        size: int,
-        mark: Callable[[Entry], str | None],
-        crew: Crew,
-    ) -> None:
+    def __init__(self, source: Ingredients, work: Work, writer: Writer, size: int, crew: Crew) -> None:
         self.seconds = Seconds()
         self.tallies = [Tally() for _ in source.plan.classes]
-        self._source, self._work, self._writer, self._size, self._mark = source, work, writer, size, mark
-        self._crew = crew
+        self._source, self._work, self._writer, self._size, self._crew = source, work, writer, size, crew
 
     def run(self, progress: Progress, take: Callable[[Record], object]) -> None:
         """Writes every part that is missing.
@@ -91,20 +78,22 @@ class SetWriter:
         pool, taken = ThreadPoolExecutor(threads), 0
         try:
             with one_thread():  # an operation; blocks drawn side by side are faster than one block on all cores
-                for images, seconds in in_order(pool, self._write, self._missing(progress), threads + 1):
+                for number, record, seconds in in_order(pool, self._write, self._missing(progress), threads + 1):
                     self.seconds.writing += seconds
-                    progress.advance(images)
-                    taken = self._hand_over(taken, take)
-            self._hand_over(taken, take)
+                    progress.advance(len(record.entries))
+                    self._hand_over(range(taken, number), take)
+                    take(record)
+                    taken = number + 1
+            self._hand_over(count(taken), take)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _hand_over(self, number: int, take: Callable[[Record], object]) -> int:
-        """Gives the records from part ``number`` on to ``take``, as far as parts are finished; returns how far."""
-        while (record := self._work.load(number)) is not None:
+    def _hand_over(self, parts: Iterable[int], take: Callable[[Record], object]) -> None:
+        """Gives ``take`` the records of parts that an earlier run finished, as far as there are such."""
+        for number in parts:
+            if (record := self._work.load(number)) is None:
+                return
             take(record)
-            number += 1
-        return number
 
     def _missing(self, progress: Progress) -> Iterator[Part]:
         done = yield from self._of_real(progress)
@@ -124,7 +113,7 @@ class SetWriter:
         for (number, (split, rows)), contents in zip(missing, files, strict=True):
             real = self._source.real[split]
             entries = [Entry(split, int(real.labels[row]), int(row), False, {}) for row in rows]
-            yield Part(number, entries, real.images[rows], contents, {})
+            yield Part(number, entries, contents, {})
         return len(parts)
 
     def _drawn(self, number: int) -> Iterator[Part]:
@@ -133,17 +122,19 @@ class SetWriter:
         while chunk := list(islice(proposals, self._size)):
             entries = [Entry("train", kept.label, kept.index, True, kept.scores) for kept in chunk]
             tallies = {kept.label: self.tallies[kept.label].copy() for kept in chunk}
-            yield Part(number, entries, [kept.image for kept in chunk], [kept.content for kept in chunk], tallies)
+            yield Part(number, entries, [kept.content for kept in chunk], tallies)
             number += 1
         self.seconds.drawing, self.seconds.judging = drawing.drawing_seconds, drawing.judging_seconds
         self.seconds.writing += drawing.encoding_seconds
 
-    def _write(self, part: Part) -> tuple[int, float]:
+    def _write(self, part: Part) -> tuple[int, Record, float]:
+        """The part's number and record, and the seconds that it took."""
         began = time.perf_counter()
         items = [
-            Item(entry.name, entry.split, entry.label, image, self._mark(entry) if entry.synthetic else None, content)
-            for entry, image, content in zip(part.entries, part.images, part.contents, strict=True)
+            Item(entry.name, entry.split, entry.label, content)
+            for entry, content in zip(part.entries, part.contents, strict=True)
         ]
         written = self._writer.write_part(part.number, items)
-        self._work.save(part.number, Record(part.entries, written, part.tallies))
-        return len(items), time.perf_counter() - began
+        record = Record(part.entries, written, part.tallies)
+        self._work.save(part.number, record)
+        return part.number, record, time.perf_counter() - began

@@ -17,15 +17,15 @@ __all__ = ["FORMATS", "describe", "open_reader", "open_writer", "read_file"]
 
 FORMATS: dict[str, tuple[Callable[[Path, About], Writer], Callable[[Path, About], Reader]]] = {
     "imagefolder": (
-        lambda root, about: ImageFolderWriter(root, about.classes, about.splits, about.encoding),
+        lambda root, about: ImageFolderWriter(root, about.classes, about.splits, about.encoding.extension),
         lambda root, about: ImageFolderReader(root, about.classes, about.splits),
     ),
     "webdataset": (
-        lambda root, about: WebDatasetWriter(root, about.encoding),
+        lambda root, about: WebDatasetWriter(root, about.encoding.extension),
         lambda root, about: WebDatasetReader(root),  # noqa: ARG005
     ),
     "parquet": (
-        lambda root, about: ParquetWriter(root, about.classes, about.encoding),
+        lambda root, about: ParquetWriter(root, about.classes, about.encoding.extension),
         lambda root, about: ParquetReader(root),  # noqa: ARG005
     ),
 }

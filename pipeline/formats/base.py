@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
-from pipeline.formats.encoding import Encoding, encode
 from pipeline.formats.manifest import Row
 
 
@@ -19,21 +16,13 @@ class Item:
         name: unique in the set, without an extension (``synthetic-3-000012``).
         split: ``train``, ``val`` or ``test``; synthetic images are ``train``.
         label: index of the class.
-        image: uint8 (C, H, W).
-        xmp: the synthetic-media mark; None for a real image.
-        content: the image as a file, with its mark, where it was encoded already.
+        content: the image as a file, see :func:`pipeline.formats.encoding.encode`.
     """
 
     name: str
     split: str
     label: int
-    image: np.ndarray
-    xmp: str | None
-    content: bytes | None = None
-
-    def encoded(self, encoding: Encoding) -> bytes:
-        """The image as a file."""
-        return encode(self.image, encoding, self.xmp) if self.content is None else self.content
+    content: bytes
 
 
 class Written(NamedTuple):

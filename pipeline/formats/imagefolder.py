@@ -10,7 +10,6 @@ from pathlib import Path
 from pipeline.disk import write_at
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
-from pipeline.formats.encoding import Encoding
 from pipeline.formats.manifest import MANIFEST, Row, read_rows
 from pipeline.formats.names import folder_names
 
@@ -39,15 +38,15 @@ class ImageFolderWriter:
         root: the set's folder; made if need be.
         classes: class names; a label is an index into them. Names that file systems dislike are percent-encoded.
         splits: those that occur.
-        encoding: of the images.
+        ending: of the images' files, without a dot.
 
     Raises:
         UserError: a class name that cannot be a folder's (see :func:`pipeline.formats.names.folder_names`).
     """
 
-    def __init__(self, root: Path, classes: Sequence[str], splits: Sequence[str], encoding: Encoding) -> None:
+    def __init__(self, root: Path, classes: Sequence[str], splits: Sequence[str], ending: str) -> None:
         self.root = root
-        self._layout, self._encoding = Layout(classes, splits), encoding
+        self._layout, self._ending = Layout(classes, splits), ending
         for folder in self._layout.labels:
             (root / folder).mkdir(parents=True, exist_ok=True)
 
@@ -55,11 +54,10 @@ class ImageFolderWriter:
         """One file an image; see :class:`pipeline.formats.base.Writer`."""
         written = []
         for item in items:
-            content = item.encoded(self._encoding)
-            file = f"{self._layout.folders[item.split][item.label]}/{item.name}.{self._encoding.extension}"
+            file = f"{self._layout.folders[item.split][item.label]}/{item.name}.{self._ending}"
             with open(f"{self.root}/{file}", "wb", buffering=0) as out:  # noqa: PTH123  (half the time of a Path's)
-                write_at(out.fileno(), content, 0)
-            written.append(Written(file, hashlib.sha256(content).hexdigest()))
+                write_at(out.fileno(), item.content, 0)
+            written.append(Written(file, hashlib.sha256(item.content).hexdigest()))
         return written
 
     def close(self) -> None:

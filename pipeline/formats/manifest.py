@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gan.files import regular
+from pipeline.columns import column
 from pipeline.errors import UserError
 from pipeline.formats.encoding import Encoding
 from pipeline.reading.documents import again, fault
@@ -239,7 +240,7 @@ class ManifestWriter:
 
     def _flush(self, rows: list[Row]) -> None:
         if rows:
-            columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in SCHEMA]
+            columns = [column([getattr(row, field.name) for row in rows], field.type) for field in SCHEMA]
             self._writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
 
 
@@ -301,8 +302,8 @@ def count_images(path: Path) -> Counter[tuple[str, int, bool]]:
     keys, counts = ["split", "label_index", "synthetic"], Counter[tuple[str, int, bool]]()
     with _opened(path) as file:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=keys).group_by(keys).aggregate([([], "count_all")])
-            counts.update({tuple(row[key] for key in keys): row["count_all"] for row in table.to_pylist()})
+            table = file.read_row_group(group, columns=keys)  # whose group_by would import pandas
+            counts.update(zip(*(table[key].to_pylist() for key in keys), strict=True))
     return counts
 
 

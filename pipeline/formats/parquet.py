@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.columns import column, texts
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
-from pipeline.formats.encoding import Encoding
 from pipeline.formats.shards import DATA, ShardReader
 
 ROWS_PER_GROUP = 128  # what a reader that wants one image has to fetch
@@ -24,12 +24,12 @@ class ParquetWriter:
     Args:
         root: the set's folder; made if need be.
         classes: class names; a label is an index into them.
-        encoding: of the images.
+        ending: of the images' files, without a dot.
     """
 
-    def __init__(self, root: Path, classes: Sequence[str], encoding: Encoding) -> None:
+    def __init__(self, root: Path, classes: Sequence[str], ending: str) -> None:
         self.root = root
-        self._schema, self._encoding = schema(classes), encoding
+        self._schema, self._ending = schema(classes), ending
         (root / DATA).mkdir(parents=True, exist_ok=True)
 
     def write_part(self, number: int, items: Sequence[Item]) -> list[Written]:
@@ -39,10 +39,10 @@ class ParquetWriter:
         # images are compressed already, and none comes twice
         with pq.ParquetWriter(self.root / file, self._schema, compression="none", use_dictionary=False) as shard:
             while group := list(islice(waiting, ROWS_PER_GROUP)):
-                contents = [item.encoded(self._encoding) for item in group]
-                names = [f"{item.name}.{self._encoding.extension}" for item in group]
-                images = pa.StructArray.from_arrays([pa.array(contents), pa.array(names)], fields=list(IMAGE))
-                labels = pa.array([item.label for item in group], pa.int64())
+                contents = [item.content for item in group]
+                names = [f"{item.name}.{self._ending}" for item in group]
+                images = pa.StructArray.from_arrays([column(contents, pa.binary()), texts(names)], fields=list(IMAGE))
+                labels = column([item.label for item in group], pa.int64())
                 shard.write_table(pa.Table.from_arrays([images, labels], schema=self._schema))
                 written += [Written(file, hashlib.sha256(content).hexdigest()) for content in contents]
         return written

@@ -10,7 +10,7 @@ from typing import IO
 
 from pipeline.errors import UserError
 from pipeline.formats.base import Item, Stored, Written
-from pipeline.formats.encoding import EXTENSIONS, Encoding
+from pipeline.formats.encoding import EXTENSIONS
 from pipeline.formats.shards import DATA, ShardReader
 
 LABEL = "cls"
@@ -23,12 +23,12 @@ class WebDatasetWriter:
 
     Args:
         root: the set's folder; made if need be.
-        encoding: of the images.
+        ending: of the images' files, without a dot.
     """
 
-    def __init__(self, root: Path, encoding: Encoding) -> None:
+    def __init__(self, root: Path, ending: str) -> None:
         self.root = root
-        self._encoding = encoding
+        self._ending = ending
         (root / DATA).mkdir(parents=True, exist_ok=True)
 
     def write_part(self, number: int, items: Sequence[Item]) -> list[Written]:
@@ -37,9 +37,8 @@ class WebDatasetWriter:
         written = []
         with tarfile.open(self.root / file, "w", format=tarfile.USTAR_FORMAT) as shard:
             for item in items:
-                content = item.encoded(self._encoding)
-                add_image(shard, item.name, self._encoding.extension, content, item.label)
-                written.append(Written(file, hashlib.sha256(content).hexdigest()))
+                add_image(shard, item.name, self._ending, item.content, item.label)
+                written.append(Written(file, hashlib.sha256(item.content).hexdigest()))
         return written
 
     def close(self) -> None:

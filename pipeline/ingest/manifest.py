@@ -1,12 +1,12 @@
 """``manifest.parquet``: one row an image of the source, kept or not."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.columns import numbers, texts
 from pipeline.ingest.reading import Records
 from pipeline.ingest.selection import Selection
 from pipeline.sources import Listing
@@ -46,15 +46,15 @@ def write_manifest(path: Path, listing: Listing, records: Records, chosen: Selec
             bad = records.width[part] == 0
             groups = chosen.groups[part].tolist()
             columns = [
-                _texts(listing.paths[part]),
-                _texts(_hexadecimal(records.sha256[part])),
-                _numbers(records.width[part], bad),
-                _numbers(records.height[part], bad),
-                _texts([listing.classes[label] for label in listing.labels[part].tolist()]),
-                _texts([SPLIT_WORDS[split] if split >= 0 else None for split in chosen.splits[part].tolist()]),
-                _texts([None if alone[group] else listing.paths[first[group]] for group in groups]),
-                _numbers(chosen.rows[part], chosen.rows[part] < 0),
-                _texts([chosen.reasons.get(row) for row in rows]),
+                texts(listing.paths[part]),
+                texts(_hexadecimal(records.sha256[part])),
+                numbers(records.width[part], bad),
+                numbers(records.height[part], bad),
+                texts([listing.classes[label] for label in listing.labels[part].tolist()]),
+                texts([SPLIT_WORDS[split] if split >= 0 else None for split in chosen.splits[part].tolist()]),
+                texts([None if alone[group] else listing.paths[first[group]] for group in groups]),
+                numbers(chosen.rows[part], chosen.rows[part] < 0),
+                texts([chosen.reasons.get(row) for row in rows]),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
 
@@ -64,27 +64,3 @@ def _hexadecimal(digests: np.ndarray) -> list[str | None]:
     text, width = digests.tobytes().hex(), 2 * digests.shape[1]
     read = np.any(digests, axis=1)
     return [text[width * row : width * (row + 1)] if found else None for row, found in enumerate(read.tolist())]
-
-
-# pyarrow.array would import pandas, which takes a fifth of a second, before it looks at what it was given
-
-
-def _texts(values: Sequence[str | None]) -> pa.Array:
-    encoded = [b"" if value is None else value.encode() for value in values]
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    missing = np.array([value is None for value in values])
-    buffers = [_present(missing), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(values), buffers)
-
-
-def _numbers(values: np.ndarray, missing: np.ndarray) -> pa.Array:
-    """``values``, int32 or int64 (n,), with null where bool (n,) says so."""
-    kind = pa.int32() if values.dtype == np.int32 else pa.int64()
-    buffers = [_present(missing), pa.py_buffer(np.ascontiguousarray(values))]
-    return pa.Array.from_buffers(kind, len(values), buffers)
-
-
-def _present(missing: np.ndarray) -> pa.Buffer | None:
-    """The bit for each value that is there; None where all are."""
-    return pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,10 @@ def _write(
     }
     step = max(1, BYTES_AT_ONCE // int(np.prod(shape)))
     blocks = (pixels.read(order[i : i + step], records.grey, channels) for i in range(0, len(order), step))
-    write_store(folder, blocks, labels, listing.classes, shape, {"ingest": figures})
-    write_manifest(folder / "manifest.parquet", listing, records, chosen)
+    with ThreadPoolExecutor(1) as beside:
+        manifest = beside.submit(write_manifest, folder / "manifest.parquet", listing, records, chosen)
+        write_store(folder, blocks, labels, listing.classes, shape, {"ingest": figures})
+        manifest.result()
 
 
 def _figures(listing: Listing, records: Records, chosen: Selection, scale: GreyScale | None) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def read_groups(store: Store) -> np.ndarray:
     """
     path = store.folder / "manifest.parquet"
     try:
-        table = pq.read_table(path, columns=["row", "path", "group"])
+        table = pq.ParquetFile(path).read(["row", "path", "group"])
         table = table.filter(pc.is_valid(table["row"]))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{path}: not readable ({error}); {again('ingest')}") from None

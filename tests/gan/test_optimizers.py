@@ -65,6 +65,8 @@ def test_no_stage_waits_for_torchs_compiler(module: str) -> None:
     code = (
         f"import sys, torch, {module}\nfrom gan.optimizers import Adam\nweight = torch.ones(2, requires_grad=True)\n"
         "weight.sum().backward()\nAdam([weight], 0.1).step()\n"
+        "from gan.memory import peak_bytes; from gan.config import Config; from gan.networks import Shape\n"
+        "peak_bytes(Config(kimg=1.0, batch_size=4, width=4), Shape(8, 1, 2, 64, 4), torch.device('cpu'))\n"
         "print([name for name in ('torch._dynamo', 'torchvision') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

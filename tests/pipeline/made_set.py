@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.export.work import image_name
 from pipeline.formats import describe, open_writer
 from pipeline.formats.base import Item
+from pipeline.formats.encoding import encode
 from pipeline.formats.manifest import MANIFEST, About, ManifestWriter, Row
 from pipeline.params import ExportParams, Params
 from pipeline.provenance import Mark, params_hash, set_params
@@ -25,12 +26,23 @@ QUALITY = {
 
 
 @dataclass(frozen=True)
+class Painted:
+    """An image before it is a file: uint8 (C, H, W)."""
+
+    name: str
+    split: str
+    label: int
+    image: np.ndarray
+    xmp: str | None
+
+
+@dataclass(frozen=True)
 class MadeSet:
-    """Where the set is, what is true of it, and by name what was written."""
+    """Where the set is, what is true of it, and by name what was painted."""
 
     root: Path
     about: About
-    items: dict[str, Item]
+    items: dict[str, Painted]
     rows: list[Row]
 
 
@@ -53,13 +65,14 @@ def make_set(
     parts = [(split, part) for split in splits for part in range(2)]
     with ManifestWriter(root / MANIFEST, about) as manifest:
         for number, (split, part) in enumerate(parts):
-            items = _items(about, split, part, images)
+            painted = _painted(about, split, part, images)
+            items = [Item(one.name, split, one.label, encode(one.image, about.encoding, one.xmp)) for one in painted]
             written = writer.write_part(number, items)
             assert writer.write_part(number, items) == written  # as after an interruption
             rows = [_row(params, about, item, *place) for item, place in zip(items, written, strict=True)]
             manifest.extend(rows)
             made.rows.extend(rows)
-            made.items.update({item.name: item for item in items})
+            made.items.update({one.name: one for one in painted})
     writer.close()
     describe(root, about, QUALITY)
     return made
@@ -82,17 +95,17 @@ def made_about(
     )
 
 
-def _items(about: About, split: str, part: int, images: list[tuple[int, int]]) -> list[Item]:
-    synthetic, items = split == "train" and part == 1, []
+def _painted(about: About, split: str, part: int, images: list[tuple[int, int]]) -> list[Painted]:
+    synthetic, painted = split == "train" and part == 1, []
     for label, place in images:
         index = 2 * part + place
-        row = len(images) * part + len(items)
+        row = len(images) * part + len(painted)
         seed = [label, index, len(split)]
         image = np.random.default_rng(seed).integers(0, 256, (about.channels, 8, 8), dtype=np.uint8)
         xmp = Mark(GENERATOR, about.classes[label], index, 2**62).xmp() if synthetic else None
         name = image_name(split, label, index if synthetic else row, synthetic)
-        items.append(Item(name, split, label, image, xmp))
-    return items
+        painted.append(Painted(name, split, label, image, xmp))
+    return painted
 
 
 def _row(params: Params, about: About, item: Item, file: str, digest: str) -> Row:

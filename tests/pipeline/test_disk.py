@@ -23,7 +23,7 @@ from pipeline.cli import stages
 from pipeline.disk import save_array, write_at, write_blocks
 from pipeline.errors import BusyError, as_user_error
 from pipeline.formats.base import Item
-from pipeline.formats.encoding import Encoding
+from pipeline.formats.encoding import Encoding, encode
 from pipeline.formats.imagefolder import ImageFolderWriter
 from pipeline.ingest.decode import Target
 from pipeline.ingest.reading import Pixels
@@ -145,11 +145,12 @@ def test_what_the_system_takes_in_parts_is_written_in_whole(tmp_path: Path, monk
         for row in range(2):
             pixels.write(row, images[row])
         assert np.array_equal(pixels.read(np.arange(2), np.zeros(2, bool), 3), images)
-    writer = ImageFolderWriter(tmp_path / "set", ["a"], ["train"], Encoding())
-    (written,) = writer.write_part(0, [Item("x", "train", 0, images[0], None)])
+    item = Item("x", "train", 0, encode(images[0], Encoding()))
+    writer = ImageFolderWriter(tmp_path / "set", ["a"], ["train"], "png")
+    (written,) = writer.write_part(0, [item])
     monkeypatch.undo()
-    whole = ImageFolderWriter(tmp_path / "whole", ["a"], ["train"], Encoding())
-    whole.write_part(0, [Item("x", "train", 0, images[0], None)])
+    whole = ImageFolderWriter(tmp_path / "whole", ["a"], ["train"], "png")
+    whole.write_part(0, [item])
     assert (tmp_path / "set" / written.file).read_bytes() == (tmp_path / "whole" / written.file).read_bytes()
 
 

@@ -226,4 +226,4 @@ def plain(made: Drawn | list[bytes]) -> list:
     if isinstance(made, list):
         return made
     judged = [dict(each) for each in made.judgement.__dict__.values()]
-    return [made.images.tobytes(), list(made.contents), *({k: v.tolist() for k, v in each.items()} for each in judged)]
+    return [list(made.contents), *({k: v.tolist() for k, v in each.items()} for each in judged)]
