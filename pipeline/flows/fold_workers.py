@@ -9,7 +9,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -119,7 +119,7 @@ def _waiting(project: Path, takers: dict[str, Take]) -> Iterator[Path]:
         remove(log)
     beacon.beat(token, 0)
     over = threading.Event()
-    thread = threading.Thread(target=_pass_on, args=(token, logs, over), name="folds")
+    thread = threading.Thread(target=_pass_on, args=(token, logs, over), daemon=True, name="folds")
     thread.start()
     try:
         yield token
@@ -131,17 +131,21 @@ def _waiting(project: Path, takers: dict[str, Take]) -> Iterator[Path]:
 
 
 def _pass_on(token: Path, logs: dict[Path, Take], over: threading.Event) -> None:
-    read, number = dict.fromkeys(logs, 0), 0
-    last = False
+    read, number, last = dict.fromkeys(logs, 0), 0, False
     while not last:
         last = over.wait(beacon.SECONDS)
         number += 1
         beacon.beat(token, number)
         for log, take in logs.items():
-            if log.is_file():
-                with log.open("rb") as file:
-                    file.seek(read[log])
-                    whole = file.read().rpartition(b"\n")[0]
-                read[log] += len(whole) + bool(whole)
-                for line in whole.decode("utf-8", "replace").splitlines():
-                    take(line)
+            with suppress(OSError):  # not there yet, or a network that does not answer for the moment
+                read[log] += _taken(log, read[log], take)
+
+
+def _taken(log: Path, start: int, take: Take) -> int:
+    """Passes on the whole lines from ``start`` on; returns their bytes."""
+    with log.open("rb") as file:
+        file.seek(start)
+        whole = file.read().rpartition(b"\n")[0]
+    for line in whole.decode("utf-8", "replace").splitlines():
+        take(line)
+    return len(whole) + bool(whole)
