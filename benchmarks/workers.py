@@ -1,11 +1,13 @@
-"""Ingest and export on one core and on two: images a second, how many times one, and whether the bytes are the same.
+"""Stages on one core and on two: seconds, how many times as fast, and whether the bytes are the same.
 
     python benchmarks/workers.py [--engine local] [--images 60000] [--drawn 12000] [--size 32] [--width 16] [--rounds 3]
+                                 [--stages ingest evaluate export]
 
 One core is this program's first one, to which a process is pinned, with one worker, in that process; two are its first
 two, with two workers of the engine. Each run is a process of its own; its stage is timed, without imports, but with the
 start of a cluster where the engine has one. The runs take turns, and the best of each counts. Images are small colour
-PNGs in a folder; what is exported comes from a generator that nobody has trained, as an image folder.
+PNGs in a folder; what is exported comes from a generator that nobody has trained, as an image folder. Evaluated are
+1,000 of its images against the tenth of as many grey ones as are ingested, with one thread, on which bytes depend.
 """
 
 import argparse
@@ -21,9 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pipeline.params import WorkersParams
+    from pipeline.store import SplitName
+    from pipeline.workspace import Workspace
 
 CLASSES = 10
+STAGES = ("ingest", "evaluate", "export")
 
 
 def main() -> None:
@@ -41,7 +48,7 @@ def main() -> None:
 
     table = Table("stage", "images", "one core, s", f"two cores ({args.engine}), s", "ratio", "same bytes")
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        for stage in ("ingest", "export"):
+        for stage in args.stages:
             _prepare(stage, Path(folder), args)
             taken: dict[int, list[float]] = {1: [], 2: []}
             found = set()
@@ -51,7 +58,7 @@ def main() -> None:
                     seconds.append(spent)
                     found.add(sums)
             one, two = min(taken[1]), min(taken[2])
-            images = args.images if stage == "ingest" else args.drawn
+            images = args.drawn if stage == "export" else args.images
             same = "yes" if len(found) == 1 else "NO"
             table.add_row(stage, f"{images:,}", f"{one:.2f}", f"{two:.2f}", f"{one / two:.2f} x", same)
     Console().print(table)
@@ -60,7 +67,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local", help="of the two workers")
-    parser.add_argument("--images", type=int, default=60_000, help="read by ingest")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="to be timed")
+    parser.add_argument("--images", type=int, default=60_000, help="of ingest and evaluate")
     parser.add_argument("--drawn", type=int, default=12_000, help="drawn by export")
     parser.add_argument("--size", type=int, default=32, help="pixels a side")
     parser.add_argument("--width", type=int, default=16, help="of the generator")
@@ -87,7 +95,7 @@ def _prepare(stage: str, folder: Path, args: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    if stage == "export":
+    if stage != "ingest":
         return
     rng = np.random.default_rng(0)
     for label in range(CLASSES):
@@ -107,7 +115,7 @@ def _run(args: argparse.Namespace, cores: list[int]) -> None:
     one = len(cores) == 1
     chosen = WorkersParams(count=1) if one else WorkersParams(engine=args.engine, count=2)
     with tempfile.TemporaryDirectory(dir=args.folder) as place:
-        work = {"ingest": _ingest, "export": _export}[args.run](Path(place), args, chosen)
+        work = {"ingest": _ingest, "evaluate": _evaluate, "export": _export}[args.run](Path(place), args, chosen)
         began = time.perf_counter()
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
             work()
@@ -123,27 +131,54 @@ def _ingest(place: Path, args: argparse.Namespace, chosen: "WorkersParams") -> C
     return lambda: ingest.run(Params(data=data, workers=chosen), Workspace(place))
 
 
+def _evaluate(place: Path, args: argparse.Namespace, chosen: "WorkersParams") -> Callable[[], None]:
+    import numpy as np
+    import torch
+
+    from pipeline.params import EvaluateParams, Params
+    from pipeline.stages import evaluate
+
+    torch.set_num_threads(1)
+    labels = np.arange(args.images) % CLASSES
+    train, val, test = np.split(labels, [args.images * 8 // 10, args.images * 9 // 10])
+    workspace = _project(place, args, {"train": train, "val": val, "test": test}, channels=1)
+    settings = EvaluateParams(embedder_steps=50)
+    return lambda: evaluate.run(Params(evaluate=settings, workers=chosen), workspace)
+
+
 def _export(place: Path, args: argparse.Namespace, chosen: "WorkersParams") -> Callable[[], None]:
+    import numpy as np
+
+    from pipeline.params import ExportParams, Params
+    from pipeline.stages import export
+
+    none = np.empty(0, np.int64)
+    workspace = _project(place, args, {"train": np.arange(CLASSES), "val": none, "test": none}, channels=3)
+    params = Params(export=ExportParams(balance=1 + args.drawn // CLASSES), workers=chosen)
+    return lambda: export.run(params, workspace)
+
+
+def _project(
+    place: Path, args: argparse.Namespace, labels: "dict[SplitName, np.ndarray]", channels: int
+) -> "Workspace":
+    """A store of noise, and a generator that nobody has trained."""
     import numpy as np
     import torch
 
     from gan.checkpoint import save_network
     from gan.networks import Shape, build
-    from pipeline.params import ExportParams, Params
-    from pipeline.stages import export
     from pipeline.store import write_store
     from pipeline.workspace import Workspace
 
     workspace, classes = Workspace(place), tuple(f"class{label}" for label in range(CLASSES))
     workspace.store.mkdir(parents=True)
-    labels = {"train": np.arange(CLASSES), "val": np.empty(0, np.int64), "test": np.empty(0, np.int64)}
-    shape = (3, args.size, args.size)
-    write_store(workspace.store, [np.zeros((CLASSES, *shape), np.uint8)], labels, classes, shape, {})
+    rng, shape = np.random.default_rng(0), (channels, args.size, args.size)
+    blocks = (rng.integers(0, 256, (len(part), *shape), np.uint8) for part in labels.values())
+    write_store(workspace.store, blocks, labels, classes, shape, {})
     torch.manual_seed(0)
-    network = build("resnet", "generator", Shape(args.size, 3, CLASSES, 64, args.width))
+    network = build("resnet", "generator", Shape(args.size, channels, CLASSES, 64, args.width))
     save_network(workspace.models, "generator", network, {"family": "resnet", "classes": list(classes)})
-    params = Params(export=ExportParams(balance=1 + args.drawn // CLASSES), workers=chosen)
-    return lambda: export.run(params, workspace)
+    return workspace
 
 
 def _sums(folder: Path) -> str:

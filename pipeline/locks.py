@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,16 +33,24 @@ def take(path: Path) -> int | None:
         os.close(file)
 
 
+SECONDS_BETWEEN_TRIES = 0.5
+
+
 @contextmanager
-def alone(path: Path, what: str) -> Iterator[None]:
+def alone(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     """Holds the lock ``path`` while the body runs; ``what`` names its holder's work ("a training").
+
+    Args:
+        patience: seconds to wait for a process that holds it.
 
     Raises:
         BusyError: another process holds it; the message names its PID.
         OSError: as :func:`take`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = take(path)
+    until = time.monotonic() + patience
+    while (file := take(path)) is None and time.monotonic() < until:
+        time.sleep(SECONDS_BETWEEN_TRIES)
     if file is None:
         pid = path.read_text(encoding="utf-8").strip() or "not known yet"
         raise BusyError(f"{path}: {what} is in work in this folder (PID {pid}); wait for its end, or stop it")

@@ -51,6 +51,22 @@ def study_fold(fold: str) -> None:
         run(params, Workspace(), one)
 
 
+@main.command("study-work", hidden=True)
+@click.argument("fold")
+@click.argument("beacon", type=click.Path(path_type=Path))
+def study_work(fold: str, beacon: Path) -> None:
+    """Run the stages of FOLD on a worker, as long as BEACON says that somebody waits for it."""
+    from pipeline.params import load_params
+    from pipeline.study.beacon import ending_with
+    from pipeline.study.fold import work
+    from pipeline.study.folds import wanted_folds
+
+    params = load_params(Workspace().params)
+    with ending_with(beacon):
+        for one in wanted_folds(fold, params.study):
+            work(params, Workspace(), one)
+
+
 @main.command("study-summary", hidden=True)
 def study_summary() -> None:
     """Say what all folds found together. A stage of study/dvc.yaml."""

@@ -10,6 +10,7 @@ from pipeline.metrics.embedded import Images
 from pipeline.metrics.embedders import open_embedders
 from pipeline.metrics.embedders.domain import train_domain_embedder
 from pipeline.metrics.quality import Measured, Settings, measure
+from pipeline.metrics.sharing import Share
 from pipeline.params import EvaluateParams
 
 MOST = 10_000  # images a side; more would move no figure and cost the square in time
@@ -37,13 +38,14 @@ class Sets:
     mirror: str = "none"
 
 
-def score(sets: Sets, settings: EvaluateParams, seed: int) -> Measured:
+def score(sets: Sets, settings: EvaluateParams, seed: int, share: Share) -> Measured:
     """Trains the embedder, measures, and judges the gates.
 
     Args:
         sets: see there.
         settings: repeats, neighbours, embedders and gates.
         seed: the project's.
+        share: who does what takes long.
 
     Returns:
         Its ``quality`` is the content of ``metrics/quality.json``, to six digits.
@@ -57,7 +59,7 @@ def score(sets: Sets, settings: EvaluateParams, seed: int) -> Measured:
     others, notes = open_embedders(settings.embedders, settings.weights)
     how = Settings(settings.repeats, settings.neighbours, seed, sets.mirror)
     known = images if sets.copies else None
-    measured = measure(sets.real, sets.synthetic, known, sets.classes, domain, others, how)
+    measured = measure(sets.real, sets.synthetic, known, sets.classes, domain, others, how, share)
     quality = measured.quality | {"notes": [*measured.quality["notes"], *notes]}
     return measured._replace(quality=_rounded(quality | {"gates": judge(settings.gates, quality)}))
 

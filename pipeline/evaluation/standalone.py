@@ -10,12 +10,14 @@ from pipeline.atomic import replacing, write_json
 from pipeline.errors import UserError
 from pipeline.evaluation.folders import Folder, check_classes, decoded
 from pipeline.evaluation.scoring import MOST, Sets, score
+from pipeline.evaluation.sharing import Sharing
 from pipeline.evaluation.tables import Row, parted, write_table
 from pipeline.metrics.embedded import Embedded, Images
 from pipeline.metrics.resampling import compared_at
 from pipeline.params import EvaluateParams
 from pipeline.report import standalone
 from pipeline.report.terminal.quality import print_quality
+from pipeline.workers import Local
 
 SEED = 0
 LEAST_SIDE, MOST_SIDE = 8, 512  # pixels, what the embedder takes
@@ -97,7 +99,8 @@ def score_folders(real: Path, fake: Path, train: Path | None, mirror: str = "non
         held_out, synthetic = _alike(held_out, synthetic, len(classes), notes)
         _check_enough(held_out, synthetic, settings.neighbours)
         sets = Sets(classes, teaching, held_out, synthetic, copies=train is not None, mirror=mirror)
-        scored = score(sets, settings, SEED)
+        with Sharing(Local()) as share:
+            scored = score(sets, settings, SEED, share)
     return scored.quality | {"notes": [*notes, *_not_held_out(scored.real), *scored.quality["notes"]]}
 
 

@@ -3,21 +3,17 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.export.filters import Judgement
-from pipeline.export.ingredients import Ingredients, open_ingredients
-from pipeline.export.plan import Plan
+from pipeline.export.ingredients import Ingredients
 from pipeline.export.rows import mark
 from pipeline.formats.encoding import encode
 from pipeline.formats.manifest import About
-from pipeline.params import Params
 from pipeline.runtime import one_thread
-from pipeline.store import SplitName, Store
-from pipeline.workspace import Workspace
+from pipeline.store import SplitName
 
 
 class Blocks(NamedTuple):
@@ -48,32 +44,15 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawer:
-    """Draws, judges and encodes; what it needs for that a worker elsewhere opens for itself.
+    """Draws, judges and encodes.
 
-    Args:
-        params, workspace, plan: as :func:`pipeline.export.ingredients.open_ingredients` takes them.
+    Attributes:
         about: what is true of the whole set.
+        source: what the set is made from; goes to workers as it is, so that its filters are taught once.
     """
 
-    params: Params
-    workspace: Workspace
-    plan: Plan
     about: About
-
-    @classmethod
-    def of(cls, params: Params, workspace: Workspace, plan: Plan, about: About, source: Ingredients) -> Self:
-        """One that has opened ``source`` already, as processes that are forked from this one then have."""
-        drawer = cls(params, Workspace(workspace.root.absolute()), plan, about)
-        drawer.__dict__["source"] = source
-        return drawer
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "source"}
-
-    @cached_property
-    def source(self) -> Ingredients:
-        """What the set is made from."""
-        return open_ingredients(self.params, self.workspace, Store.open(self.workspace.store), self.plan)
+    source: Ingredients
 
     def __call__(self, shard: Blocks | Rows) -> Drawn | list[bytes]:
         """The blocks asked for, or the files of the rows asked for; computed with one thread."""

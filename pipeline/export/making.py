@@ -32,7 +32,7 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.provenance import set_params
 from pipeline.store import Store
-from pipeline.workers import open_workers
+from pipeline.workers import Workers, open_workers
 from pipeline.workspace import Workspace
 
 PART = 256  # images that are written, and recorded as written, at a time
@@ -88,8 +88,8 @@ def make_set(
     try:
         work = Work(place.scratch, _identity(params, workspace, plan))
         layout = open_writer(work.set, about)
-        drawer = Drawer.of(params, workspace, plan, about, ingredients)
-        writer = _written(drawer, work, layout)
+        with open_workers(params.workers, workspace.scratch) as workers:
+            writer = _written(params, Drawer(about, ingredients), work, layout, workers)
         seal = _close(work, layout, about, quality)
         figures = _figures(params, plan, writer, about, seal)
         tell(Made(figures, writer.seconds))
@@ -107,17 +107,16 @@ def make_set(
         ) from None
 
 
-def _written(drawer: Drawer, work: Work, layout: Writer) -> SetWriter:
+def _written(params: Params, drawer: Drawer, work: Work, layout: Writer, workers: Workers) -> SetWriter:
     """Writes what is missing of the set in work, and its manifest; returns what knows how it went."""
-    params, about = drawer.params, drawer.about
+    about, source = drawer.about, drawer.source
     size = PART if params.export.format == "imagefolder" else params.export.shard_images
     with (
-        open_workers(params.workers, drawer.workspace.scratch) as workers,
         workers.crew(drawer, forked=True) as crew,
         ManifestWriter(work.set / MANIFEST, about) as manifest,
-        track(drawer.plan.total, "export", "images") as progress,
+        track(source.plan.total, "export", "images") as progress,
     ):
-        writer = SetWriter(drawer.source, work, layout, size, crew)
+        writer = SetWriter(source, work, layout, size, crew)
         writer.run(progress, lambda record: manifest.extend(rows(about, record)))
     return writer
 

@@ -2,18 +2,21 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pipeline.binding import read_figures
 from pipeline.errors import UserError
 from pipeline.flows import dvc
+from pipeline.flows.fold_workers import by_workers
 from pipeline.flows.processes import run_guarded
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.progress import SECONDS_BETWEEN_LINES, Report
 from pipeline.study import dvc_file
 from pipeline.study.dvc_file import SUMMARY, target
 from pipeline.study.folds import Fold, all_folds, wanted_folds
+from pipeline.workers import Workers, open_workers
 from pipeline.workspace import Workspace
 
 # what DVC says to somebody who runs it by hand, and why a stage failed, which the error says
@@ -97,7 +100,7 @@ def study(project: Path, folds: str, dry_run: bool) -> None:
         _say(f"study: {estimate(params, workspace).said(len(todo))}")
     if dry_run:
         return
-    _run(project, todo)
+    _run(project, todo, params)
     left = missing(project, all_folds(params.study))
     if left:
         _say(f"study: {running.state(all_folds(params.study), left)}; `augmint study` runs the rest")
@@ -108,17 +111,31 @@ def study(project: Path, folds: str, dry_run: bool) -> None:
         _say("study: metrics/utility.json is not there or out of date; `dvc repro` makes one that shows the study too")
 
 
-def _run(project: Path, todo: Sequence[Fold]) -> None:
+def _run(project: Path, todo: Sequence[Fold], params: Params) -> None:
     began = time.monotonic()
-    for done, fold in enumerate(todo):
-        _say(f"study: fold {fold}, {done + 1} of {len(todo)}")
-        reproduce(project, target(fold), Told().take)
-        spent = time.monotonic() - began
-        left = spent / (done + 1) * (len(todo) - done - 1)
-        _say(
-            f"study: fold {fold} is finished; {spent / 60:.1f} min so far"
-            + (f", about {left / 60:.1f} to go" if left else "")
-        )
+    workers = open_workers(params.workers, Workspace(project).scratch)
+    several = workers.elsewhere and len(todo) > 1  # of one fold, a cluster is better given the parts of each stage
+    with closing(_shared(project, todo, params, workers) if several else _here(todo)) as finished:
+        for done, fold in enumerate(finished, 1):
+            reproduce(project, target(fold), Told().take)
+            spent = time.monotonic() - began
+            left = spent / done * (len(todo) - done)
+            _say(
+                f"study: fold {fold} is finished, {done} of {len(todo)}; {spent / 60:.1f} min so far"
+                + (f", about {left / 60:.1f} to go" if left else "")
+            )
+
+
+def _here(todo: Sequence[Fold]) -> Generator[Fold, None, None]:
+    for number, fold in enumerate(todo, 1):
+        _say(f"study: fold {fold}, {number} of {len(todo)}")
+        yield fold
+
+
+def _shared(project: Path, todo: Sequence[Fold], params: Params, workers: Workers) -> Generator[Fold, None, None]:
+    """Folds as a cluster's workers finish their stages, after which they are only kept here."""
+    _say(f"study: {len(todo)} folds are given to workers")
+    yield from by_workers(project, workers, params.workers.count, todo, lambda fold: Told(f"{fold}: ").take)
 
 
 def _bring(project: Path, stage: str, aloud: bool = True) -> None:
@@ -128,10 +145,14 @@ def _bring(project: Path, stage: str, aloud: bool = True) -> None:
 
 
 class Told:
-    """Passes on what a stage says: its progress now and then, and nothing that DVC says of itself."""
+    """Passes on what a stage says: its progress now and then, and nothing that DVC says of itself.
 
-    def __init__(self) -> None:
-        self._last = 0.0
+    Args:
+        of: goes before its progress, where several say theirs at once.
+    """
+
+    def __init__(self, of: str = "") -> None:
+        self._last, self._of = 0.0, of
 
     def take(self, line: str) -> None:
         """Prints a line, if it is worth it."""
@@ -141,7 +162,7 @@ class Told:
                 _say(line)
         elif time.monotonic() - self._last >= SECONDS_BETWEEN_LINES or report.done >= report.total:
             self._last = time.monotonic()
-            _say(report.line)
+            _say(f"{self._of}{report.line}")
 
 
 def _say(line: str) -> None:

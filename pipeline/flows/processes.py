@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.flows import guard
@@ -11,11 +11,16 @@ from pipeline.flows.engine import chosen
 from pipeline.progress import CHANNEL
 
 
-def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -> int:
+def run_guarded(
+    command: list[str], folder: Path, take: Callable[[str], None], further: Mapping[str, str] | None = None
+) -> int:
     """Runs a program in ``folder`` to its end; ``take`` gets each line of its output, error output included.
 
     However this ends (an exception such as the one that a cancellation raises here, or the end of this process), the
     program and all that it started end within half a minute; see :mod:`pipeline.flows.guard`.
+
+    Args:
+        further: goes into its environment.
 
     Returns:
         The exit code; 128 and the signal's number when a signal ended it.
@@ -23,7 +28,7 @@ def run_guarded(command: list[str], folder: Path, take: Callable[[str], None]) -
     process = subprocess.Popen(
         [sys.executable, "-P", guard.__file__, *command],
         cwd=folder,
-        env=_environment(),
+        env={**_environment(), **(further or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",

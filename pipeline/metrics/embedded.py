@@ -1,14 +1,16 @@
 """A set of images as all figures see it: through the domain embedder, in pixels, and against the training images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.metrics.distances import mirrored, nearest, nearest_mirrored
+from pipeline.metrics.distances import spans
 from pipeline.metrics.drift import spectra, tones
 from pipeline.metrics.embedders.domain import DomainEmbedder
 from pipeline.metrics.fidelity import Features
+from pipeline.metrics.sharing import ROWS, Embedding, Here, Search, Share
 
 
 class Images(NamedTuple):
@@ -45,6 +47,8 @@ def embed(
     train: np.ndarray | None,
     train_features: np.ndarray | None,
     mirror: str = "none",
+    share: Share | None = None,
+    advance: Callable[[int], object] = int,
 ) -> Embedded:
     """Embeds images, and finds their nearest training images where there are any.
 
@@ -53,15 +57,20 @@ def embed(
         train_features: their features, float32 (M, 128).
         mirror: a kind of :data:`gan.symmetry.SYMMETRIES`, by which an image may have become another: the nearest one
             is looked for under all of them.
+        share: who does it; this process if left out.
+        advance: told how many images are done, again and again.
     """
-    features = domain.embed(shown.images)
+    share = share or Here()
+    features = Embedding(domain, shown.images).shared(share)
     found = Embedded(features, shown.labels, domain.classify(features), tones(shown.images), spectra(shown.images))
     if train is None or train_features is None:
+        advance(len(found))
         return found
-    pixel, neighbour = nearest_mirrored(shown.images, train, mirror)
-    feature = nearest(features, train_features)[0]
-    for row, turned in mirrored(shown.images, mirror):
-        feature[row] = np.minimum(feature[row], nearest(domain.embed(turned), train_features)[0])
+    search, parts = Search(shown.images, features, train, train_features, domain, mirror), []
+    for part in share(search, list(spans(len(found), ROWS)), search.seconds):
+        parts.append(part)
+        advance(len(part[0]))
+    pixel, feature, neighbour = (np.concatenate(each) for each in zip(*parts, strict=True))
     return replace(found, pixel=pixel, feature=feature, neighbour=neighbour)
 
 

@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan.seeds import derive
 from pipeline.metrics.bias import bias
 from pipeline.metrics.classes import class_rows, fidelity_rows, missing_classes
+from pipeline.metrics.comparison import Comparison
 from pipeline.metrics.copies import EXPECTED, copy_share, copy_threshold, share, status
 from pipeline.metrics.copy_statistic import cell_centres, copy_statistic
 from pipeline.metrics.distances import nearest
@@ -17,11 +19,12 @@ from pipeline.metrics.embedded import Embedded, Images, embed, exact_duplicates
 from pipeline.metrics.embedders import Embedder
 from pipeline.metrics.embedders.domain import DomainEmbedder
 from pipeline.metrics.embedders.inception import InceptionEmbedder
-from pipeline.metrics.fidelity import Features, compare, compare_classes
+from pipeline.metrics.fidelity import Features, compare
 from pipeline.metrics.floors import Repeat, below, floor
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
 from pipeline.metrics.resampling import Subsets, subsets, widening
+from pipeline.metrics.sharing import Embedding, Here, Share
 from pipeline.progress import track
 from pipeline.wording import listed
 
@@ -36,8 +39,6 @@ BY_DOMAIN: dict[str, Callable[[Embedded, Embedded], float]] = {
     "spectrum_drift": lambda candidate, reference: mean_shift(candidate.spectra, reference.spectra),
 }
 """Figures of one set against another that the domain embedder alone can give; each stands in ``pipeline.figures``."""
-
-Seen = TypeVar("Seen", bound=Features)
 
 
 class Settings(NamedTuple):
@@ -68,6 +69,7 @@ def measure(
     domain: DomainEmbedder,
     others: Sequence[Embedder],
     settings: Settings,
+    sharing: Share | None = None,
 ) -> Measured:
     """Measures synthetic images against held-out real ones.
 
@@ -80,21 +82,23 @@ def measure(
         train: the images that the generator learnt from, uint8 (M, C, S, S); without them nothing is said of copies.
         classes: their names.
         others: further embedders, whose figures come beside.
+        sharing: who does what takes long; this process if left out.
 
     Raises:
         ValueError: half of the real images, or all synthetic ones, are no more than ``settings.neighbours``.
     """
-    train_features = None if train is None else domain.embed(train)
+    sharing = sharing or Here()
+    train_features = None if train is None else sharing.kept("features", Embedding(domain, train).shared(sharing))
     with track(len(real.labels) + len(synthetic.labels), "evaluate: embedding", "images") as progress:
-        held_out = embed(real, domain, train, train_features, settings.mirror)
-        progress.advance(len(held_out))
-        drawn = embed(synthetic, domain, train, train_features, settings.mirror)
-        progress.advance(len(drawn))
+        held_out, drawn = (
+            embed(shown, domain, train, train_features, settings.mirror, sharing, progress.advance)
+            for shown in (real, synthetic)
+        )
     samples = [
         subsets(real.labels, synthetic.labels, np.random.default_rng(derive(settings.seed, "evaluate.repeat", repeat)))
         for repeat in range(settings.repeats)
     ]
-    quality = summarise(held_out, drawn, classes, samples, settings.neighbours)
+    quality = summarise(held_out, drawn, classes, samples, settings.neighbours, sharing)
     quality["embedder"] = domain.name
     quality["images"] |= {} if train is None else {"train": len(train)}
     quality["copies"], notes = None, ["No copy check: it takes the images that the generator was trained on."]
@@ -103,7 +107,7 @@ def measure(
         quality |= {f"copy_share_{space}": quality["copies"][space]["share"] for space in SPACES}
         notes += [MIRRORED] if settings.mirror != "none" else []
     quality["embedders"] = {
-        other.name: _by_other(other, real, synthetic, classes, samples, settings) for other in others
+        other.name: _by_other(other, real, synthetic, classes, samples, settings, sharing) for other in others
     }
     rows, drift = quality["per_class"], quality["floor"]["spectrum_drift"]
     quality["bias"] = bias(held_out, drawn, classes, samples, rows, drift, real.images.shape[-1])
@@ -112,7 +116,12 @@ def measure(
 
 
 def summarise(
-    real: Embedded, synthetic: Embedded, classes: Sequence[str], samples: Sequence[Subsets], neighbours: int
+    real: Embedded,
+    synthetic: Embedded,
+    classes: Sequence[str],
+    samples: Sequence[Subsets],
+    neighbours: int,
+    sharing: Share | None = None,
 ) -> dict[str, Any]:
     """The figures of the whole and of each class, as the domain embedder sees them.
 
@@ -121,8 +130,10 @@ def summarise(
 
     Args:
         samples: the rows of each repeat, two at least.
+        sharing: as :func:`measure`.
     """
-    repeats = _repeats(real, synthetic, len(classes), samples, neighbours, _figures)
+    comparison = Comparison(real, synthetic, len(classes), neighbours, _figures)
+    repeats = _repeats(comparison, samples, sharing or Here())
     floors = floor(repeats, widening(len(samples[0].first), len(real), len(synthetic)))
     distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))
@@ -152,19 +163,15 @@ def _by_other(
     classes: Sequence[str],
     samples: Sequence[Subsets],
     settings: Settings,
+    sharing: Share,
 ) -> dict[str, Any]:
     """What a further embedder has to say: distances, manifolds and classes, but nothing of labels and copies."""
     print(f"evaluate: embedding by {embedder.name}", file=sys.stderr, flush=True)
-    held_out, drawn = (Features(embedder.embed(images.images), images.labels) for images in (real, synthetic))
-
-    def figures(candidate: Features, reference: Features, neighbours: int) -> dict[str, float]:
-        found = compare(candidate, reference, neighbours)
-        if isinstance(embedder, InceptionEmbedder):
-            found["fid"] = found.pop("frechet_distance")
-            found["inception_score"] = inception_score(embedder.logits(candidate.features))
-        return found
-
-    repeats = _repeats(held_out, drawn, len(classes), samples, settings.neighbours, figures)
+    held_out, drawn = (
+        Features(Embedding(embedder, images.images).shared(sharing), images.labels) for images in (real, synthetic)
+    )
+    figures = _InceptionFigures(embedder) if isinstance(embedder, InceptionEmbedder) else compare
+    repeats = _repeats(Comparison(held_out, drawn, len(classes), settings.neighbours, figures), samples, sharing)
     floors = floor(repeats, widening(len(samples[0].first), len(held_out), len(drawn)))
     distance = kid(drawn.features, held_out.features, drawn.labels, held_out.labels)
     return {
@@ -187,26 +194,23 @@ def _figures(candidate: Embedded, reference: Embedded, neighbours: int) -> dict[
     return figures
 
 
-def _repeats(
-    real: Seen,
-    synthetic: Seen,
-    classes: int,
-    samples: Sequence[Subsets],
-    neighbours: int,
-    figures: Callable[[Seen, Seen, int], dict[str, float]],
-) -> list[Repeat]:
+@dataclass(frozen=True)
+class _InceptionFigures:
+    """The figures that no other embedder gives, under their own names."""
+
+    embedder: InceptionEmbedder
+
+    def __call__(self, candidate: Features, reference: Features, neighbours: int) -> dict[str, float]:
+        found = compare(candidate, reference, neighbours)
+        found["fid"] = found.pop("frechet_distance")
+        return found | {"inception_score": inception_score(self.embedder.logits(candidate.features))}
+
+
+def _repeats(comparison: Comparison, samples: Sequence[Subsets], sharing: Share) -> list[Repeat]:
     repeats = []
     with track(len(samples), "evaluate: comparing", "repeats") as progress:
-        for rows in samples:
-            first, second, drawn = real.take(rows.first), real.take(rows.second), synthetic.take(rows.synthetic)
-            repeats.append(
-                Repeat(
-                    figures(drawn, second, neighbours),
-                    figures(first, second, neighbours),
-                    compare_classes(drawn, second, classes, neighbours),
-                    compare_classes(first, second, classes, neighbours),
-                )
-            )
+        for repeat in sharing(comparison, samples, comparison.seconds(samples)):
+            repeats.append(repeat)
             progress.advance()
     return repeats
 

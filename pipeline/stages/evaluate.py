@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,20 @@ from pipeline.errors import UserError
 from pipeline.evaluation.interpolation import interpolated
 from pipeline.evaluation.plots import shown_classes, write_plots
 from pipeline.evaluation.scoring import MOST, Sets, score
+from pipeline.evaluation.sharing import Sharing
 from pipeline.evaluation.tables import parted, write_tables
 from pipeline.generator import open_generator
 from pipeline.metrics.embedded import Images
 from pipeline.metrics.quality import Measured
 from pipeline.metrics.resampling import compared_at, proportional, subset
+from pipeline.metrics.sharing import Share
 from pipeline.params import Params
 from pipeline.progress import Progress, track
 from pipeline.reading.sharded import span
 from pipeline.report.terminal.quality import print_quality
 from pipeline.sheets import grid
 from pipeline.store import Store
+from pipeline.workers import open_workers
 from pipeline.workspace import Workspace
 
 DRAW_AT_ONCE = 256
@@ -46,13 +50,15 @@ def run(params: Params, workspace: Workspace) -> None:
     """
     store = Store.open(workspace.store)
     train = store.split("train")
-    held_out = _held_out(store, params)
-    made_from = quality_sources(params, workspace)
-    generator, card = open_generator(workspace.models, store)
-    with _synthetic(params, workspace, generator, held_out, len(store.classes)) as synthetic:
+    workers = open_workers(params.workers, workspace.scratch)
+    with _folder(workspace) as folder, Sharing(workers, folder) as share:
+        held_out = _held_out(store, params, share)
+        made_from = quality_sources(params, workspace)
+        generator, card = open_generator(workspace.models, store)
+        synthetic = _synthetic(params, folder, generator, held_out, len(store.classes))
         teaching = Images(train.images, train.labels)
         sets = Sets(store.classes, teaching, held_out, synthetic, mirror=card.get("mirror", "none"))
-        scored = score(sets, params.evaluate, params.seed)
+        scored = score(sets, params.evaluate, params.seed, share)
         with replacing(workspace.metrics("quality"), workspace.plots("evaluate")) as (figures, plots):
             plots.mkdir()
             whole, tables = parted(scored.quality)
@@ -71,7 +77,18 @@ def _tell(quality: dict[str, Any]) -> None:
         )
 
 
-def _held_out(store: Store, params: Params) -> Images:
+@contextmanager
+def _folder(workspace: Workspace) -> Iterator[Path]:
+    """A folder for images and features, so that memory does not grow with them; it goes in the end."""
+    folder = workspace.scratch / "evaluate"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def _held_out(store: Store, params: Params, share: Share) -> Images:
     """Val and test, or a part of them in the same class proportions where there are very many."""
     start, stop = store.summary["splits"]["val"][0], store.summary["splits"]["test"][1]
     images, labels = span(store.images, start, stop), store.labels[start:stop]
@@ -85,26 +102,19 @@ def _held_out(store: Store, params: Params) -> Images:
     if len(labels) > MOST:
         rng = np.random.default_rng(derive(params.seed, "evaluate.held_out"))
         rows = np.sort(subset(labels, MOST, rng))
-        return Images(images[rows], labels[rows])
+        return Images(share.kept("held_out", images[rows]), labels[rows])
     return Images(images, labels)
 
 
-@contextmanager
-def _synthetic(
-    params: Params, workspace: Workspace, generator: Network, held_out: Images, classes: int
-) -> Iterator[Images]:
-    """Draws the images to a file in the scratch folder, so that memory does not grow with them; it goes in the end."""
+def _synthetic(params: Params, folder: Path, generator: Network, held_out: Images, classes: int) -> Images:
+    """Draws the images to a file."""
     sampler = Sampler(generator, derive(params.seed, "evaluate.latent"), truncation=params.export.truncation)
     counts = proportional(np.bincount(held_out.labels, minlength=classes), params.evaluate.samples)
-    path = workspace.scratch / "evaluate" / "synthetic.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        total = int(counts.sum())
-        with track(total, "evaluate: drawing", "images") as progress:
-            write_blocks(path, _drawn(sampler, counts.tolist(), progress), (total, *held_out.images.shape[1:]))
-        yield Images(np.load(path, mmap_mode="r"), np.repeat(np.arange(len(counts)), counts))
-    finally:
-        remove(path.parent)
+    path = folder / "synthetic.npy"
+    total = int(counts.sum())
+    with track(total, "evaluate: drawing", "images") as progress:
+        write_blocks(path, _drawn(sampler, counts.tolist(), progress), (total, *held_out.images.shape[1:]))
+    return Images(np.load(path, mmap_mode="r"), np.repeat(np.arange(len(counts)), counts))
 
 
 def _drawn(sampler: Sampler, counts: list[int], progress: Progress) -> Iterator[np.ndarray]:

@@ -6,6 +6,7 @@ on, so that a fold that was stopped goes on stage by stage, and within a stage w
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.binding import read_figures, write_figures
 from pipeline.classifier.architectures import fingerprint
 from pipeline.experiment.answers import ANSWERS
 from pipeline.identity import digests, key
+from pipeline.locks import alone
 from pipeline.params import Params
 from pipeline.stages import classify, evaluate, export, train
 from pipeline.store import SPLITS, SplitName, Store, write_store
@@ -28,6 +30,7 @@ AT_ONCE = 4096
 SECTIONS = ("data", "train", "evaluate", "export", "classify")
 FIGURES = ("ingest", "train", "quality", "export", "utility")
 MIB = 2**20
+PATIENCE = 60.0  # seconds: twice what the guard of a worker that is lost takes to end what it had in work
 
 
 def run(params: Params, workspace: Workspace, fold: Fold) -> None:
@@ -35,7 +38,31 @@ def run(params: Params, workspace: Workspace, fold: Fold) -> None:
 
     Raises:
         UserError: as the stages.
+        BusyError: another process has the fold in work.
     """
+    with _alone(workspace, fold):
+        store, own = _worked(params, workspace, fold)
+        _keep(params, store, own, workspace.fold(str(fold)), fold)
+        remove(own.root.parent)
+
+
+def work(params: Params, workspace: Workspace, fold: Fold) -> None:
+    """Runs a fold's stages and writes no output: what they made waits in the scratch folder for :func:`run`.
+
+    Raises:
+        UserError, BusyError: as :func:`run`.
+    """
+    with _alone(workspace, fold):
+        _worked(params, workspace, fold)
+
+
+def _alone(workspace: Workspace, fold: Fold) -> AbstractContextManager[None]:
+    """A worker that was lost may still be at the fold, until it is ended."""
+    return alone(workspace.scratch / "folds" / f"{fold}.lock", f"fold {fold}", PATIENCE)
+
+
+def _worked(params: Params, workspace: Workspace, fold: Fold) -> tuple[Store, Workspace]:
+    """The project's store, and the fold's workspace with all stages finished."""
     store = Store.open(workspace.store)
     own = _open_workspace(params, workspace, fold)
     settings = _settings(params, workspace, fold)
@@ -50,8 +77,7 @@ def run(params: Params, workspace: Workspace, fold: Fold) -> None:
         if not own.metrics(name).is_file():  # a stage's outputs come all at once
             print(f"study: fold {fold}: {name if name != 'utility' else 'classify'}", flush=True)
             stage()
-    _keep(params, store, own, workspace.fold(str(fold)), fold)
-    remove(own.root.parent)
+    return store, own
 
 
 def split(params: Params, store: Store, own: Workspace, fold: Fold) -> None:

@@ -2,7 +2,8 @@
 
 Shards are fixed by the data alone, each result by its shard, and results are taken in a fixed order or into places of
 their own: the number of workers, and their kind, moves nothing but the time. A cluster's workers only compute; this
-process alone writes outputs, so that a worker that is lost leaves nothing behind, and nothing is written twice.
+process alone writes outputs, so that a worker that is lost leaves nothing behind, and nothing is written twice. What a
+worker makes of a study's fold lies in the scratch folder until then, see :mod:`pipeline.flows.fold_workers`.
 """
 
 import os

@@ -67,13 +67,16 @@ class Crew(ABC):
         """
         yield from (result for _, result in self._results(shards, self.ahead, in_order=True))
 
-    def as_done(self, shards: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def as_done(self, shards: Sequence[Any], at_once: int | None = None) -> Iterator[tuple[int, Any]]:
         """The number of each shard and what comes of it, the first one that is done first.
+
+        Args:
+            at_once: shards in work at most; None for as many as there are workers.
 
         Raises:
             BusyError: as :meth:`in_order`.
         """
-        ahead = len(shards) if self.ahead > 1 else 1  # a crew of one does a shard as soon as it is given
+        ahead = at_once or len(shards) if self.ahead > 1 else 1  # a crew of one does a shard as soon as it is given
         return self._results(shards, ahead, in_order=False)
 
     def _results(self, shards: Iterable[Any], ahead: int, *, in_order: bool) -> Iterator[tuple[int, Any]]:

@@ -94,10 +94,13 @@ class Cluster(Workers):
     def crew(self, work: Work, *, forked: bool = False) -> Iterator[Crew]:  # noqa: ARG002
         """See :meth:`Workers.crew`; nothing is given out before every worker was seen to fit."""
         visit = Visit.of(work, self._mark, self.named)
-        for found in self.look(visit):
-            found.get()
-        with self.opened(visit) as crew:
-            yield crew
+        try:
+            for found in self.look(visit):
+                found.get()
+            with self.opened(visit) as crew:
+                yield crew
+        finally:
+            visit.work.unlink(missing_ok=True)
 
     @abstractmethod
     def connect(self) -> None:

@@ -5,6 +5,7 @@ included: else it would compute other bytes, or none.
 """
 
 import hashlib
+import io
 import pickle
 import platform
 import socket
@@ -15,6 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from gan.files import sha256
 from pipeline.errors import UserError
 from pipeline.workers.base import Work
 
@@ -29,14 +33,16 @@ class Visit:
     """What a worker is told, once for each work.
 
     Attributes:
-        work: pickled.
+        work: the file with its pickle, which each worker reads once; networks and features are in it.
+        digest: SHA-256 of that file.
         mark: a file in the project's folder.
         text: what stands in it.
         versions: what this machine has.
         named: how the engine and its place are called, for messages.
     """
 
-    work: bytes
+    work: Path
+    digest: str
     mark: Path
     text: str
     versions: dict[str, str]
@@ -44,13 +50,42 @@ class Visit:
 
     @classmethod
     def of(cls, work: Work, mark: Path, named: str) -> "Visit":
-        """What workers are told of ``work``; ``mark`` is a file that they have to see."""
-        return cls(pickle.dumps(work), mark, mark.read_text(encoding="utf-8"), versions(), named)
+        """What workers are told of ``work``, written beside ``mark``, a file that they have to see."""
+        pickled = packed(work)
+        digest = hashlib.sha256(pickled).hexdigest()
+        file = mark.with_name(f"{mark.name}-{digest}")
+        file.write_bytes(pickled)
+        return cls(file, digest, mark, mark.read_text(encoding="utf-8"), versions(), named)
 
     @property
     def key(self) -> str:
         """Names the work."""
-        return hashlib.sha256(self.work + self.text.encode()).hexdigest()
+        return self.digest + self.text
+
+    def open(self) -> Work:
+        """The work.
+
+        Raises:
+            UserError: its file is not there, or another.
+        """
+        try:
+            if sha256(self.work) == self.digest:
+                return pickle.loads(self.work.read_bytes())
+        except OSError:
+            pass
+        raise self.unseen(self.work)
+
+    def unseen(self, file: Path) -> UserError:
+        """What is said where a worker does not see what this machine has written."""
+        return UserError(
+            f"{self.here} does not see the project's folder: {file} is not there, or another; mount the folder at "
+            "the same place on every worker, or set workers.engine: local"
+        )
+
+    @property
+    def here(self) -> str:
+        """This worker, for messages."""
+        return f"{self.named}: the worker on {socket.gethostname()}"
 
 
 class Outcome(NamedTuple):
@@ -76,7 +111,7 @@ def do(visit: Visit, shard: Any) -> Outcome:
         if visit.key not in _known:
             look_around(visit)
             _known.clear()
-            _known[visit.key] = pickle.loads(visit.work)
+            _known[visit.key] = visit.open()
         return Outcome(_known[visit.key](shard), None)
     except Exception as error:
         return Outcome(None, _portable(error))
@@ -97,22 +132,18 @@ def look_around(visit: Visit) -> None:
     Raises:
         UserError: it does not see the project's folder, or has other versions.
     """
-    here = f"{visit.named}: the worker on {socket.gethostname()}"
     try:
         seen = visit.mark.read_text(encoding="utf-8")
     except OSError:
         seen = ""
     if seen != visit.text:
-        raise UserError(
-            f"{here} does not see the project's folder: {visit.mark} is not there, or another; mount the folder at "
-            "the same place on every worker, or set workers.engine: local"
-        )
+        raise visit.unseen(visit.mark)
     own = versions()
     other = [f"{name} {own[name]}, not {wanted}" for name, wanted in visit.versions.items() if own[name] != wanted]
     if other:
         raise UserError(
-            f"{here} has {'; '.join(other)}, and would not compute the same bytes; install there what is here, or set "
-            "workers.engine: local"
+            f"{visit.here} has {'; '.join(other)}, and would not compute the same bytes; install there what is here, "
+            "or set workers.engine: local"
         )
 
 
@@ -126,6 +157,28 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "none"
     return found
+
+
+def packed(work: Work) -> bytes:
+    """A work's pickle, in which memory-mapped arrays are the places of their files: workers map them as well."""
+    written = io.BytesIO()
+    _Packer(written, pickle.HIGHEST_PROTOCOL).dump(work)
+    return written.getvalue()
+
+
+class _Packer(pickle.Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, np.memmap) or not value.flags.c_contiguous or value.filename is None:
+            return NotImplemented
+        whole = value
+        while isinstance(whole.base, np.memmap):
+            whole = whole.base  # of which it is a slice, whose own offset says nothing
+        offset = whole.offset + value.ctypes.data - whole.ctypes.data
+        return _mapped, (Path(value.filename), value.dtype.str, offset, value.shape)
+
+
+def _mapped(path: Path, dtype: str, offset: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.memmap(path, dtype, "r", offset, shape)
 
 
 def _code() -> str:

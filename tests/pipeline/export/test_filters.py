@@ -1,6 +1,7 @@
 """The filters against values by hand and independent references, and what becomes of rejected draws."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,17 @@ from scipy.spatial.distance import cdist
 from gan.checkpoint import load_critic, load_generator
 from gan.sampler import Sampler
 from pipeline.errors import UserError
+from pipeline.export import ingredients
+from pipeline.export.blocks import Blocks, Drawer, Drawn, Rows
 from pipeline.export.filters import PILOT, Confidence, Copies, CriticRank, Manifold, Proposals, nearest_other
+from pipeline.export.ingredients import open_ingredients
+from pipeline.export.plan import make_plan
+from pipeline.export.rows import describe
 from pipeline.params import load_params
+from pipeline.provenance import set_params
 from pipeline.stages.export import run
+from pipeline.store import Store
+from pipeline.workers.visiting import packed
 from pipeline.workspace import Workspace
 from tests.pipeline.export_project import contents, make, params, rows
 
@@ -195,3 +204,26 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, text: str, said: st
 def test_both_ends_of_the_confidence_band_are_in_it() -> None:
     passed = Confidence(0.5, 1.0).passes(0, np.array([0.49, 0.5, 0.75, 1.0]))
     np.testing.assert_array_equal(passed, [False, True, True, True])
+
+
+def test_filters_go_to_workers_as_they_were_taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = make(tmp_path)
+    filters = {"confidence": (0.0, 1.0), "manifold": 1, "copies": 0.1, "critic": 0.5, "steps": 3}
+    asked = params(balance=20, filters=filters)
+    store = Store.open(workspace.store)
+    plan = make_plan(store, {"cup": 8}, "train")
+    source = open_ingredients(asked, workspace, store, plan)
+    given = Drawer(describe(set_params(asked), source, store, []), source)
+    monkeypatch.setattr(ingredients, "train_domain_embedder", None)  # nobody learns once more
+    found = pickle.loads(packed(given))
+    for shard in (Blocks(1, 0, 1), Rows("train", np.array([3, 0]))):
+        assert pickle.dumps(plain(found(shard))) == pickle.dumps(plain(given(shard)))
+    assert set(found(Blocks(1, 0, 1)).judgement.scores) == {"confidence", "manifold", "copies", "critic"}
+
+
+def plain(made: Drawn | list[bytes]) -> list:
+    """What was made, without how long it took."""
+    if isinstance(made, list):
+        return made
+    judged = [dict(each) for each in made.judgement.__dict__.values()]
+    return [list(made.contents), *({k: v.tolist() for k, v in each.items()} for each in judged)]

@@ -1,6 +1,6 @@
 """What `augmint study` does and says around the stages, which DVC runs (test_folds.py)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,11 @@ from click.testing import CliRunner
 from pipeline.cli import main
 from pipeline.flows import folds
 from pipeline.params import load_params
+from pipeline.progress import Report
 from pipeline.study.estimate import Estimate
 from pipeline.study.folds import Fold
 from pipeline.study.running import run_summary
+from pipeline.workers import CHOICE, Workers
 from pipeline.workspace import Workspace
 from tests.pipeline.study.made_study import make_folds, make_store
 
@@ -70,6 +72,30 @@ def test_it_says_how_long_it_takes_and_runs_what_is_missing(workspace: Workspace
     assert (
         again.exit_code == 0 and "3 of 3 folds are finished" in again.output and "a fold (generator" not in again.output
     )
+
+
+def test_a_cluster_gets_the_folds_and_each_is_kept_as_it_comes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Fold] = []
+
+    def by_workers(project: Path, workers: Workers, at_once: int, todo: list[Fold], take: Callable) -> Iterator[Fold]:
+        assert workers.elsewhere and at_once == 2
+        given.extend(todo)
+        for fold in reversed(todo):
+            take(fold)(Report("train", 1, 1, "kimg", "train: 1/1 kimg").dumps())
+            yield fold
+
+    monkeypatch.setattr(folds, "by_workers", by_workers)
+    monkeypatch.setenv(CHOICE, "dask")
+    with workspace.params.open("a", encoding="utf-8") as file:
+        file.write("workers: {count: 2}\n")
+    CliRunner().invoke(main, ["study", "--folds", "1"])
+    assert not given  # of one fold the cluster gets the parts of each stage
+    told = CliRunner().invoke(main, ["study"]).output
+    assert given == [Fold(0, 0), Fold(0, 2)]
+    assert _finished(workspace)[1:] == [*(folds.target(Fold(0, number)) for number in (1, 2, 0)), folds.SUMMARY]
+    assert "0-2: train: 1/1 kimg" in told and "study: fold 0-2 is finished, 1 of 2" in told
 
 
 @pytest.mark.parametrize(

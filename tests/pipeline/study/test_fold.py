@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.binding import write_figures
+from pipeline.errors import BusyError
 from pipeline.experiment.answers import ANSWERS
+from pipeline.locks import alone
 from pipeline.params import Params, StudyParams
 from pipeline.stages import classify, evaluate, export, train
 from pipeline.store import Store
@@ -137,3 +139,26 @@ def test_the_users_own_classifier_and_weights_are_found_from_a_fold(workspace: W
 def test_the_answers_of_a_fold_are_the_ones_that_the_study_reads(workspace: Workspace, stages: Stages) -> None:
     one_fold.run(PARAMS, workspace, Fold(0, 0))
     assert (workspace.fold("0-0") / ANSWERS).read_bytes() == b"the answers"
+
+
+def test_a_worker_runs_the_stages_and_who_keeps_them_runs_none(workspace: Workspace, stages: Stages) -> None:
+    one_fold.run(PARAMS, workspace, Fold(0, 1))
+    one_fold.work(PARAMS, workspace, Fold(0, 0))
+    assert not workspace.fold("0-0").exists()
+    ran = list(stages.ran)
+    for _ in range(2):  # a worker that was lost was at it too
+        one_fold.work(PARAMS, workspace, Fold(0, 0))
+    one_fold.run(PARAMS, workspace, Fold(0, 0))
+    assert stages.ran == ran
+    names = [{path.name for path in workspace.fold(fold).iterdir()} for fold in ("0-0", "0-1")]
+    assert names[0] == names[1]
+
+
+def test_a_fold_is_in_work_once(workspace: Workspace, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_fold, "PATIENCE", 0.0)
+    with alone(workspace.scratch / "folds" / "0-0.lock", "another"):
+        for way in (one_fold.work, one_fold.run):
+            with pytest.raises(BusyError, match="fold 0-0 is in work"):
+                way(PARAMS, workspace, Fold(0, 0))
+        one_fold.run(PARAMS, workspace, Fold(0, 1))
+    assert stages.ran == ["train", "quality", "export", "utility"]

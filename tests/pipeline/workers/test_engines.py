@@ -3,9 +3,16 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,16 +32,26 @@ from pipeline.experiment.pool import save
 from pipeline.experiment.runner import Runner
 from pipeline.experiment.trial import TrialSetup
 from pipeline.export import making
+from pipeline.flows import fold_workers
 from pipeline.flows.engine import chosen
+from pipeline.flows.fold_workers import by_workers
 from pipeline.ingest import sharded
-from pipeline.params import ClassifyParams, DataParams, Params, WorkersParams
+from pipeline.locks import alone
+from pipeline.metrics import embedded
+from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, StudyParams, WorkersParams
 from pipeline.progress import Progress
-from pipeline.stages import export, ingest
-from pipeline.workers import Local, open_workers
+from pipeline.stages import evaluate, export, ingest
+from pipeline.store import Store
+from pipeline.study import beacon
+from pipeline.study.folds import Fold, all_folds
+from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers.cluster import Cluster
+from pipeline.workers.visiting import Visit
 from pipeline.workspace import Workspace
 from tests.pipeline import export_project
 from tests.pipeline.image_files import saved
-from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingTrainer, Squares
+from tests.pipeline.workers.fold_work import StandInFold
+from tests.pipeline.workers.works import DyingDrawer, DyingReader, DyingSearch, DyingTrainer, Leaves, Squares
 
 ONE = WorkersParams(count=1)
 
@@ -144,6 +161,36 @@ def test_shards_do_not_depend_on_the_workers(tmp_path: Path, kind: str) -> None:
     assert exported(tmp_path / "three", WorkersParams(count=3), **choices) == one
 
 
+def scored(workspace: Workspace, chosen: WorkersParams) -> dict[str, str]:
+    evaluate.run(Params(evaluate=EvaluateParams(samples=120, repeats=3, embedder_steps=5), workers=chosen), workspace)
+    assert not (workspace.scratch / "evaluate").exists()
+    return sums(workspace.root)
+
+
+@pytest.fixture(scope="module")
+def one_scored(digits_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What this process alone makes of a project, in ``root``, whose held-out images are no part of the store."""
+    workspace = Workspace(tmp_path_factory.mktemp("scored"))
+    shutil.copytree(digits_store.folder, workspace.store)
+    export_project.make_models(workspace.models, channels=1, classes=digits_store.classes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.stages.evaluate.MOST", 700)
+        yield {"root": str(workspace.root), **scored(workspace, ONE)}
+
+
+def test_an_evaluation_is_the_same_and_a_killed_worker_moves_nothing(
+    one_scored: dict[str, str], params: WorkersParams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(Path(one_scored["root"]))
+    monkeypatch.setattr("pipeline.evaluation.sharing.PAYS", 0.0)
+    monkeypatch.setattr(embedded, "Search", DyingSearch)
+    shutil.rmtree(workspace.root / "metrics")
+    found = scored(workspace, params)
+    (workspace.store / "died").unlink()
+    found.pop("data/store/died")
+    assert {"root": one_scored["root"], **found} == one_scored
+
+
 def test_trials_are_the_same_and_a_killed_worker_loses_none(
     params: WorkersParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +214,33 @@ def test_trials_are_the_same_and_a_killed_worker_loses_none(
     for found, expected in zip(trained(params), one, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert (tmp_path / "died").exists()
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_fold_goes_on_where_a_killed_worker_left_it_and_ends_with_who_waits(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = WorkersParams(engine=engine, address=request.getfixturevalue(f"{engine}_address"))
+    monkeypatch.setattr(fold_workers, "FoldWork", StandInFold)
+    monkeypatch.setattr(beacon, "SECONDS", 0.2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    said: dict[Fold, list[str]] = {fold: [] for fold in all_folds(StudyParams(folds=4))}
+    with closing(
+        by_workers(tmp_path, open_workers(asked, tmp_path), 2, list(said), lambda fold: said[fold].append)
+    ) as finished:
+        assert sorted(next(finished).number for _ in range(3)) == [0, 1, 2]
+        while not (tmp_path / "0-3.train").exists():  # the last of them waits for somebody to end it
+            time.sleep(0.05)
+    with alone(tmp_path / ".augmint" / "folds" / "0-3.lock", "a test", 60):
+        pass
+    ran = (tmp_path / "ran.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    stages = [f"{fold} {name} local 3" for fold in said for name in ("train", "classify")]
+    assert sorted(ran) == sorted(stages[:-1])  # each once, with as many threads as here, and no cluster of its own
+    assert (tmp_path / "died").exists()
+    begun = [line for line in said[Fold(0, 1)] if "is begun on" in line]
+    assert (len(begun), said[Fold(0, 1)][-1]) == (2, "study: fold 0-1: classify")
+    assert said[Fold(0, 3)][1:] == ["study: fold 0-3: train"]
+    assert {path.suffix for path in (tmp_path / ".augmint" / "folds").iterdir()} == {".lock"}
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------------
@@ -216,12 +290,60 @@ def test_a_missing_package_is_named_with_what_installs_it(
     assert (done.exit_code, f"pip install 'augmint[{engine}]'" in done.output) == (2, True)
 
 
+def gone(file: Path) -> dict[str, str]:
+    """As a worker that does not see the folder finds it."""
+    file.unlink()
+    return visiting.versions()
+
+
+def others(file: Path) -> dict[str, str]:
+    """As a worker finds it that has another folder at the same place."""
+    file.write_text("another folder", encoding="utf-8")
+    return visiting.versions()
+
+
+def of_another(name: str) -> Callable[[Path], dict[str, str]]:
+    """As a worker finds it that has another version of ``name`` than this machine."""
+    return lambda _: visiting.versions() | {name: "0.0.1"}
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_worker_that_is_not_as_this_machine_is_refused_before_anything_is_given_out(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = WorkersParams(engine=engine, address=request.getfixturevalue(f"{engine}_address"))
+    made = visiting.Visit.of
+    with open_workers(asked, tmp_path) as opened:
+        assert isinstance(opened, Cluster)
+        for here, said in (
+            (of_another("numpy"), f"has numpy {visiting.versions()['numpy']}, not 0.0.1, and would not compute"),
+            (of_another("augmint"), "not 0.0.1, and would not compute the same bytes; install there what is here"),
+            (others, "does not see the project's folder"),
+            (gone, "is not there, or another; mount the folder at the same place on every worker"),
+        ):
+
+            def told(work: Leaves, mark: Path, named: str, here: Callable[[Path], dict[str, str]] = here) -> Visit:
+                visit = made(work, mark, named)
+                return replace(visit, versions=here(mark))
+
+            monkeypatch.setattr(visiting.Visit, "of", told)
+            with pytest.raises(UserError, match=re.escape(said)) as raised, opened.crew(Leaves(tmp_path)) as crew:
+                list(crew.in_order(range(4)))
+            assert type(raised.value) is UserError
+            assert re.match(rf"{engine} at \S+: the worker on {re.escape(socket.gethostname())} ", str(raised.value))
+            opened._mark.write_text("as it was", encoding="utf-8")
+    assert not list(tmp_path.glob("given-*"))
+    assert not list((tmp_path / "workers").iterdir())  # neither mark nor work
+
+
 SCRIPT = """
 import signal
 import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
-from pipeline.workers import Local, open_workers
+from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers.cluster import Cluster
+from pipeline.workers.visiting import Visit
 from tests.pipeline.workers.waiting import waits
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.errors import BusyError, UserError
 from pipeline.experiment.runner import Trainer
 from pipeline.experiment.trial import Cell, Predictions
 from pipeline.export.blocks import Blocks, Drawer, Drawn, Rows
 from pipeline.ingest.sharded import Answer, ReadShard
+from pipeline.metrics.sharing import Search
 
 
 def die_once(marker: Path) -> None:
@@ -38,6 +41,16 @@ class Squares:
         return number**2
 
 
+@dataclass(frozen=True)
+class Leaves:
+    """Leaves a file for each shard, to show that somebody was given it."""
+
+    folder: Path
+
+    def __call__(self, number: int) -> None:
+        (self.folder / f"given-{number}").touch()
+
+
 class DyingReader(ReadShard):
     """Dies of the second shard."""
 
@@ -52,7 +65,7 @@ class DyingDrawer(Drawer):
 
     def __call__(self, shard: Blocks | Rows) -> Drawn | list[bytes]:
         if isinstance(shard, Blocks) and shard.label == 2:
-            die_once(self.workspace.root / "died")
+            die_once(Path(self.source.real["train"].images.filename).parents[2] / "died")
         return super().__call__(shard)
 
 
@@ -62,3 +75,12 @@ class DyingTrainer(Trainer):
     def __call__(self, cells: list[Cell]) -> list[Predictions]:
         die_once(self.setup.root / "died")
         return super().__call__(cells)
+
+
+class DyingSearch(Search):
+    """Dies of the second part."""
+
+    def __call__(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if rows.start:
+            die_once(Path(self.train.filename).with_name("died"))
+        return super().__call__(rows)
