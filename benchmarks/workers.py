@@ -12,6 +12,7 @@ PNGs in a folder; what is exported comes from a generator that nobody has traine
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import os
 import subprocess
@@ -116,6 +117,7 @@ def _run(args: argparse.Namespace, cores: list[int]) -> None:
     chosen = WorkersParams(count=1) if one else WorkersParams(engine=args.engine, count=2)
     with tempfile.TemporaryDirectory(dir=args.folder) as place:
         work = {"ingest": _ingest, "evaluate": _evaluate, "export": _export}[args.run](Path(place), args, chosen)
+        gc.freeze()  # as the command has it
         began = time.perf_counter()
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
             work()

@@ -21,6 +21,8 @@ class Groups:
 
     def join(self, rows: np.ndarray, edges: np.ndarray) -> None:
         """Makes one group of the groups of every two ``rows`` (M,) whose places stand in ``edges`` (2, E)."""
+        if not edges.size:
+            return
         firsts, place = np.unique(self.of(rows), return_inverse=True)
         first, second = place[edges]
         links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(firsts), len(firsts)))

@@ -10,7 +10,6 @@ Memory: some 100 bytes an image, and two cells.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -80,6 +79,7 @@ class _Search:
         self._hashes, self._bits, self._read = hashes, bits, read
         self._pixels = int(np.prod(read(np.zeros(1, np.int64)).shape))
         self._cell = int(np.clip(CELL_PIXELS // self._pixels, 8, CELL))
+        self._sketches, self._sketched = np.empty((len(hashes), 16), np.float32), np.zeros(len(hashes), bool)
 
     def look_along(self) -> None:
         """Joins those near duplicates of equal hashes that follow one another: most copies of what is there often."""
@@ -129,7 +129,8 @@ class _Search:
         if len(rows) <= self._cell:
             self._compare(rows, rows, before)
             return
-        cells = list(_cells(rows, self._sketches, self._cell))
+        self._sketch(rows)
+        cells = list(_cells(rows, self._sketches[rows], self._cell))
         centres = np.stack([self._sketches[cell].mean(axis=0) for cell in cells])
         around = [self._sketches[cell] - centre for cell, centre in zip(cells, centres, strict=True)]
         radii = np.array([np.linalg.norm(each, axis=1).max() for each in around])
@@ -156,6 +157,7 @@ class _Search:
             self._look_at(np.stack([first[some[:, 0]], second[some[:, 1]]], axis=1))
         pairs = self._close_ones(rows, others, before)
         if len(pairs) > FEW * (len(rows) + len(others)):
+            self._sketch(np.union1d(rows, others))
             pairs = pairs[self._within_reach(rows[pairs[:, 0]], others[pairs[:, 1]])]
         if len(pairs) > FEW * (len(rows) + len(others)):
             both = standardised(self._read(rows)) @ standardised(self._read(others)).T
@@ -190,33 +192,34 @@ class _Search:
         apart = self._sketches[rows] - self._sketches[others]
         return np.einsum("pk,pk->p", apart, apart) <= REACH**2
 
-    @cached_property
-    def _sketches(self) -> np.ndarray:
-        """The lowest frequencies of each image as :func:`standardised` makes it, float32 (N, 16).
+    def _sketch(self, rows: np.ndarray) -> None:
+        """Has the lowest frequencies of some images, as :func:`standardised` makes them, in the sketches.
 
         They are a projection: two images are at least as far apart as their sketches are.
         """
-        found = np.empty((len(self._hashes), 16), np.float32)
+        missing = rows[~self._sketched[rows]]
         step = max(1, CELL_PIXELS // self._pixels)
-        for start in range(0, len(found), step):
-            pixels = self._read(np.arange(start, min(start + step, len(found))))
+        for start in range(0, len(missing), step):
+            part = missing[start : start + step]
+            pixels = self._read(part)
             _, channels, height, width = pixels.shape
             mean = standardised(pixels).reshape(pixels.shape).sum(axis=1) / np.sqrt(channels, dtype=np.float32)
-            low = dct_basis(height)[:4] @ mean @ dct_basis(width)[:4].T
-            found[start : start + len(low)] = low.reshape(len(low), 16)
-        return found
+            self._sketches[part] = (dct_basis(height)[:4] @ mean @ dct_basis(width)[:4].T).reshape(len(part), 16)
+        self._sketched[missing] = True
 
 
 def _cells(rows: np.ndarray, sketches: np.ndarray, most: int) -> Iterator[np.ndarray]:
-    """``rows`` in cells of ``most`` at most, cut in the middle of where they are most spread, again and again."""
+    """``rows`` in cells of ``most`` at most, cut in the middle of where they are most spread, again and again.
+
+    Args:
+        sketches: of the rows, float32 (n, 16).
+    """
     if len(rows) <= most:
         yield rows
         return
-    values = sketches[rows]
-    values = values[:, np.ptp(values, axis=0).argmax()]
-    order = np.argpartition(values, len(rows) // 2)
-    yield from _cells(rows[order[: len(rows) // 2]], sketches, most)
-    yield from _cells(rows[order[len(rows) // 2 :]], sketches, most)
+    order = np.argpartition(sketches[:, np.ptp(sketches, axis=0).argmax()], len(rows) // 2)
+    for half in (order[: len(rows) // 2], order[len(rows) // 2 :]):
+        yield from _cells(rows[half], sketches[half], most)
 
 
 def _collected(parts: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
