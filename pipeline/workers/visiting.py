@@ -62,7 +62,7 @@ class Visit:
         """Names the work."""
         return self.digest + self.text
 
-    def open(self) -> Work:
+    def loaded(self) -> Work:
         """The work.
 
         Raises:
@@ -111,7 +111,7 @@ def do(visit: Visit, shard: Any) -> Outcome:
         if visit.key not in _known:
             look_around(visit)
             _known.clear()
-            _known[visit.key] = visit.open()
+            _known[visit.key] = visit.loaded()
         return Outcome(_known[visit.key](shard), None)
     except Exception as error:
         return Outcome(None, _portable(error))
