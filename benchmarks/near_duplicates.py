@@ -11,15 +11,12 @@ import math
 import time
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from sklearn.datasets import load_digits
+from scale import PART, noisy, real
 
 from pipeline.ingest.duplicates import perceptual_hashes
 from pipeline.ingest.near import near_groups
-
-SIDE, PART = 32, 8192
 
 
 def main() -> None:
@@ -44,18 +41,9 @@ def main() -> None:
 
 def _made(count: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (N, 1, 32, 32) and uint64 (N,)."""
-    digits = (load_digits().images * (255 / 16)).astype(np.uint8)
-    large = [Image.fromarray(digit).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for digit in digits]
-    real = np.stack([np.asarray(picture, np.float32) for picture in large])
-    order = np.random.default_rng(0).permutation(len(real))
-    images, hashes = np.empty((count, 1, SIDE, SIDE), np.uint8), np.empty(count, np.uint64)
-    for start in range(0, count, PART):
-        rows = order[np.arange(start, min(start + PART, count)) % len(real)]
-        noisy = real[rows] + np.random.default_rng([1, start]).normal(0, noise, (len(rows), SIDE, SIDE))
-        part = slice(start, start + len(rows))
-        images[part, 0] = np.clip(noisy, 0, 255).round()
-        hashes[part] = perceptual_hashes(images[part, 0].astype(np.float32))
-    return images, hashes
+    images = np.concatenate([pixels for _, pixels in noisy(real(None, 1)[0], count, noise)])
+    parts = np.array_split(images[:, 0], max(1, count // PART))
+    return images, np.concatenate([perceptual_hashes(part.astype(np.float32)) for part in parts])
 
 
 def _work(count: int) -> float:

@@ -40,7 +40,7 @@ from pipeline.formats.parquet import ParquetWriter
 SIZES = (10_000, 100_000)
 MILLION = 1_000_000
 SIDE = 32
-PART = 10_000  # images a shard of the source
+PART = 10_000  # images made at a time, a shard of the source
 EVERY = 0.2  # seconds between samples of memory
 MIB = 1 << 20
 STEPS = ("ingest", "train", "export", "verify")
@@ -129,21 +129,26 @@ def measure(folder: Path, size: int, options: argparse.Namespace) -> dict[str, T
 
 def make(folder: Path, size: int, options: argparse.Namespace) -> None:
     """Writes ``size`` images of 32x32 into Parquet shards, the same for the same options."""
-    images, labels, classes = _real(options.real, 3 if options.colour else 1)
+    images, labels, classes = real(options.real, 3 if options.colour else 1)
     encoding = Encoding()
     writer = ParquetWriter(folder, classes, encoding.extension)
-    order = np.random.default_rng(0).permutation(len(images))
-    for number, start in enumerate(range(0, size, PART)):
-        rows = order[np.arange(start, min(start + PART, size)) % len(images)]
-        noise = np.random.default_rng([1, number]).normal(0, options.noise, (len(rows), *images.shape[1:]))
-        pixels = np.clip(images[rows] + noise, 0, 255).round().astype(np.uint8)
+    for number, (rows, pixels) in enumerate(noisy(images, size, options.noise)):
         files = [encode(image, encoding) for image in pixels]
-        names = (f"image-{index:08d}" for index in range(start, start + len(rows)))
+        names = (f"image-{number * PART + place:08d}" for place in range(len(rows)))
         given = zip(names, labels[rows].tolist(), files, strict=True)
         writer.write_part(number, [Item(name, "train", label, file) for name, label, file in given])
 
 
-def _real(folder: Path | None, channels: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def noisy(images: np.ndarray, size: int, noise: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """``size`` of ``images`` over and over, each with noise of its own: rows and uint8 (n, C, H, W), part by part."""
+    order = np.random.default_rng(0).permutation(len(images))
+    for number, start in enumerate(range(0, size, PART)):
+        rows = order[np.arange(start, min(start + PART, size)) % len(images)]
+        levels = np.random.default_rng([1, number]).normal(0, noise, (len(rows), *images.shape[1:]))
+        yield rows, np.clip(images[rows] + levels, 0, 255).round().astype(np.uint8)
+
+
+def real(folder: Path | None, channels: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """uint8 (N, C, 32, 32), int64 (N,) and the names of the classes."""
     pictures: Iterator[tuple[int, Image.Image]]
     if folder is None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.errors import UserError
 from pipeline.limits import core_quota, memory_free, memory_limit
-from pipeline.runtime import open_cores, trouble_with_mps
+from pipeline.runtime import THREADS, open_cores, trouble_with_mps
 from pipeline.workspace import Workspace
 
 GIB = 2**30
@@ -22,7 +22,6 @@ PYTHONS = ((3, 11), (3, 14))
 """The first version that is taken, and the first that is not."""
 LEAST_MEMORY, GOOD_MEMORY = 1 * GIB, 3 * GIB
 LEAST_DISK, GOOD_DISK = 1 * GIB, 5 * GIB
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 State = Literal["ok", "warning", "wrong"]
 

@@ -28,6 +28,9 @@ SPINS = "3000"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 KEPT, LARGEST_KEPT = 1 << 30, 32 << 20  # bytes; the second is the most that glibc allows
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Where an environment says how many threads are computed with."""
+
 OF_A_STAGE = "DVC_STAGE"  # DVC sets it in the environment of a stage's command
 SECONDS_BETWEEN_LOOKS = 0.5
 

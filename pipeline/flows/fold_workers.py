@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pipeline.atomic import remove
 from pipeline.errors import BusyError
 from pipeline.flows.processes import run_guarded
+from pipeline.runtime import THREADS
 from pipeline.study import beacon
 from pipeline.workers import CHOICE, Workers
 from pipeline.workspace import Workspace
@@ -24,7 +25,6 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.study.folds import Fold  # with torch, which a worker that starts a program need not wait for
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 STOPPED = (130, 143)  # as shells report SIGINT and SIGTERM
 
 Take = Callable[[str], None]

@@ -10,7 +10,7 @@ from pipeline.metrics.distances import spans
 from pipeline.metrics.drift import spectra, tones
 from pipeline.metrics.embedders.domain import DomainEmbedder
 from pipeline.metrics.fidelity import Features
-from pipeline.metrics.sharing import ROWS, Embedding, Here, Search, Share
+from pipeline.metrics.sharing import HERE, ROWS, Embedding, Search, Share
 
 
 class Images(NamedTuple):
@@ -47,7 +47,7 @@ def embed(
     train: np.ndarray | None,
     train_features: np.ndarray | None,
     mirror: str = "none",
-    share: Share | None = None,
+    share: Share = HERE,
     advance: Callable[[int], object] = int,
 ) -> Embedded:
     """Embeds images, and finds their nearest training images where there are any.
@@ -60,7 +60,6 @@ def embed(
         share: who does it; this process if left out.
         advance: told how many images are done, again and again.
     """
-    share = share or Here()
     features = Embedding(domain, shown.images).shared(share)
     found = Embedded(features, shown.labels, domain.classify(features), tones(shown.images), spectra(shown.images))
     if train is None or train_features is None:

@@ -24,7 +24,7 @@ from pipeline.metrics.floors import Repeat, below, floor
 from pipeline.metrics.inception_score import inception_score
 from pipeline.metrics.kid import kid
 from pipeline.metrics.resampling import Subsets, subsets, widening
-from pipeline.metrics.sharing import Embedding, Here, Share
+from pipeline.metrics.sharing import HERE, Embedding, Share
 from pipeline.progress import track
 from pipeline.wording import listed
 
@@ -69,7 +69,7 @@ def measure(
     domain: DomainEmbedder,
     others: Sequence[Embedder],
     settings: Settings,
-    sharing: Share | None = None,
+    sharing: Share = HERE,
 ) -> Measured:
     """Measures synthetic images against held-out real ones.
 
@@ -87,7 +87,6 @@ def measure(
     Raises:
         ValueError: half of the real images, or all synthetic ones, are no more than ``settings.neighbours``.
     """
-    sharing = sharing or Here()
     train_features = None if train is None else sharing.kept("features", Embedding(domain, train).shared(sharing))
     with track(len(real.labels) + len(synthetic.labels), "evaluate: embedding", "images") as progress:
         held_out, drawn = (
@@ -121,7 +120,7 @@ def summarise(
     classes: Sequence[str],
     samples: Sequence[Subsets],
     neighbours: int,
-    sharing: Share | None = None,
+    sharing: Share = HERE,
 ) -> dict[str, Any]:
     """The figures of the whole and of each class, as the domain embedder sees them.
 
@@ -133,7 +132,7 @@ def summarise(
         sharing: as :func:`measure`.
     """
     comparison = Comparison(real, synthetic, len(classes), neighbours, _figures)
-    repeats = _repeats(comparison, samples, sharing or Here())
+    repeats = _repeats(comparison, samples, sharing)
     floors = floor(repeats, widening(len(samples[0].first), len(real), len(synthetic)))
     distance = kid(synthetic.features, real.features, synthetic.labels, real.labels)
     agreement = share(int((synthetic.predicted == synthetic.labels).sum()), len(synthetic))

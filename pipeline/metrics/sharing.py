@@ -59,6 +59,10 @@ class Here:
         return array
 
 
+HERE = Here()
+"""Who does what is shared out where nobody else is named."""
+
+
 @dataclass(frozen=True)
 class Embedding:
     """Embeds some of the images.

@@ -24,6 +24,7 @@ from gan.trainer import Trainer
 from tests.gan.digits import kids
 from tests.gan.slopes import slope
 from tests.gan.test_stylegan2 import TAPS, Paper, count
+from tests.gan.test_stylegan2 import generator as quiet
 from tests.gan.test_trainer import CPU, bars
 
 TINY = Shape(8, 1, classes=2, latent_dim=4, width=4, adain=1)
@@ -36,8 +37,7 @@ def _seed() -> None:
 
 def generator(shape: Shape = TINY) -> Generator:
     """With noise that counts."""
-    made = build("stylegan2", "generator", shape)
-    assert isinstance(made, Generator)
+    made = quiet(shape)
     for layer in made.convs:
         nn.init.normal_(layer.noise_strength, std=0.3)
     return made
