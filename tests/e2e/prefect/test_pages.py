@@ -31,6 +31,9 @@ with tags("augmint", "shown"):
         state = augment(Path().resolve(), return_state=True)
         print(state.state_details.flow_run_id, state.type.value)
 """
+# of those that the report holds: the page draws itself piece by piece after its load, so that they come when they come
+TWO_PICTURES = """() => [...document.querySelectorAll("img[src^='data:image']")]
+    .filter(image => image.complete && image.naturalWidth > 100).length === 2"""
 
 
 class Hook(BaseHTTPRequestHandler):
@@ -175,12 +178,6 @@ def test_the_pages_show_the_run_and_ask_nobody_else(server: Server, shown: Shown
                 seen.page.goto(f"{server.ui}{base}{place}")
                 seen.page.get_by_text(words).first.wait_for()
                 if "/artifact/" in place:
-                    assert pictures(seen.page) == 2
+                    seen.page.wait_for_function(TWO_PICTURES)
         assert seen.leaving(server.ui) == []
         assert not [url for url in seen.requests if "amplitude" in url]
-
-
-def pictures(page: Any) -> int:
-    """How many pictures the page shows, of those that the report holds."""
-    whole = "images => images.filter(image => image.complete && image.naturalWidth > 100).length"
-    return int(page.locator("img[src^='data:image']").evaluate_all(whole))
