@@ -9,6 +9,7 @@ from pathlib import Path
 PACKAGES = Path(__file__).parents[1]  # where gan/ and pipeline/ lie
 MOST_SAID = 300  # characters of an error that nobody foresaw
 FULL = {errno.ENOSPC, errno.EDQUOT}
+INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program that SIGINT or SIGTERM ended
 
 
 class UserError(Exception):

@@ -15,14 +15,13 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from pipeline.atomic import recover
-from pipeline.errors import explained
+from pipeline.errors import INTERRUPTED, explained
 from pipeline.escaping import terminal
 from pipeline.runtime import ending_with, open_standard_streams, prepare, stage_ancestors, use_utf8
 from pipeline.workspace import Workspace
 
 UNMET = 1  # what was required is not so
-INTERRUPTED = 130  # what shells report for a program ended by SIGINT
-UNREAD = 141  # and by SIGPIPE
+UNREAD = 141  # what shells report for a program ended by SIGPIPE
 NO_PROJECT = ("init", "doctor", "completion")  # commands that touch no outputs of the folder that they are called in
 FILE = click.Path(path_type=Path, dir_okay=False)
 PICTURE = click.option("--out", type=FILE, required=True, help="Picture to write (.png, .jpg, .webp).")

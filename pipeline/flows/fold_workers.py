@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.atomic import remove
-from pipeline.errors import BusyError
+from pipeline.errors import INTERRUPTED, TERMINATED, BusyError
 from pipeline.flows.processes import run_guarded
 from pipeline.runtime import THREADS
 from pipeline.study import beacon
@@ -24,8 +24,6 @@ from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.study.folds import Fold  # with torch, which a worker that starts a program need not wait for
-
-STOPPED = (130, 143)  # as shells report SIGINT and SIGTERM
 
 Take = Callable[[str], None]
 
@@ -63,7 +61,7 @@ class FoldWork:
             take(f"study: fold {fold} is begun on {socket.gethostname()}")
             command = [*self.program, fold, str(self.beacon)]
             code = run_guarded(command, self.project, take, dict(self.environment))
-        if code in STOPPED:
+        if code in (INTERRUPTED, TERMINATED):
             raise BusyError(f"fold {fold} was stopped; the same command goes on with it")
         if code:
             from pipeline.flows import dvc

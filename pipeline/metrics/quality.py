@@ -100,11 +100,8 @@ def measure(
     quality = summarise(held_out, drawn, classes, samples, settings.neighbours, sharing)
     quality["embedder"] = domain.name
     quality["images"] |= {} if train is None else {"train": len(train)}
-    quality["copies"], notes = None, ["No copy check: it takes the images that the generator was trained on."]
-    if train_features is not None:
-        quality["copies"], notes = copy_check(held_out, drawn, train_features, derive(settings.seed, "evaluate.cells"))
-        quality |= {f"copy_share_{space}": quality["copies"][space]["share"] for space in SPACES}
-        notes += [MIRRORED] if settings.mirror != "none" else []
+    copies, notes = _copies(held_out, drawn, train_features, settings)
+    quality |= copies
     quality["embedders"] = {
         other.name: _by_other(other, real, synthetic, classes, samples, settings, sharing) for other in others
     }
@@ -220,6 +217,17 @@ def _headline(floors: dict[str, dict[str, Any]], compared: int) -> dict[str, flo
     if compared < FRECHET_LEAST:
         figures |= {name: None for name in FRECHET_NAMES if name in figures}
     return figures
+
+
+def _copies(
+    real: Embedded, synthetic: Embedded, train_features: np.ndarray | None, settings: Settings
+) -> tuple[dict[str, Any], list[str]]:
+    """What is said of copies, and its notes; of nothing to compare to, that it is not said."""
+    if train_features is None:
+        return {"copies": None}, ["No copy check: it takes the images that the generator was trained on."]
+    copies, notes = copy_check(real, synthetic, train_features, derive(settings.seed, "evaluate.cells"))
+    shares = {f"copy_share_{space}": copies[space]["share"] for space in SPACES}
+    return {"copies": copies, **shares}, [*notes, *([MIRRORED] if settings.mirror != "none" else [])]
 
 
 def copy_check(

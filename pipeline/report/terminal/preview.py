@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.errors import INTERRUPTED
 from pipeline.escaping import terminal
 from pipeline.training.preview import Preview, look
 from pipeline.workspace import Workspace
@@ -40,7 +41,7 @@ def preview(workspace: Workspace, out: Path | None, watch: bool, as_json: bool) 
         try:
             time.sleep(SECONDS)
         except KeyboardInterrupt:  # nothing of ours has to go on
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
 
 
 def described(seen: Preview, out: Path) -> dict[str, Any]:
