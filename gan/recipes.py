@@ -45,12 +45,12 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema_start": 0.0,
         "augment_start": 0.0,
     },
-    # Karras et al. 2020: lazy R1. Learning rates are those of the family; gamma by trial at 8x8
+    # Karras et al. 2020: lazy R1. Learning rates are those of the family; gamma by trial, docs/benchmarks.md
     "stylegan2": {
         "family": "stylegan2",
         "loss": "logistic",
         "penalty": "r1",
-        "penalty_weight": 0.1,
+        "penalty_weight": 1.0,
         "penalty_every": 16,
         "n_critic": 1,
         "beta2": 0.99,
