@@ -1,5 +1,6 @@
 """Processes that would not do the same run end before the first step, each with one sentence."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,3 +77,11 @@ def test_other_params_are_other_facts(digits_workspace: Workspace, setup: Traini
     agreed(Hearing(), lambda: setup, 1)
     assert seen[0] == seen[1]
     assert all(other["params.yaml"] != seen[0]["params.yaml"] for other in seen[2:])
+
+
+def test_a_state_of_another_number_of_processes_is_none_of_this_run(setup: TrainingSetup) -> None:
+    """Also where torchrun is called by hand, with a number that params.yaml does not have."""
+    assert setup.ranks.count == setup.params.processes == 1
+    assert replace(setup, ranks=Second()).key(0) != setup.key(0)
+    launched = setup.params.model_copy(update={"launcher": "torchrun", "processes": 2})
+    assert replace(setup, ranks=Second(), params=launched).key(0) == replace(setup, ranks=Second()).key(0)
