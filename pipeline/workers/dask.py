@@ -1,6 +1,7 @@
 """Workers of a Dask cluster; Dask itself gives what a lost worker had in work to another, three times."""
 
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
@@ -67,6 +68,7 @@ class Dask(Cluster):
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of a cluster that nobody else sees
         count = self._wanted or usable_cores()
+        self._exits.enter_context(_environment_as_it_was())
         return self._exits.enter_context(
             distributed.LocalCluster(
                 n_workers=count,
@@ -90,3 +92,18 @@ class _Crew(Visitors):
 
     def submit(self, shard: Any) -> "Future[Outcome]":
         return self._pool.submit(visiting.do, self._visit, shard)
+
+
+@contextmanager
+def _environment_as_it_was() -> Iterator[None]:
+    """Takes back in the end what Dask puts into this process's environment for its workers, such as one thread each.
+
+    Within, they and who takes their place still get it.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 
 from pipeline import workers
@@ -40,6 +41,7 @@ from pipeline.locks import alone
 from pipeline.metrics import embedded
 from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, StudyParams, WorkersParams
 from pipeline.progress import Progress
+from pipeline.runtime import THREADS
 from pipeline.stages import evaluate, export, ingest
 from pipeline.store import Store
 from pipeline.study import beacon
@@ -241,6 +243,27 @@ def test_a_fold_goes_on_where_a_killed_worker_left_it_and_ends_with_who_waits(
     assert (len(begun), said[Fold(0, 1)][-1]) == (2, "study: fold 0-1: classify")
     assert said[Fold(0, 3)][1:] == ["study: fold 0-3: train"]
     assert {path.suffix for path in (tmp_path / ".augmint" / "folds").iterdir()} == {".lock"}
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_cluster_that_is_started_here_moves_no_number_of_threads(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask writes one thread into the environment of who starts its workers; a fold trains with those that are here."""
+    monkeypatch.setattr(fold_workers, "FoldWork", StandInFold)
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    before = {name: os.environ.get(name) for name in (*THREADS, "PYTHONHASHSEED")}
+    here, folds = torch.get_num_threads(), [Fold(0, 0), Fold(0, 2)]
+    torch.set_num_threads(3)
+    try:
+        asked = open_workers(WorkersParams(engine=engine, count=2), tmp_path)
+        assert set(by_workers(tmp_path, asked, 2, folds, lambda _: lambda _: None)) == set(folds)
+    finally:
+        torch.set_num_threads(here)
+    ran = (tmp_path / "ran.txt").read_text(encoding="utf-8").splitlines()
+    assert sorted(ran) == [f"{fold} {name} local 3" for fold in folds for name in ("classify", "train")]
+    assert {name: os.environ.get(name) for name in before} == before
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------------
