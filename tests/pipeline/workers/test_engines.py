@@ -46,7 +46,7 @@ from pipeline.stages import evaluate, export, ingest
 from pipeline.store import Store
 from pipeline.study import beacon
 from pipeline.study.folds import Fold, all_folds
-from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers import Local, cluster, dask, open_workers, visiting
 from pipeline.workers.cluster import Cluster
 from pipeline.workers.visiting import Visit
 from pipeline.workspace import Workspace
@@ -287,6 +287,17 @@ def test_a_cluster_that_does_not_answer_may_come_back(
     assert not (project / "data").exists()
 
 
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_who_only_listens_is_no_cluster(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a scheduler that hangs, or another program: both libraries would wait for minutes, or for ever."""
+    for module in (cluster, dask):
+        monkeypatch.setattr(module, "SECONDS_TO_ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asked = WorkersParams(engine=engine, address=f"127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(BusyError, match="does not answer"), open_workers(asked, tmp_path):
+            pass
+
+
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
@@ -364,7 +375,7 @@ import signal
 import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
-from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers import Local, cluster, dask, open_workers, visiting
 from pipeline.workers.cluster import Cluster
 from pipeline.workers.visiting import Visit
 from tests.pipeline.workers.waiting import waits
