@@ -47,6 +47,9 @@ class Trainer(Steps):
     Args:
         seed: the project's seed; for the others see :class:`gan.steps.Steps`.
 
+    Attributes:
+        grown: whether the networks are at the end of their family's schedule from the first iteration on.
+
     Raises:
         ValueError: a network that corrupts memory, see :func:`gan.layout.unsafe_channels_last`.
     """
@@ -61,6 +64,7 @@ class Trainer(Steps):
         ranks: Ranks | None = None,
     ) -> None:
         super().__init__(config, generator, critic, source, seed, ranks)
+        self.grown = False
         self.strength = 0.0 if config.adaptive else 1.0  # of the augmentation, see ``gan.augment``
         self.augmented = 1.0  # a factor on it, as of the last iteration
         self.label_strength = 1.0  # the same
@@ -80,7 +84,7 @@ class Trainer(Steps):
     ) -> Self:
         """A trainer with fresh networks of ``config.family`` on a set of images, every class of which must occur.
 
-        With ``start`` they are not fresh, but have the weights of networks that were trained before.
+        With ``start`` they are not fresh, but have the weights of networks that were trained before, with all levels.
 
         >>> data = Labelled(np.zeros((8, 1, 8, 8), np.uint8), np.arange(8) % 2, classes=2)
         >>> trainer = Trainer.on_images(Config(kimg=1, batch_size=4, width=4), data, 0, torch.device("cpu"))
@@ -95,7 +99,9 @@ class Trainer(Steps):
             for part, network in networks.items():
                 start.take_up(config, part, network)
         generator, critic = (networks[part].to(device) for part in ("generator", "critic"))
-        return cls(config, generator, critic, batches, seed, ranks)
+        trainer = cls(config, generator, critic, batches, seed, ranks)
+        trainer.grown = start is not None
+        return trainer
 
     # One iteration -----------------------------------------------------------------------------------------------
 
@@ -207,7 +213,7 @@ class Trainer(Steps):
         schedule = self.objective.family.schedule
         if schedule is not None:
             for network in (self.generator, self.critic, self.ema):
-                schedule(network, share)
+                schedule(network, 1.0 if self.grown else share)
 
     def _course(self) -> Hashable:
         course = self.objective.family.course

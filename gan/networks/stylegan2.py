@@ -69,7 +69,7 @@ class Generator(Network):
         if not self.training:
             return w
         layers, seed = w.shape[1], seeds(z)
-        other = self._by_layer(normals(seed, OTHER, z.shape[1]).to(z.dtype), labels)
+        other = self._by_layer(latents_of(self, normals(seed, OTHER, z.shape[1]).to(z.dtype), labels), labels)
         mixed, place = uniforms(seed, CROSSING, 2).unbind(dim=1)
         crossing = torch.where(mixed < MIXING, 1 + (place * (layers - 1)).floor(), layers)
         first = torch.arange(layers, device=z.device) < crossing[:, None]

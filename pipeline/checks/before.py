@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gan.config import Config
 from pipeline.checks.dvc import depends_on
 from pipeline.checks.finding import Finding, has_store, place
 from pipeline.errors import UserError
@@ -75,7 +76,19 @@ def origin_fits(params: Params, workspace: Workspace) -> Iterator[Finding]:
         origin = Origin.open(path, workspace.root)
         summary = Store.open(workspace.store) if has_store(workspace) else None
         channels = {"L": 1, "RGB": 3}.get(params.data.channels, origin.channels)
-        origin.require_fit(params.train.config, params.data.image_size, summary.channels if summary else channels)
+        origin.require_fit(_config(params), params.data.image_size, summary.channels if summary else channels)
     except UserError as error:
         yield Finding("train", f"{where}: {error}")
     yield from depends_on(workspace, path)
+
+
+def _config(params: Params) -> Config:
+    """The GAN's configuration as ``train`` will have it, but for what hangs on the images.
+
+    Raises:
+        UserError: no such device.
+    """
+    from pipeline.training.automatic import settled
+
+    device = choose_device(params.train.device, "train.device")
+    return settled(params.train, params.data.image_size, device.type)[0].config

@@ -84,8 +84,9 @@ def by_workers(
         BusyError: as :meth:`pipeline.workers.Crew.as_done`, or as a fold.
     """
     names = [str(fold) for fold in folds]
+    environment = tuple(_environment().items())  # before a cluster is started here, which may set some of it
     with workers, _waiting(project, {str(fold): take(fold) for fold in folds}) as token:
-        work = FoldWork(project.absolute(), token, tuple(_environment().items()))
+        work = FoldWork(project.absolute(), token, environment)
         with workers.crew(work) as crew:
             for number, _ in crew.as_done(names, at_once):
                 yield folds[number]

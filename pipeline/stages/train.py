@@ -27,7 +27,7 @@ from pipeline.runtime import choose_device, taken_by_others
 from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
-from pipeline.training.agreement import agreed
+from pipeline.training.agreement import BEGUN_WITH, agreed, choices, require_unedited
 from pipeline.training.automatic import settled
 from pipeline.training.interrupt import deferred
 from pipeline.training.origin import open_origin
@@ -52,7 +52,8 @@ def run(params: Params, workspace: Workspace) -> None:
         BusyError: another training is in work in this folder, or something else fills the GPU.
     """
     if params.train.launcher == "torchrun" and not launched():
-        launch(params.train.processes, workspace.scratch)
+        begun_with = {BEGUN_WITH: choices(params.train, params.seed)}
+        launch(params.train.processes, workspace.scratch, begun_with)
         return
     with ExitStack() as exits:
         ranks = Ranks()
@@ -67,6 +68,7 @@ def run(params: Params, workspace: Workspace) -> None:
 
 def _begin(params: Params, workspace: Workspace, ranks: Ranks, exits: ExitStack) -> TrainingSetup:
     """Looks at what there is, and keeps others out until ``exits`` close."""
+    require_unedited(params.train, params.seed)
     if not ranks.rank:
         check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
         exits.enter_context(alone(workspace.scratch / "train.lock", "a training"))

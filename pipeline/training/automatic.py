@@ -7,8 +7,10 @@ order. No GPU was at hand; there a larger network is taken on trust.
 
 from typing import Any, NamedTuple
 
+from gan.networks import FAMILIES
 from pipeline.params import TrainParams
 
+RATES = ("critic_lr", "generator_lr")
 SMALL = 16  # pixels, below which rates and batch of the recipe's own are fine
 
 
@@ -52,11 +54,16 @@ def chosen_family(recipe: str, device: str) -> Choice:
 def settled(params: TrainParams, image_size: int, device: str) -> tuple[TrainParams, list[str]]:
     """The choices without ``auto`` in recipe and family, and a sentence on each that it stood in.
 
-    What the user gave, that is what is not null, goes before what would go with the recipe.
+    What the user gave, that is what is not null, goes before what would go with the recipe. A family that the user gave
+    keeps the learning rates that it is made for, where it has any.
     """
     said = []
     if params.recipe == "auto":
         values, why = chosen_recipe(image_size, device)
+        if other := _other_family(params, values):
+            rates = RATES if FAMILIES[other].defaults.keys() & set(RATES) else ()
+            values = {name: value for name, value in values.items() if name not in rates}
+            why += f"; but that was with family {values['family']}, and yours is {other}"
         own = {name for name in values if name != "recipe" and getattr(params, name) not in (None, "auto")}
         values = {name: value for name, value in values.items() if name not in own}
         params = params.model_copy(update=values)
@@ -66,6 +73,11 @@ def settled(params: TrainParams, image_size: int, device: str) -> tuple[TrainPar
         params = params.model_copy(update={"family": None} | values)
         said.append(f"family auto: {_listed(values) or 'null'}: {why}")
     return params, said
+
+
+def _other_family(params: TrainParams, values: dict[str, Any]) -> str | None:
+    """The family that the user gave, where it is not the one that goes with the recipe."""
+    return None if params.family in (None, "auto", values["family"]) else params.family
 
 
 def _listed(values: dict[str, Any]) -> str:

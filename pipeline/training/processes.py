@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,12 +23,13 @@ RESTARTS = 3  # of a group in which a process died
 KINDS = {error.exit_code: error for error in (UserError, BusyError)}
 
 
-def launch(processes: int, scratch: Path) -> None:
+def launch(processes: int, scratch: Path, further: Mapping[str, str]) -> None:
     """Runs ``augmint train`` in so many processes on this machine, and waits for their end.
 
     Args:
         processes: that share each batch.
         scratch: a folder for how they ended.
+        further: goes into their environment.
 
     Raises:
         UserError: as the first process raised it.
@@ -37,7 +38,7 @@ def launch(processes: int, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     outcome = scratch / "train_outcome.json"
     outcome.unlink(missing_ok=True)
-    environment = os.environ | {OUTCOME: str(outcome.resolve())}
+    environment = os.environ | {OUTCOME: str(outcome.resolve()), **further}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
     options = ["--standalone", "--nproc-per-node", str(processes), "--max-restarts", str(RESTARTS)]
     command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "augmint", "train"]

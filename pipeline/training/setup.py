@@ -14,6 +14,9 @@ from pipeline.store import SplitName, Store
 from pipeline.training.origin import Origin
 from pipeline.training.snapshots import Judge
 
+ASIDE = {"checkpoint_seconds", "device", "seeds", "launcher", "processes"}
+"""Choices that a run does not depend on, or as they turned out."""
+
 
 @dataclass(frozen=True)
 class TrainingSetup:
@@ -54,13 +57,14 @@ class TrainingSetup:
     def key(self, seed: int) -> str:
         """Names all that the run of ``seed`` depends on: a state of anything else must not be taken up."""
         return key(
-            params=self.params.model_dump(mode="json", exclude={"checkpoint_seconds", "device", "seeds"}),
+            params=self.params.model_dump(mode="json", exclude=ASIDE),
             config=repr(self.config),
             seed=seed,
             data=self.data,
             origin=self.origin and self.origin.described(),
             device=self.device.type,
             threads=torch.get_num_threads(),
+            processes=self.ranks.count,  # as they are: torchrun may have been asked for others than params.yaml says
         )
 
     def card(self, part: str, seed: int, kimg: float) -> dict[str, object]:

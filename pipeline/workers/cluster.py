@@ -6,7 +6,7 @@ import socket
 from abc import abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -150,8 +150,11 @@ class Cluster(Workers):
             "command again: it goes on from what is finished"
         )
 
-    def reach(self) -> None:
+    def reach(self, greeting: bytes = b"") -> None:
         """Looks whether anything answers at the address: what libraries do without takes minutes.
+
+        Args:
+            greeting: to which whoever speaks the engine's protocol says something.
 
         Raises:
             BusyError: nothing does.
@@ -167,7 +170,11 @@ class Cluster(Workers):
                 f"workers.address: {address} is no address of a cluster, such as tcp://10.0.0.5:8786"
             ) from None
         try:
-            socket.create_connection((place.hostname, place.port), SECONDS_TO_ANSWER).close()
+            with socket.create_connection((place.hostname, place.port), SECONDS_TO_ANSWER) as there:
+                if greeting:
+                    with suppress(ConnectionError):  # hung up, on plain words perhaps: somebody is there
+                        there.sendall(greeting)
+                        there.recv(1)
         except OSError as error:
             raise self.unreachable(error.strerror or error) from None
 

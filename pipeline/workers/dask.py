@@ -1,8 +1,10 @@
 """Workers of a Dask cluster; Dask itself gives what a lost worker had in work to another, three times."""
 
+import asyncio
 import logging
+import os
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,9 @@ class Dask(Cluster):
         if self._address:
             self.reach()
         try:
+            if self._address:
+                with ThreadPoolExecutor(1) as aside:  # where no loop runs, as one may here
+                    aside.submit(asyncio.run, _greeted(self._address)).result()
             place = self._address or self._started()
             self._client = distributed.Client(place, timeout=SECONDS_TO_ANSWER, set_as_default=False)
             self._exits.callback(self._client.close)
@@ -67,6 +72,7 @@ class Dask(Cluster):
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # of a cluster that nobody else sees
         count = self._wanted or usable_cores()
+        self._exits.enter_context(_environment_as_it_was())
         return self._exits.enter_context(
             distributed.LocalCluster(
                 n_workers=count,
@@ -90,3 +96,35 @@ class _Crew(Visitors):
 
     def submit(self, shard: Any) -> "Future[Outcome]":
         return self._pool.submit(visiting.do, self._visit, shard)
+
+
+async def _greeted(address: str) -> None:
+    """Looks whether a scheduler speaks there: the client would wait for ever for something that only listens.
+
+    Raises:
+        OSError, TimeoutError: none does.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    found = connect(address, SECONDS_TO_ANSWER, **Security().get_connection_args("client"))
+    try:
+        comm = await asyncio.wait_for(found, SECONDS_TO_ANSWER)
+    except TimeoutError:
+        raise TimeoutError(f"nothing was said in {SECONDS_TO_ANSWER:.0f} seconds") from None
+    await comm.close()
+
+
+@contextmanager
+def _environment_as_it_was() -> Iterator[None]:
+    """Takes back in the end what Dask puts into this process's environment for its workers, such as one thread each.
+
+    Within, they and who takes their place still get it.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

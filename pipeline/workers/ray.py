@@ -22,6 +22,9 @@ STARTED: dict[str, Any] = {
 }
 """How a cluster is started here."""
 
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""How HTTP/2 begins, which Ray speaks (RFC 9113, 3.4): the preface, and settings of which none is set."""
+
 
 class Ray(Cluster):
     """See :class:`pipeline.workers.cluster.Cluster`."""
@@ -33,7 +36,7 @@ class Ray(Cluster):
         """See :meth:`Cluster.connect`."""
         quietly(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0", RAY_DISABLE_IMPORT_WARNING="1")
         if self._address:
-            self.reach()
+            self.reach(GREETING)
         else:  # a token that nobody else knows, where Ray would write one into the home folder
             quietly(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
         import ray

@@ -18,6 +18,7 @@ from gan.networks.progressive import Critic, Generator
 from gan.penalties import PENALTIES
 from gan.sampler import Sampler
 from gan.trainer import Trainer
+from gan.transfer import Start
 from tests.gan.digits import kids
 from tests.gan.slopes import slope
 from tests.gan.test_trainer import CPU, bars, weights
@@ -192,6 +193,24 @@ def test_the_compiled_step_equals_the_eager_one_while_it_grows(monkeypatch: pyte
     assert not compiled.notes
     for one, other in zip(compiled.critic.parameters(), eager.critic.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_networks_that_were_trained_before_have_all_their_levels_from_the_first_step_on(fading: Trainer) -> None:
+    """A source in mid-fade too, and after a resume."""
+    start = Start({"generator": fading.ema, "critic": fading.critic}, ("a", "b"), ("a", "b"))
+
+    def fine_tuned() -> Trainer:
+        return Trainer.on_images(Config.of("wgan-gp", **TINY), bars(), 0, CPU, start=start)
+
+    def levels(trainer: Trainer) -> set[tuple[int, bool]]:
+        return {(one.top, one.fading) for one in (trainer.generator, trainer.critic, trainer.ema)}
+
+    trainer = run(fine_tuned(), 1)
+    assert levels(trainer) == {(1, False)}
+    resumed = fine_tuned()
+    resumed.load_state({name: tensor.clone() for name, tensor in trainer.state().items()})
+    assert levels(run(resumed, 1)) == {(1, False)}
+    assert torch.equal(weights(resumed), weights(run(trainer, 1)))
 
 
 # Resume and snapshots ------------------------------------------------------------------------------------------------

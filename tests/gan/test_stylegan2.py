@@ -235,6 +235,16 @@ def test_styles_are_mixed_in_training_alone_and_nine_times_in_ten() -> None:
     assert (torch.corrcoef(torch.stack([last[:, 0], w[others > 0, 0, 0]]))[0, 1]).abs() < 0.1
 
 
+def test_both_styles_of_a_mixture_come_from_the_latents_of_the_class() -> None:
+    """Where a class's latents all lie at its mean, a mixture of two of them is none."""
+    made, labels = generator(Shape(32, 1, 2, 8, 4, class_prior=1)), torch.arange(64) % 2
+    nn.init.normal_(made.prior.mean.weight)
+    nn.init.constant_(made.prior.log_scale.weight, -30.0)
+    with torch.no_grad():
+        styles = made.styles(made.prior(torch.randn(64, 8), labels), labels)
+    torch.testing.assert_close(styles, styles[:, :1].expand_as(styles))
+
+
 # Derivatives ----------------------------------------------------------------------------------------------------------
 
 

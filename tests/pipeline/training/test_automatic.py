@@ -30,6 +30,21 @@ def test_what_the_user_gave_goes_before_what_goes_with_the_recipe() -> None:
     assert "penalty_every" not in said[0]
 
 
+@pytest.mark.parametrize("family", [name for name, one in FAMILIES.items() if "critic_lr" in one.defaults])
+def test_a_family_with_rates_of_its_own_keeps_them(family: str) -> None:
+    config = gan_config(TrainParams(recipe="auto", family=family), CPU, [9], 64)
+    assert config.critic_lr == FAMILIES[family].defaults["critic_lr"]
+    assert config.generator_lr == FAMILIES[family].defaults["generator_lr"]
+
+
+def test_what_was_measured_with_another_family_is_not_said_of_the_users() -> None:
+    _, said = settled(TrainParams(recipe="auto", family="progressive"), 64, "cpu")
+    assert said[0].endswith("; but that was with family dcgan, and yours is progressive")
+    for own in ("dcgan", "auto", None):
+        _, said = settled(TrainParams(recipe="auto", family=own), 64, "cpu")
+        assert said[0].endswith("these have 64")
+
+
 def test_a_family_fits_the_recipe_that_was_given() -> None:
     config = gan_config(TrainParams(recipe="wgan-gp", family="auto"), CPU, [9], 8)
     assert (config.family, config.loss) == ("dcgan", "wasserstein")

@@ -150,6 +150,18 @@ def test_networks_that_do_not_fit_are_refused_in_one_sentence_before_anything_tr
     assert not digits_workspace.models.exists()
 
 
+@pytest.mark.parametrize("fields", [{"recipe": "auto"}, {"family": "auto"}], ids=lambda fields: next(iter(fields)))
+def test_what_auto_stands_for_is_compared_with_the_source(
+    fields: dict[str, str], digits_workspace: Workspace, source: Path
+) -> None:
+    """On a processor that is ``dcgan`` in both cases, and not the family of the default recipe."""
+    params = fine_tuned(source, device="cpu", **fields)
+    assert "train.family is dcgan, and there resnet" in " ".join(map(str, check.findings(params, digits_workspace)))
+    make_source(source, facts=FACTS | {"family": "dcgan"})
+    train.run(brief(source, device="cpu", **fields), digits_workspace)
+    assert card(digits_workspace, "generator")["family"] == "dcgan"
+
+
 def test_styles_that_do_not_fit_are_named_by_their_key(source: Path) -> None:
     origin = Origin.open(str(make_source(source, facts=FACTS | {"family": "stylegan2"}, adain=1)), source)
     sizes = {"kimg": 1, "latent_dim": 8, "width": 4, "minibatch_std": 0}

@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 
 from pipeline import workers
@@ -40,11 +41,12 @@ from pipeline.locks import alone
 from pipeline.metrics import embedded
 from pipeline.params import ClassifyParams, DataParams, EvaluateParams, Params, StudyParams, WorkersParams
 from pipeline.progress import Progress
+from pipeline.runtime import THREADS
 from pipeline.stages import evaluate, export, ingest
 from pipeline.store import Store
 from pipeline.study import beacon
 from pipeline.study.folds import Fold, all_folds
-from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers import Local, cluster, dask, open_workers, visiting
 from pipeline.workers.cluster import Cluster
 from pipeline.workers.visiting import Visit
 from pipeline.workspace import Workspace
@@ -243,6 +245,27 @@ def test_a_fold_goes_on_where_a_killed_worker_left_it_and_ends_with_who_waits(
     assert {path.suffix for path in (tmp_path / ".augmint" / "folds").iterdir()} == {".lock"}
 
 
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_cluster_that_is_started_here_moves_no_number_of_threads(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask writes one thread into the environment of who starts its workers; a fold trains with those that are here."""
+    monkeypatch.setattr(fold_workers, "FoldWork", StandInFold)
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    before = {name: os.environ.get(name) for name in (*THREADS, "PYTHONHASHSEED")}
+    here, folds = torch.get_num_threads(), [Fold(0, 0), Fold(0, 2)]
+    torch.set_num_threads(3)
+    try:
+        asked = open_workers(WorkersParams(engine=engine, count=2), tmp_path)
+        assert set(by_workers(tmp_path, asked, 2, folds, lambda _: lambda _: None)) == set(folds)
+    finally:
+        torch.set_num_threads(here)
+    ran = (tmp_path / "ran.txt").read_text(encoding="utf-8").splitlines()
+    assert sorted(ran) == [f"{fold} {name} local 3" for fold in folds for name in ("classify", "train")]
+    assert {name: os.environ.get(name) for name in before} == before
+
+
 # What goes wrong ------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +285,17 @@ def test_a_cluster_that_does_not_answer_may_come_back(
     done = CliRunner().invoke(main, ["ingest"])
     assert (done.exit_code, "does not answer" in done.output, "127.0.0.1:9" in done.output) == (75, True, True)
     assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_who_only_listens_is_no_cluster(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a scheduler that hangs, or another program: both libraries would wait for minutes, or for ever."""
+    for module in (cluster, dask):
+        monkeypatch.setattr(module, "SECONDS_TO_ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asked = WorkersParams(engine=engine, address=f"127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(BusyError, match="does not answer"), open_workers(asked, tmp_path):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -341,7 +375,7 @@ import signal
 import sys
 from pathlib import Path
 from pipeline.params import WorkersParams
-from pipeline.workers import Local, open_workers, visiting
+from pipeline.workers import Local, cluster, dask, open_workers, visiting
 from pipeline.workers.cluster import Cluster
 from pipeline.workers.visiting import Visit
 from tests.pipeline.workers.waiting import waits
