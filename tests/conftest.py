@@ -9,6 +9,7 @@ import torch
 from xdist.scheduler import LoadFileScheduling
 
 from tests.s3_server import s3, s3_server  # noqa: F401  (fixtures)
+from tests.ssh_server import ssh  # noqa: F401
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")

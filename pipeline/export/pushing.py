@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ class _Pushing:
         size = sum(self.files[file] for file in missing)
         some = f"{len(missing):,} of {len(self.files):,} files ({size / 2**20:,.1f} MiB)"
         say(f"pushing {some} to {shown(self.place.url)}")
+        self._make_folders(missing)
         with track(max(1, size), "push", "bytes") as progress:
             self._send_all([file for file in missing if file != SUMS], progress)
             if missing:
@@ -149,6 +151,15 @@ class _Pushing:
     def write(self, content: bytes, path: str) -> None:
         """Puts a small file there."""
         self._put(lambda to: self.place.files.pipe_file(to, content), path)
+
+    def _make_folders(self, files: list[str]) -> None:
+        """Before many connections send at once, which would get in each other's way with it."""
+        if not self.place.scheme.whole:
+            for folder in sorted({f"{self.target}/{file}".rpartition("/")[0] for file in files}):
+                self.place.ask(partial(self._make_folder, folder))
+
+    def _make_folder(self, folder: str) -> None:
+        self.place.files.makedirs(folder, exist_ok=True)
 
     def _send_all(self, files: list[str], progress: Progress) -> None:
         connections = self.place.connections
@@ -171,15 +182,13 @@ class _Pushing:
 
     def _put(self, write: Callable[[str], Any], path: str) -> None:
         """Writes a file that is there when all of it is."""
-        files = self.place.files
         if self.place.scheme.whole:
             self.place.ask(lambda: write(path))
             return
 
         def moved() -> None:
-            files.makedirs(path.rpartition("/")[0], exist_ok=True)
             write(f"{path}.part")
-            files.mv(f"{path}.part", path)
+            self.place.files.mv(f"{path}.part", path)
 
         self.place.ask(moved)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import BusyError, UserError
@@ -40,7 +41,12 @@ GS = Scheme("gs", "gcsfs", "GOOGLE_APPLICATION_CREDENTIALS, or `gcloud auth appl
 AZ = Scheme(
     "az", "adlfs", "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 )
-SSH = Scheme("ssh", "sshfs", "~/.ssh/config, and a key in ~/.ssh or its agent", whole=False)
+SSH = Scheme(
+    "ssh",
+    "sshfs",
+    "a key in ~/.ssh or its agent, ~/.ssh/config, and the host's own key in ~/.ssh/known_hosts, where `ssh` puts it",
+    whole=False,
+)
 HUB = Scheme("huggingface", "huggingface_hub", "HF_TOKEN, or `hf auth login`")
 SCHEMES = {
     **dict.fromkeys(("s3", "s3a"), S3),
@@ -83,16 +89,13 @@ class Place:
         Raises:
             UserError: a secret in the address, no such protocol, or no package for it.
         """
-        from fsspec.core import url_to_fs
-
         where, scheme = f"{key}: {shown(url)}", SCHEMES.get(scheme_of(url), OTHER)
         try:
             unkeyed(url)
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
         try:
-            # DVC calls Azure so
-            files, path = url_to_fs(str(local_path(url) or re.sub(r"^azure:", "az:", url)))
+            files, path = _opened(url)
             files.invalidate_cache()
         except ImportError as error:
             remedy = f"pip install 'augmint[{scheme.extra}]'" if scheme.extra else f"{error}: install that"
@@ -138,6 +141,16 @@ class Place:
             if gone and fault.kind is Kind.GONE:
                 return None
             patience.wait(fault)
+
+    def reconnect(self, lost: Any) -> None:
+        """Connects anew where ``lost`` is still what is asked: a connection by SSH stays lost.
+
+        Raises:
+            Exception: whatever the file system's library does.
+        """
+        with self._lock:
+            if self.scheme is SSH and self.files is lost:
+                self.files, _ = _opened(self.url)
 
     def read(self, name: str, offset: int, size: int) -> Generator[bytes, None, None]:
         """The bytes of a file from ``offset`` on, asked for ``size`` at a time.
@@ -203,6 +216,18 @@ class Place:
         return "nothing is there"
 
 
+def _opened(url: str) -> tuple[Any, str]:
+    """fsspec's file system for an address, and the path in it."""
+    from fsspec.core import url_to_fs
+
+    address, scheme = str(local_path(url) or re.sub(r"^azure:", "az:", url)), scheme_of(url)  # DVC calls Azure so
+    if SCHEMES.get(scheme) is not SSH:
+        return url_to_fs(address)
+    import_module(SSH.package)  # without it fsspec has another, which takes any host for the right one
+    # so does this one, unless it is told to look among the known hosts; and it keeps connections that are lost
+    return url_to_fs(address, **{scheme: {"known_hosts": (), "skip_instance_cache": True}})
+
+
 def _seek(source: Any, offset: int) -> None:
     try:
         source.seek(offset)
@@ -214,7 +239,7 @@ class Patience:
     """Waits before a further try, longer each time, and says so."""
 
     def __init__(self, place: Place) -> None:
-        self._place, self._tries = place, 0
+        self._place, self._tries, self._asked = place, 0, place.files
 
     @property
     def chunk(self) -> int:
@@ -238,3 +263,8 @@ class Patience:
         self._place.say_pause(error, pause)
         if self._place.stopped.wait(pause):
             raise self._place.failure(error) from None
+        try:
+            self._place.reconnect(self._asked)
+        except Exception as further:  # the file systems raise whatever their libraries do
+            self.wait(judged(further))
+        self._asked = self._place.files
