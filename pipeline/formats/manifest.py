@@ -12,7 +12,15 @@ from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from gan.files import regular
 from pipeline.columns import column
@@ -110,6 +118,7 @@ class Origin(BaseModel):
         path: the folder, as params.yaml named it.
         generator, critic: SHA-256 of the weights.
         classes: names of those that they had been trained on.
+        init_from: what they had been fine-tuned from in their turn; None if from fresh weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -118,6 +127,18 @@ class Origin(BaseModel):
     generator: Digest
     critic: Digest
     classes: tuple[str, ...]
+    init_from: "Origin | None" = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dumped(self).items() if value is not None}
+
+    def line(self) -> "Iterator[Origin]":
+        """This one, and all before it."""
+        found: Origin | None = self
+        while found is not None:
+            yield found
+            found = found.init_from
 
 
 class About(BaseModel):

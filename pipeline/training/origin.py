@@ -1,5 +1,6 @@
 """What a training goes on from: the generator and critic of ``train.init_from``, if it names any."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from gan.networks import Network, Shape
 from gan.trainer import fresh_network
 from gan.transfer import Start, unlike
 from pipeline.errors import UserError
+from pipeline.formats import manifest
 from pipeline.params import Params
+from pipeline.reading.documents import fault
 from pipeline.store import Store
 from pipeline.workspace import Workspace
 
@@ -41,11 +44,13 @@ class Origin:
         path: the folder as params.yaml names it.
         networks: averaged generator and critic, by part.
         cards: theirs.
+        before: what they were fine-tuned from themselves, if they were, as their card describes it.
     """
 
     path: str
     networks: dict[str, Network]
     cards: dict[str, dict[str, Any]]
+    before: dict[str, Any] | None = None
 
     @classmethod
     def open(cls, path: str, root: Path) -> "Origin":
@@ -71,7 +76,8 @@ class Origin:
                 "classes; name a folder of models that one training wrote"
             )
         networks = {part: network for part, (network, _) in found.items()}
-        return cls(path, networks, {part: card for part, (_, card) in found.items()})
+        cards = {part: card for part, (_, card) in found.items()}
+        return cls(path, networks, cards, _before(cards["generator"], root / path))
 
     @property
     def classes(self) -> list[str]:
@@ -124,7 +130,20 @@ class Origin:
     def described(self) -> dict[str, Any]:
         """For the cards of what is trained, and for who passes it on."""
         digests = {part: self.cards[part]["sha256"] for part in PARTS}
-        return {"path": self.path, **digests, "classes": self.classes}
+        before = {} if self.before is None else {"init_from": self.before}
+        return {"path": self.path, **digests, "classes": self.classes, **before}
+
+
+def _before(card: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    if "init_from" not in card:
+        return None
+    try:
+        return manifest.Origin.model_validate_json(json.dumps(card["init_from"])).model_dump(mode="json")
+    except ValueError as error:
+        raise UserError(
+            f"train.init_from: {folder / 'generator.json'}: init_from: {fault(error)}; name a folder of models that "
+            "augmint train wrote, or leave train.init_from empty"
+        ) from None
 
 
 def _told(name: str, shape: Shape) -> Any:

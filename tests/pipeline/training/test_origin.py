@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,28 @@ def test_cards_say_where_it_came_from_and_the_set_and_its_card_too(digits_worksp
     assert about.init_from is not None and about.init_from.model_dump(mode="json") == expected
     said = (digits_workspace.synthetic / "README.md").read_text(encoding="utf-8")
     assert all(digest in said for digest in digests.values()) and str(source) in said and "3, zebra, 0" in said
+
+
+def test_a_source_that_was_fine_tuned_itself_is_told_with_what_it_came_from(
+    digits_workspace: Workspace, source: Path, tmp_path: Path
+) -> None:
+    """Its images too have left something in what is exported."""
+    train.run(brief(source), digits_workspace)
+    first, second = card(digits_workspace, "generator")["init_from"], tmp_path.parent / f"{tmp_path.name}-second"
+    shutil.copytree(digits_workspace.models, second)
+    train.run(brief(second), digits_workspace)
+    found = card(digits_workspace, "generator")["init_from"]
+    assert (found["path"], found["init_from"]) == (str(second), first) and "init_from" not in first
+    export.run(Params(train=tiny(init_from=str(second)), export=ExportParams(balance=0.1)), digits_workspace)
+    about = read_about(digits_workspace.synthetic / "manifest.parquet")
+    assert about.init_from is not None and about.init_from.model_dump(mode="json") == found
+    said = (digits_workspace.synthetic / "README.md").read_text(encoding="utf-8")
+    assert said.index(str(second)) < said.index(f"started from the networks in `{source}`") < said.index("3, zebra, 0")
+
+    damaged = json.loads((second / "generator.json").read_text()) | {"init_from": {"path": 7}}
+    (second / "generator.json").write_text(json.dumps(damaged))
+    with pytest.raises(UserError, match=r"generator\.json: init_from: .*path"):
+        train.run(brief(second), digits_workspace)
 
 
 def test_the_same_source_gives_the_same_bytes_after_a_stop_too_and_another_one_others(
