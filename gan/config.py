@@ -199,6 +199,21 @@ class Config:
         return max(1, round(self.kimg * 1000 / self.images_per_iteration))
 
 
+def for_size(recipe: str, family: str, image_size: int) -> dict[str, Any]:
+    """What a family asks for at that size, in pixels, beside its defaults, where the recipe says nothing of it.
+
+    >>> for_size("stylegan2", "stylegan2", 64), for_size("wgan", "stylegan2", 64), for_size("wgan-gp", "stylegan2", 32)
+    ({'critic_lr': 0.005, 'generator_lr': 0.005}, {}, {})
+
+    Raises:
+        KeyError: no such recipe or family.
+    """
+    from gan.networks import FAMILIES, LARGE
+
+    asked = FAMILIES[family].large if image_size >= LARGE else {}
+    return {name: value for name, value in asked.items() if name not in RECIPES[recipe]}
+
+
 def _fitting(group: int, made: Mapping[str, Any]) -> int:
     """The largest part of ``group`` that a batch parts into; 0 where that is a single image."""
     judged = made.get("batch_size", Config.batch_size) // made.get("packing", Config.packing)

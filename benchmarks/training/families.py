@@ -5,12 +5,12 @@
     python benchmarks/training/families.py FOLDER --recipes wgan-gp wgan-lp r3 --families dcgan resnet
 
 FOLDER is a project whose `data/store` is made (`augmint ingest`). A way is RECIPE:FAMILY, with further choices behind
-commas, such as r3:dcgan,penalty_every=4; `--recipes` and `--families` are crossed. All train on the train split for the
-same processor time of one thread, with learning rates that fall towards its end, and are compared to all held-out
-images; the time to compare does not count. KID is in the features of a classifier of the train split and shown in
-thousandths. The held-out images are parted: what is drawn is compared to one half, and so is the other half, which
-tells what real images score: behind the drift of the spectrum stands how many times that of real images it is. Each run
-adds a line to the results, and is not run again.
+commas, such as r3:dcgan,penalty_every=4; `--recipes` and `--families` are crossed. Rates are those of recipe and
+family at the set's size. All train on the train split for the same processor time of one thread, with learning rates
+that fall towards its end, and are compared to all held-out images; the time to compare does not count. KID is in the
+features of a classifier of the train split and shown in thousandths. The held-out images are parted: what is drawn is
+compared to one half, and so is the other half, which tells what real images score: behind the drift of the spectrum
+stands how many times that of real images it is. Each run adds a line to the results, and is not run again.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from gan.config import Config
+from gan.config import Config, for_size
 from gan.memory import peak_bytes
 from gan.networks import FAMILIES, Network
 from gan.pixels import to_pixels
@@ -151,12 +151,12 @@ def _processor(options: argparse.Namespace) -> str:
     return f"{'plain, ' if options.plain else ''}{options.precision}"
 
 
-def _config(options: argparse.Namespace, way: str) -> Config:
+def _config(options: argparse.Namespace, way: str, image_size: int) -> Config:
     names, *further = way.split(",")
     recipe, family = names.split(":")
     choices: dict[str, Any] = {
         **{"family": family, "kimg": float("inf"), "batch_size": options.batch, "width": options.width},
-        **{"precision": options.precision, "balance": 1.0, "ema_kimg": 3.0},
+        **{"precision": options.precision, "balance": 1.0, "ema_kimg": 3.0, **for_size(recipe, family, image_size)},
     }
     for choice in further:
         name, _, value = choice.partition("=")
@@ -172,7 +172,7 @@ def _result(options: argparse.Namespace, way: str, data: Labelled, judge: Judge,
     for row in map(json.loads, lines):
         if row["run"] == name:
             return dict(row)
-    row = {"run": name} | _run(_config(options, way), data, judge, seed, options.seconds)
+    row = {"run": name} | _run(_config(options, way, data.images.shape[-1]), data, judge, seed, options.seconds)
     with options.results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     print(json.dumps(row), file=sys.stderr, flush=True)

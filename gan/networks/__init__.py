@@ -2,10 +2,10 @@
 
 from gan.networks import dcgan, progressive, r3, resnet, stylegan2
 from gan.networks.additions import add_to
-from gan.networks.family import Family
+from gan.networks.family import LARGE, Family
 from gan.networks.shape import Network, Shape
 
-__all__ = ["FAMILIES", "Family", "Network", "Shape", "build"]
+__all__ = ["FAMILIES", "LARGE", "Family", "Network", "Shape", "build"]
 
 FAMILIES: dict[str, Family] = {
     "resnet": resnet.FAMILY,

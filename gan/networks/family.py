@@ -9,6 +9,9 @@ from torch import Tensor
 
 from gan.networks.shape import Network, Shape
 
+LARGE = 64
+"""Pixels from which on a family's ``large`` counts."""
+
 Critic = Callable[[Tensor, Tensor], Tensor]
 """Images (N, C, H, W) and labels (N,) to scores (N,)."""
 
@@ -91,6 +94,7 @@ class Family:
         generator_terms: the same for the generator; see :data:`GeneratorTerm` and :class:`LazyTerm`.
         schedule: called for generator, critic and averaged generator before each iteration; see :data:`Schedule`.
         defaults: fields of :class:`gan.config.Config`; a recipe and the user's own choices go before them.
+        large: the same for images of :data:`LARGE` pixels and more, before ``defaults``.
         modulations: for ``spectral_weight``; None where there is nothing of the kind.
         leaves_labels_out: whether the generator heeds ``gan.networks.Shape.unlabelled``.
         styled: whether it heeds ``gan.networks.Shape.adain``.
@@ -107,6 +111,7 @@ class Family:
     generator_terms: tuple[GeneratorTerm | LazyTerm, ...] = ()
     schedule: Schedule | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    large: Mapping[str, Any] = field(default_factory=dict)
     modulations: Modulations | None = None
     leaves_labels_out: bool = False
     styled: bool = False

@@ -200,5 +200,6 @@ FAMILY = Family(
     generator_terms=(LazyTerm(path_lengths, path_spread, remember_path_length, PATH_EVERY, share=0.5),),
     leaves_labels_out=True,
     styled=True,
-    defaults={"critic_lr": 5e-3, "generator_lr": 5e-3, "minibatch_std": 4},
+    defaults={"critic_lr": 1e-2, "generator_lr": 1e-2, "minibatch_std": 4},
+    large={"critic_lr": 5e-3, "generator_lr": 5e-3},
 )

@@ -1,4 +1,6 @@
-"""What ``auto`` stands for in ``train.recipe`` and ``train.family``: what came furthest in docs/benchmarks.md.
+"""What hangs on the images' size and the device: what ``auto`` stands for, and a family's rates for large images.
+
+``auto`` in ``train.recipe`` and ``train.family`` is what came furthest in docs/benchmarks.md.
 
 Every family of networks was given the same time on real sets of several sizes: the table "Families of networks" there.
 The plain convolutions won on a processor each time, and neither the number of images nor that of classes changed the
@@ -7,6 +9,7 @@ order. No GPU was at hand; there a larger network is taken on trust.
 
 from typing import Any, NamedTuple
 
+from gan.config import for_size
 from gan.networks import FAMILIES
 from pipeline.params import TrainParams
 
@@ -52,7 +55,9 @@ def chosen_family(recipe: str, device: str) -> Choice:
 
 
 def settled(params: TrainParams, image_size: int, device: str) -> tuple[TrainParams, list[str]]:
-    """The choices without ``auto`` in recipe and family, and a sentence on each that it stood in.
+    """The choices without ``auto`` in recipe and family, and with what the family asks for at this size.
+
+    With a sentence on each of the two.
 
     What the user gave, that is what is not null, goes before what would go with the recipe. A family that the user gave
     keeps the learning rates that it is made for, where it has any.
@@ -72,6 +77,11 @@ def settled(params: TrainParams, image_size: int, device: str) -> tuple[TrainPar
         values, why = chosen_family(params.recipe, device)
         params = params.model_copy(update={"family": None} | values)
         said.append(f"family auto: {_listed(values) or 'null'}: {why}")
+    family = params.config.family
+    asked = for_size(params.recipe, family, image_size)
+    if asked := {name: value for name, value in asked.items() if getattr(params, name) is None}:
+        params = params.model_copy(update=asked)
+        said.append(f"{_listed(asked)}: family {family} asks for it at {image_size} pixels")
     return params, said
 
 

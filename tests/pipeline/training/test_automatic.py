@@ -32,9 +32,24 @@ def test_what_the_user_gave_goes_before_what_goes_with_the_recipe() -> None:
 
 @pytest.mark.parametrize("family", [name for name, one in FAMILIES.items() if "critic_lr" in one.defaults])
 def test_a_family_with_rates_of_its_own_keeps_them(family: str) -> None:
-    config = gan_config(TrainParams(recipe="auto", family=family), CPU, [9], 64)
-    assert config.critic_lr == FAMILIES[family].defaults["critic_lr"]
-    assert config.generator_lr == FAMILIES[family].defaults["generator_lr"]
+    for size in (32, 64):
+        config = gan_config(TrainParams(recipe="auto", family=family), CPU, [9], size)
+        asked = FAMILIES[family].defaults | (FAMILIES[family].large if size == 64 else {})
+        assert (config.critic_lr, config.generator_lr) == (asked["critic_lr"], asked["generator_lr"])
+
+
+def test_stylegan2_learns_slower_on_large_images_and_says_so() -> None:
+    for size, rate in ((8, 0.01), (63, 0.01), (64, 0.005), (512, 0.005)):
+        params, said = settled(TrainParams(recipe="stylegan2"), size, "cpu")
+        assert (params.config.critic_lr, params.config.generator_lr) == (rate, rate)
+        assert said == [f"critic_lr 0.005, generator_lr 0.005: family stylegan2 asks for it at {size} pixels"] * (
+            size >= 64
+        )
+    params, said = settled(TrainParams(recipe="stylegan2", critic_lr=0.002), 64, "cpu")
+    assert (params.critic_lr, params.generator_lr) == (0.002, 0.005)
+    assert said[0].startswith("generator_lr 0.005: family stylegan2")
+    params, said = settled(TrainParams(recipe="wgan", family="stylegan2"), 64, "cpu")  # clipped weights bear no others
+    assert (params.config.critic_lr, said) == (RECIPES["wgan"]["critic_lr"], [])
 
 
 def test_what_was_measured_with_another_family_is_not_said_of_the_users() -> None:
