@@ -83,6 +83,8 @@ def _by_class(chain: list[BaseException]) -> Kind:
         if name := BY_NAME.get(type(error).__name__):
             return Kind(name)
     first = chain[0]
+    if isinstance(first, ValueError) and "credential" in str(first).lower():  # adlfs, for want of any
+        return Kind.DENIED
     if isinstance(first, PermissionError):
         return Kind.DENIED
     if isinstance(first, FileNotFoundError | NotADirectoryError | IsADirectoryError):

@@ -1,5 +1,6 @@
 """A file or folder at an address, as fsspec's file system for it sees it; asked again while what is wrong may pass."""
 
+import logging
 import re
 import threading
 import time
@@ -94,6 +95,8 @@ class Place:
             unkeyed(url)
         except ValueError as error:
             raise UserError(f"{key}: {error}") from None
+        if scheme.package:  # what it would log, with a traceback, comes as an error too, and is said in a sentence
+            logging.getLogger(scheme.package).setLevel(logging.CRITICAL)
         try:
             files, path = _opened(url)
             files.invalidate_cache()

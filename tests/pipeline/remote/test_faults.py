@@ -36,6 +36,7 @@ def because(outer: Exception, inner: Exception) -> Exception:
         (error("HttpResponseError", status_code=503), Kind.PASSING),  # Azure
         (error("ResourceNotFoundError", status_code=404), Kind.GONE),
         (error("ClientAuthenticationError"), Kind.DENIED),
+        (ValueError("Must provide either a connection_string or account_name with credentials!!"), Kind.DENIED),
         (error("HfHubHTTPError", response=error("Response", status_code=429)), Kind.PASSING),  # the Hub
         (error("GatedRepoError", response=error("Response", status_code=403)), Kind.DENIED),
         (error("PermissionDenied", code=14), Kind.DENIED),  # SSH

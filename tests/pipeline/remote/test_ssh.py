@@ -1,5 +1,6 @@
 """Sources on a machine by SSH: read as they lie there, from the right host alone, over lost connections too."""
 
+import logging
 from pathlib import Path
 
 import asyncssh
@@ -85,6 +86,14 @@ def test_a_wrong_key_and_a_missing_file_are_the_users_to_mend(ssh: SSH, file: st
     with pytest.raises(UserError, match=r"access is refused \(PermissionDenied.*a key in ~/\.ssh") as caught:
         fetch(file, tmp_path)
     assert caught.value.exit_code == 2
+
+
+def test_what_the_library_logs_is_not_said_a_second_time(
+    ssh: SSH, file: str, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    fetch(file, tmp_path)
+    logging.getLogger("sshfs").error("with a traceback")
+    assert "with a traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_host_that_is_down_may_come_back(ssh: SSH, file: str, tmp_path: Path) -> None:
