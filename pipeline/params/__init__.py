@@ -5,7 +5,7 @@ from pipeline.params.data import DataParams, GreyRange, LongTail
 from pipeline.params.evaluate import EvaluateParams
 from pipeline.params.export import Balance, ExportParams, FilterParams
 from pipeline.params.fields import OneOf
-from pipeline.params.file import load_params, locate
+from pipeline.params.file import load_params, locate, params_of
 from pipeline.params.study import StudyParams
 from pipeline.params.train import TrainParams
 from pipeline.params.whole import Params
@@ -27,4 +27,5 @@ __all__ = [
     "WorkersParams",
     "load_params",
     "locate",
+    "params_of",
 ]

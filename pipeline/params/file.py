@@ -35,7 +35,7 @@ def load_params(path: Path) -> Params:
             f"{path}: no such file; run augmint in the folder that holds params.yaml and dvc.yaml"
         ) from None
     try:
-        return Params.model_validate(_plain(content))
+        return params_of(content)
     except ValidationError as error:
         problems = [f"{path}:{line}: {text}" for line, text in sorted(_problems(error, content))]
         more = error.error_count() - MOST_PROBLEMS
@@ -45,6 +45,15 @@ def load_params(path: Path) -> Params:
 def locate(path: Path, *keys: str) -> str:
     """``params.yaml:12``, the line of one key: for values that only a stage can judge. Needs a valid file."""
     return f"{path}:{_line(keys, read_mapping(path))}"
+
+
+def params_of(tree: Any) -> Params:
+    """The parameters of a tree as YAML and JSON have it.
+
+    Raises:
+        ValidationError: they are none.
+    """
+    return Params.model_validate(_plain(tree))
 
 
 def _plain(node: Any) -> Any:

@@ -27,12 +27,12 @@ from pipeline.runtime import choose_device, taken_by_others
 from pipeline.stages import check
 from pipeline.store import Store
 from pipeline.training import estimate
-from pipeline.training.agreement import BEGUN_WITH, agreed, choices, require_unedited
+from pipeline.training.agreement import agreed
 from pipeline.training.automatic import settled
 from pipeline.training.interrupt import deferred
 from pipeline.training.origin import open_origin
 from pipeline.training.output import plot, ship
-from pipeline.training.processes import among_others, launch
+from pipeline.training.processes import among_others, handed_over, launch
 from pipeline.training.run import Run
 from pipeline.training.settings import gan_config
 from pipeline.training.setup import TrainingSetup
@@ -52,9 +52,9 @@ def run(params: Params, workspace: Workspace) -> None:
         BusyError: another training is in work in this folder, or something else fills the GPU.
     """
     if params.train.launcher == "torchrun" and not launched():
-        begun_with = {BEGUN_WITH: choices(params.train, params.seed)}
-        launch(params.train.processes, workspace.scratch, begun_with)
+        launch(params, workspace)
         return
+    params, workspace = handed_over(params, workspace)
     with ExitStack() as exits:
         ranks = Ranks()
         if launched():
@@ -68,7 +68,6 @@ def run(params: Params, workspace: Workspace) -> None:
 
 def _begin(params: Params, workspace: Workspace, ranks: Ranks, exits: ExitStack) -> TrainingSetup:
     """Looks at what there is, and keeps others out until ``exits`` close."""
-    require_unedited(params.train, params.seed)
     if not ranks.rank:
         check.require(params, workspace, (*check.BEFORE_INGEST, *check.AFTER_INGEST))
         exits.enter_context(alone(workspace.scratch / "train.lock", "a training"))

@@ -4,7 +4,6 @@ On one machine they do. Of several, one may have another set, another params.yam
 fail: each would take its part of other images, and the mean of all gradients would be that of no run.
 """
 
-import os
 import socket
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,11 +11,8 @@ from typing import NamedTuple
 from gan.ranks import Ranks
 from pipeline.errors import UserError
 from pipeline.identity import key
-from pipeline.params import TrainParams
 from pipeline.training.setup import TrainingSetup
 from pipeline.workers.visiting import versions
-
-BEGUN_WITH = "AUGMINT_BEGUN_WITH"  # an environment variable: :func:`choices` of whoever launched the processes
 
 
 class Said(NamedTuple):
@@ -59,32 +55,11 @@ def agreed(ranks: Ranks, begin: Callable[[], TrainingSetup], seed: int) -> Train
     return setup
 
 
-def choices(params: TrainParams, seed: int) -> str:
-    """Names what a training is to do; not by how many processes, nor how often it leaves a checkpoint."""
-    told = params.model_dump(mode="json", exclude={"checkpoint_seconds", "processes", "launcher"})
-    return key(params=told, seed=seed)
-
-
-def require_unedited(params: TrainParams, seed: int) -> None:
-    """Whether they are what the training was begun with, where :data:`BEGUN_WITH` says so.
-
-    A group that is started anew reads params.yaml again, and would begin another training in the place of its own.
-
-    Raises:
-        UserError: they are not.
-    """
-    if os.environ.get(BEGUN_WITH, choices(params, seed)) != choices(params, seed):
-        raise UserError(
-            "train: params.yaml was edited while this training was in work, and a process that died would go on with "
-            "other choices; take the edit back to go on from the last checkpoint, or run the same command again to "
-            "train with them"
-        )
-
-
 def _facts(setup: TrainingSetup, seed: int) -> dict[str, str]:
     """What has to be the same, by the name that a message gives it."""
+    params = setup.params.model_dump(mode="json", exclude={"checkpoint_seconds", "processes", "launcher"})
     return {
-        "params.yaml": choices(setup.params, seed),
+        "params.yaml": key(params=params, seed=seed),
         "data/store": key(data=setup.data),
         "train.init_from": key(origin=setup.origin and setup.origin.described()),
         "the device or its precision": f"{setup.device.type} {setup.config.precision}",

@@ -9,36 +9,40 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gan.following import release
 from gan.ranks import Ranks, joined
 from pipeline.errors import BusyError, UserError
+from pipeline.params import Params, params_of
 from pipeline.runtime import usable_cores
+from pipeline.workspace import Workspace
 
 OUTCOME = "AUGMINT_OUTCOME"  # an environment variable: the file in which the first process says how it ended
+TASK = "AUGMINT_TASK"  # the same: the file that says what to train, and where
 RESTARTS = 3  # of a group in which a process died
 KINDS = {error.exit_code: error for error in (UserError, BusyError)}
 
 
-def launch(processes: int, scratch: Path, further: Mapping[str, str]) -> None:
-    """Runs ``augmint train`` in so many processes on this machine, and waits for their end.
+def launch(params: Params, workspace: Workspace) -> None:
+    """Runs ``augmint train`` in ``train.processes`` processes on this machine, and waits for their end.
 
-    Args:
-        processes: that share each batch.
-        scratch: a folder for how they ended.
-        further: goes into their environment.
+    What to train is handed over to them, see :func:`handed_over`: it may be a fold of a study, and processes that are
+    started anew go on with the params.yaml that the training was begun with.
 
     Raises:
         UserError: as the first process raised it.
         BusyError: a process died again and again.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    outcome = scratch / "train_outcome.json"
+    processes = params.train.processes
+    workspace.scratch.mkdir(parents=True, exist_ok=True)
+    outcome, task = (workspace.scratch / f"train_{name}.json" for name in ("outcome", "task"))
     outcome.unlink(missing_ok=True)
-    environment = os.environ | {OUTCOME: str(outcome.resolve()), **further}
+    choices = params.model_dump(mode="json", exclude_unset=True)  # what was not said stays for the recipe to say
+    task.write_text(json.dumps({"root": str(workspace.root), "params": choices}), encoding="utf-8")
+    environment = os.environ | {OUTCOME: str(outcome.resolve()), TASK: str(task.resolve())}
     environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // processes)))
     options = ["--standalone", "--nproc-per-node", str(processes), "--max-restarts", str(RESTARTS)]
     command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "augmint", "train"]
@@ -51,6 +55,8 @@ def launch(processes: int, scratch: Path, further: Mapping[str, str]) -> None:
             with suppress(KeyboardInterrupt):
                 group.wait()
             raise
+        finally:
+            task.unlink(missing_ok=True)
     if not outcome.exists():
         raise BusyError(
             f"train: the {processes} processes ended with exit code {code}, {RESTARTS} new starts included; what they "
@@ -60,6 +66,14 @@ def launch(processes: int, scratch: Path, further: Mapping[str, str]) -> None:
     outcome.unlink()
     if said["code"]:
         raise KINDS.get(said["code"], UserError)(said["message"])
+
+
+def handed_over(params: Params, workspace: Workspace) -> tuple[Params, Workspace]:
+    """What :func:`launch` was to train; in a process that somebody else started, what is given."""
+    if TASK not in os.environ:
+        return params, workspace
+    task = json.loads(Path(os.environ[TASK]).read_text(encoding="utf-8"))
+    return params_of(task["params"]), Workspace(Path(task["root"]))
 
 
 @contextmanager

@@ -8,9 +8,8 @@ import pytest
 from gan.ranks import Ranks
 from pipeline.errors import BusyError, UserError
 from pipeline.params import Params, TrainParams
-from pipeline.stages import train
 from pipeline.stages.train import _setup
-from pipeline.training.agreement import BEGUN_WITH, agreed, choices
+from pipeline.training.agreement import agreed
 from pipeline.training.setup import TrainingSetup
 from pipeline.workspace import Workspace
 
@@ -86,15 +85,3 @@ def test_a_state_of_another_number_of_processes_is_none_of_this_run(setup: Train
     assert replace(setup, ranks=Second()).key(0) != setup.key(0)
     launched = setup.params.model_copy(update={"launcher": "torchrun", "processes": 2})
     assert replace(setup, ranks=Second(), params=launched).key(0) == replace(setup, ranks=Second()).key(0)
-
-
-def test_processes_that_are_started_anew_begin_no_other_training(
-    digits_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    params = Params(train=TrainParams(kimg=0.032, batch_size=16, width=4, latent_dim=4, snapshot_kimg=1))
-    monkeypatch.setenv(BEGUN_WITH, choices(params.train, params.seed))
-    train.run(params, digits_workspace)
-    rate = params.train.model_copy(update={"critic_lr": 2e-3})
-    for edited in (params.model_copy(update={"train": rate}), params.model_copy(update={"seed": 1})):
-        with pytest.raises(UserError, match=r"params\.yaml was edited while this training was in work"):
-            train.run(edited, digits_workspace)
