@@ -130,3 +130,38 @@ def split_notes(listing: Listing, splits: np.ndarray, near: np.ndarray) -> list[
                 "in one split (data.near_duplicate_bits)"
             )
     return notes
+
+
+def group_notes(keys: Sequence[str], pattern: str) -> list[str]:
+    """What is worth a word of the keys of groups (N,): that some images have none, or that no two share one.
+
+    Args:
+        keys: ``""`` for none.
+        pattern: ``data.group_pattern``, for the words.
+    """
+    counts = Counter(key for key in keys if key)
+    if not counts:
+        return []
+    named = "data.group_pattern" if pattern else "the source's groups"
+    if counts.total() == len(counts):
+        return [f"{named}: all {len(counts):,} groups are of one image each, so that nothing is kept together"]
+    alone = len(keys) - counts.total()
+    return [f"{named}: {alone:,} of {len(keys):,} images have no group, and are split one by one"] if alone else []
+
+
+def label_notes(listing: Listing, conflicting: Sequence[Sequence[int]]) -> list[str]:
+    """A word on images that are in the set under several labels, of which none is kept.
+
+    Args:
+        listing: of the source.
+        conflicting: indices of exact duplicates under different labels, a list for each image.
+    """
+    if not conflicting:
+        return []
+    one = conflicting[0][0]
+    other = next(index for index in conflicting[0] if listing.labels[index] != listing.labels[one])
+    named = [f"{listing.paths[index]} ({listing.classes[listing.labels[index]]})" for index in (one, other)]
+    return [
+        f"{sum(map(len, conflicting)):,} of the exact duplicates are under several labels, such as "
+        f"{' and '.join(named)}: none of these is kept, as nobody can say which label is true"
+    ]
