@@ -214,6 +214,18 @@ def test_labels_that_differ_in_spaces_or_unicode_form_are_one_and_said(
     assert "2 labels 'Käse'" in said and "'Dog', 'dog' are 2 classes" in said
 
 
+def test_labels_that_differ_in_signs_that_nobody_sees_are_one_or_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ["cat", "cat\u200b", "\ufeffcat", "co\u00adat", "coat"]
+    write(tmp_path, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
+    listing = opened(tmp_path).listing
+    assert listing.classes == ("cat", "coat", "co\u00adat")
+    assert listing.labels.tolist() == [0, 0, 0, 2, 1]
+    said = capsys.readouterr().err
+    assert "2 labels 'cat'" in said and "'coat', 'co\\xadat' are 2 classes" in said
+
+
 def test_file_name_is_read_as_path_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listing = opened(write(tmp_path, "file_name,label,subset\n1.png,a,train\n2.png,b,test\n", "metadata.csv")).listing
     assert listing.paths == ["1.png", "2.png"]
