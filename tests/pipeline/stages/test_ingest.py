@@ -1,8 +1,10 @@
 import io
 import json
 import shutil
+import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +200,37 @@ def test_of_duplicates_across_given_splits_the_held_out_one_stays(tmp_path: Path
     assert store.given_splits == ("train", "val", "test")
     assert rows["train/a/early.png"]["reason"] == "exact duplicate of val/a/4.png"
     assert all(row["split"] == path.split("/")[0] for path, row in rows.items() if row["row"] is not None)
+
+
+def png_of_16_bits(path: Path, samples: np.ndarray) -> None:
+    """RGB, uint16 (H, W, 3), which Pillow does not write; by the PNG specification."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = samples.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in samples.astype(">u2"))
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+@pytest.mark.parametrize("kind", ["12 bits in 16-bit colour", "4 bits in bytes", "the whole range"])
+def test_a_set_that_uses_few_levels_is_said(
+    kind: str, ingest: Callable[..., Store], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(24):
+        path = tmp_path / "images" / "ab"[index % 2] / f"{index}.png"
+        pixels = picture(index, (16, 16, 3))
+        if kind == "12 bits in 16-bit colour":
+            png_of_16_bits(path, pixels.astype(np.uint16) * 16)
+        else:
+            save(path, pixels // 16 if kind == "4 bits in bytes" else pixels)
+    store = ingest()
+    said = capsys.readouterr().out
+    assert (f"above {store.images.max()}, of 0 to 255" in said) == (store.images.max() == 15)
+    assert (kind == "the whole range") == (store.images.max() > 15)
 
 
 def test_near_duplicates_and_groups_stay_on_one_side(
