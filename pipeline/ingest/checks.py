@@ -122,14 +122,50 @@ def split_notes(listing: Listing, splits: np.ndarray, near: np.ndarray) -> list[
     if (listing.splits == VAL).any() and (missing := np.flatnonzero(held == 0).tolist()):
         notes.append(f"the given val has no image of {listed([listing.classes[label] for label in missing])}")
     for label, name in enumerate(listing.classes):
-        mine = near[used & (listing.labels == label)]
-        largest = int(np.unique(mine, return_counts=True)[1].max())
-        if largest > max(2, MOST * len(mine)):
+        mine = used & (listing.labels == label)
+        groups, sizes = np.unique(near[mine], return_counts=True)
+        largest = int(sizes.max())
+        if largest > max(2, MOST * int(sizes.sum())):
+            apart = len(np.unique(splits[mine & (near == groups[sizes.argmax()])])) > 1
+            where = "lie in several of the given splits" if apart else "stay in one split"
             notes.append(
-                f"class {name!r}: {largest:,} of {len(mine):,} images count as near duplicates of one another and stay "
-                "in one split (data.near_duplicate_bits)"
+                f"class {name!r}: {largest:,} of {sizes.sum():,} images count as near duplicates of one another and "
+                f"{where} (data.near_duplicate_bits)"
             )
     return notes
+
+
+def leak_notes(listing: Listing, splits: np.ndarray, near: np.ndarray, groups: np.ndarray) -> list[str]:
+    """A word on images that belong together and that the source's own splits part.
+
+    Args:
+        listing: of the source, N images.
+        splits: int8 (N,), indices into SPLITS; negative for what is left out.
+        near: int64 (N,), of near duplicates.
+        groups: int64 (N,), of all that is split together where augmint draws the splits.
+    """
+    notes, alone = [], np.arange(len(splits))
+    for what, numbers in (
+        ("groups of near duplicates (data.near_duplicate_bits)", near),
+        ("groups by name (data.group_pattern, the source's groups)", groups if (groups != near).any() else alone),
+    ):
+        if pairs := _parted(splits, numbers):
+            shown = " and ".join(f"{listing.paths[row]} ({SPLITS[splits[row]]})" for row in pairs[0])
+            notes.append(
+                f"warning: the given splits part {len(pairs):,} {what}, such as {shown}: what is held out may have "
+                "been seen before; give no splits, so that augmint draws them, or move such images to one side"
+            )
+    return notes
+
+
+def _parted(splits: np.ndarray, groups: np.ndarray) -> list[tuple[int, int]]:
+    """Of each of ``groups`` (N,) that has images in several splits one in the first and one in the last of these."""
+    rows = np.flatnonzero(splits >= 0)
+    ordered = rows[np.lexsort((rows, splits[rows], groups[rows]))]
+    cuts = np.flatnonzero(np.diff(groups[ordered])) + 1
+    first, last = ordered[[0, *cuts]], ordered[[*(cuts - 1), -1]]
+    several = splits[first] != splits[last]
+    return list(zip(first[several].tolist(), last[several].tolist(), strict=True))
 
 
 def group_notes(keys: Sequence[str], pattern: str) -> list[str]:

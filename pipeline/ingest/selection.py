@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.ingest.checks import check_losses, check_splits, group_notes, label_notes, split_notes
+from pipeline.ingest.checks import check_losses, check_splits, group_notes, label_notes, leak_notes, split_notes
 from pipeline.ingest.groups import groups_of
 from pipeline.ingest.near import near_groups
 from pipeline.ingest.reading import Pixels, Records
@@ -91,6 +91,7 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     chosen.notes = [
         *group_notes(keys, data.group_pattern),
         *split_notes(listing, chosen.splits, chosen.near),
+        *leak_notes(listing, chosen.splits, chosen.near, chosen.groups),
         *label_notes(listing, chosen.conflicting),
     ]
     if data.long_tail:
