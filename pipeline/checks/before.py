@@ -1,5 +1,6 @@
 """What can be seen before the images are read."""
 
+import os
 from collections.abc import Iterator
 
 from gan.config import Config
@@ -7,6 +8,7 @@ from pipeline.checks.dvc import depends_on
 from pipeline.checks.finding import Finding, has_store, place
 from pipeline.errors import UserError
 from pipeline.params import Params
+from pipeline.remote.addresses import is_url
 from pipeline.runtime import choose_device
 from pipeline.store import Store
 from pipeline.workspace import Workspace
@@ -24,6 +26,18 @@ def overlaps(params: Params, workspace: Workspace) -> Iterator[Finding]:
                 "writes, or lies in it; move the images to a folder of their own",
             )
             return
+
+
+def source_is_there(params: Params, workspace: Workspace) -> Iterator[Finding]:
+    """What ``data.path`` names must be there, unless it is an address, is yet to be fetched, or was ingested before."""
+    data = params.data
+    path = workspace.root / data.path
+    there = os.path.exists(path)  # noqa: PTH110 (Path's raises for a name that is too long)
+    if there or data.download or is_url(data.path) or has_store(workspace):
+        return
+    meant = " (`~` and `$` are not expanded)" if data.path[0] in "~$" else ""
+    text = f"{place(workspace, 'data', 'path')}: data.path: {data.path}: no such file or folder{meant}"
+    yield Finding("ingest", f"{text}; name what holds the images")
 
 
 def devices(params: Params, workspace: Workspace) -> Iterator[Finding]:

@@ -122,11 +122,82 @@ def split_notes(listing: Listing, splits: np.ndarray, near: np.ndarray) -> list[
     if (listing.splits == VAL).any() and (missing := np.flatnonzero(held == 0).tolist()):
         notes.append(f"the given val has no image of {listed([listing.classes[label] for label in missing])}")
     for label, name in enumerate(listing.classes):
-        mine = near[used & (listing.labels == label)]
-        largest = int(np.unique(mine, return_counts=True)[1].max())
-        if largest > max(2, MOST * len(mine)):
+        mine = used & (listing.labels == label)
+        groups, sizes = np.unique(near[mine], return_counts=True)
+        largest = int(sizes.max())
+        if largest > max(2, MOST * int(sizes.sum())):
+            apart = len(np.unique(splits[mine & (near == groups[sizes.argmax()])])) > 1
+            where = "lie in several of the given splits" if apart else "stay in one split"
             notes.append(
-                f"class {name!r}: {largest:,} of {len(mine):,} images count as near duplicates of one another and stay "
-                "in one split (data.near_duplicate_bits)"
+                f"class {name!r}: {largest:,} of {sizes.sum():,} images count as near duplicates of one another and "
+                f"{where} (data.near_duplicate_bits)"
             )
     return notes
+
+
+def leak_notes(listing: Listing, splits: np.ndarray, near: np.ndarray, groups: np.ndarray) -> list[str]:
+    """A word on images that belong together and that the source's own splits part.
+
+    Args:
+        listing: of the source, N images.
+        splits: int8 (N,), indices into SPLITS; negative for what is left out.
+        near: int64 (N,), of near duplicates.
+        groups: int64 (N,), of all that is split together where augmint draws the splits.
+    """
+    notes, alone = [], np.arange(len(splits))
+    for what, numbers in (
+        ("groups of near duplicates (data.near_duplicate_bits)", near),
+        ("groups by name (data.group_pattern, the source's groups)", groups if (groups != near).any() else alone),
+    ):
+        if pairs := _parted(splits, numbers):
+            shown = " and ".join(f"{listing.paths[row]} ({SPLITS[splits[row]]})" for row in pairs[0])
+            notes.append(
+                f"warning: the given splits part {len(pairs):,} {what}, such as {shown}: what is held out may have "
+                "been seen before; give no splits, so that augmint draws them, or move such images to one side"
+            )
+    return notes
+
+
+def _parted(splits: np.ndarray, groups: np.ndarray) -> list[tuple[int, int]]:
+    """Of each of ``groups`` (N,) that has images in several splits one in the first and one in the last of these."""
+    rows = np.flatnonzero(splits >= 0)
+    ordered = rows[np.lexsort((rows, splits[rows], groups[rows]))]
+    cuts = np.flatnonzero(np.diff(groups[ordered])) + 1
+    first, last = ordered[[0, *cuts]], ordered[[*(cuts - 1), -1]]
+    several = splits[first] != splits[last]
+    return list(zip(first[several].tolist(), last[several].tolist(), strict=True))
+
+
+def group_notes(keys: Sequence[str], pattern: str) -> list[str]:
+    """What is worth a word of the keys of groups (N,): that some images have none, or that no two share one.
+
+    Args:
+        keys: ``""`` for none.
+        pattern: ``data.group_pattern``, for the words.
+    """
+    counts = Counter(key for key in keys if key)
+    if not counts:
+        return []
+    named = "data.group_pattern" if pattern else "the source's groups"
+    if counts.total() == len(counts):
+        return [f"{named}: all {len(counts):,} groups are of one image each, so that nothing is kept together"]
+    alone = len(keys) - counts.total()
+    return [f"{named}: {alone:,} of {len(keys):,} images have no group, and are split one by one"] if alone else []
+
+
+def label_notes(listing: Listing, conflicting: Sequence[Sequence[int]]) -> list[str]:
+    """A word on images that are in the set under several labels, of which none is kept.
+
+    Args:
+        listing: of the source.
+        conflicting: indices of exact duplicates under different labels, a list for each image.
+    """
+    if not conflicting:
+        return []
+    one = conflicting[0][0]
+    other = next(index for index in conflicting[0] if listing.labels[index] != listing.labels[one])
+    named = [f"{listing.paths[index]} ({listing.classes[listing.labels[index]]})" for index in (one, other)]
+    return [
+        f"{sum(map(len, conflicting)):,} of the exact duplicates are under several labels, such as "
+        f"{' and '.join(named)}: none of these is kept, as nobody can say which label is true"
+    ]

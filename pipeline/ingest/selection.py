@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.ingest.checks import check_losses, check_splits, split_notes
+from pipeline.ingest.checks import check_losses, check_splits, group_notes, label_notes, leak_notes, split_notes
 from pipeline.ingest.groups import groups_of
 from pipeline.ingest.near import near_groups
 from pipeline.ingest.reading import Pixels, Records
@@ -57,7 +57,8 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     is true, and either would teach or score an error.
 
     Raises:
-        UserError: no image is left, a class loses most of its images, or has none in train or test.
+        UserError: no image is left, a class loses most of its images, or has none in train or test, or the group
+            pattern finds nothing.
     """
     data, count = params.data, len(listing)
     chosen = Selection(np.full(count, -1, np.int8), np.full(count, -1), np.arange(count), np.arange(count))
@@ -74,7 +75,8 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     near = near_groups(
         records.hashes[kept], data.near_duplicate_bits, lambda rows: pixels.read(kept[rows], records.grey, channels)
     )
-    groups = groups_of(near, _same_key(listing, kept, data.group_pattern))
+    keys = group_keys(listing, kept, data.group_pattern)
+    groups = groups_of(near, _same_key(keys))
     splits = assign_splits(
         listing.labels[kept],
         listing.splits[kept],
@@ -86,7 +88,12 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     check_splits(splits, listing.splits[kept], listing.labels[kept], groups, near, listing.classes)
     chosen.near, chosen.groups = _over_all(near, kept, count), _over_all(groups, kept, count)
     chosen.splits[kept] = splits
-    chosen.notes = split_notes(listing, chosen.splits, chosen.near)
+    chosen.notes = [
+        *group_notes(keys, data.group_pattern),
+        *split_notes(listing, chosen.splits, chosen.near),
+        *leak_notes(listing, chosen.splits, chosen.near, chosen.groups),
+        *label_notes(listing, chosen.conflicting),
+    ]
     if data.long_tail:
         train = np.flatnonzero(chosen.splits == TRAIN)
         chosen.splits[thin(listing.labels, train, listing.classes, data.long_tail, params.seed)] = THINNED
@@ -124,17 +131,33 @@ def _leave_out_copies(copies: list[int], listing: Listing, chosen: Selection) ->
         chosen.reasons[index] = f"exact duplicate under another label: {listing.paths[other]} ({names[other]})"
 
 
-def _same_key(listing: Listing, kept: np.ndarray, pattern: str) -> np.ndarray:
-    """Pairs of positions in ``kept``, int64 (P, 2): the first image of a group key, and each other one of that key.
+def group_keys(listing: Listing, kept: np.ndarray, pattern: str) -> list[str]:
+    """What no split may part, of each image in ``kept``; ``""`` for none.
 
     The source's own group comes first, then what ``pattern`` finds in the path (its first group, or all of it).
+
+    Raises:
+        UserError: there is a pattern, and it finds nothing anywhere: what belongs together would be parted.
     """
     regex = re.compile(pattern) if pattern else None
-    members: dict[str, list[int]] = defaultdict(list)
-    for position, index in enumerate(kept.tolist()):
+    keys, found = [], 0
+    for index in kept.tolist():
         key = listing.groups[index] if listing.groups else ""
-        if not key and regex and (match := regex.search(listing.paths[index])):
-            key = match.group(1 if regex.groups else 0) or ""
+        if regex and (match := regex.search(listing.paths[index])) and (own := match.group(1 if regex.groups else 0)):
+            key, found = key or own, found + 1
+        keys.append(key)
+    if regex and not found:
+        raise UserError(
+            f"data.group_pattern: {pattern!r} finds nothing in any of the {len(kept):,} paths, the first of which is "
+            f"{listing.paths[kept[0]]!r}, so that nothing would be kept together; mend it, or leave it empty"
+        )
+    return keys
+
+
+def _same_key(keys: list[str]) -> np.ndarray:
+    """Pairs of positions, int64 (P, 2): the first image of a group key, and each other one of that key."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
         if key:
             members[key].append(position)
     pairs = [(rows[0], other) for rows in members.values() for other in rows[1:]]

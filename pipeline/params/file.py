@@ -80,6 +80,8 @@ def _problems(error: ValidationError, content: CommentedMap) -> Iterator[tuple[i
         elif keys not in seen:  # a union reports each of its members; the first is enough
             seen.add(keys)
             message = problem["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
+            if problem["type"] == "model_type":
+                message = "expected further keys below it; leave it out to take their defaults"
             shown = "" if problem["type"] == "value_error" else f" (got {shortened(repr(problem['input']))})"
             yield _line(keys, content), f"{name}: {message[0].lower() + message[1:]}{shown}"
 
@@ -119,12 +121,20 @@ def _as_written(node: Any, name: str) -> Any:
 
 
 def _nearest(keys: tuple[str, ...]) -> str:
+    """What an unknown key may be meant as: the same key of another group, else the one of its group that reads most
+    like it."""
     section: type[BaseModel] = Params
     for key in keys[:-1]:
-        annotation = section.model_fields[key].annotation
-        section = next(
-            t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel)
-        )
+        section = _section(section.model_fields[key].annotation) or section
+    sections = {name: _section(field.annotation) for name, field in Params.model_fields.items()}
+    if elsewhere := [name for name, of in sections.items() if of and keys[-1] in of.model_fields]:
+        return f"; it belongs below {' or '.join(f'`{name}:`' for name in elsewhere)}"
     known = sorted(section.model_fields)
     close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
     return f"; did you mean `{close[0]}`? (known here: {', '.join(known)})" if close else ""
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The group of keys that a field holds, also one that may be null; None for a value."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

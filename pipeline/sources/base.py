@@ -41,6 +41,9 @@ SPLIT_NAMES: dict[str, SplitName] = {
 }
 """How data sets call their splits, in lower case; the words that the `datasets` library knows."""
 
+UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+"""Signs without a shape of their own: soft hyphens, spaces of no width, marks of direction and of byte order."""
+
 _BETWEEN_WORDS = re.compile(r"[-._ 0-9]+")
 
 Payload = bytes | Image.Image
@@ -135,13 +138,26 @@ def class_names(names: list[str], where: str) -> tuple[str, ...]:
 
 
 def _cleaned(name: str) -> str:
-    text = composed(printable(name)).strip()
+    text = trimmed(composed(printable(name)))
     return "".join("-" if char in "/\\" or unicodedata.category(char) == "Cc" else char for char in text)
 
 
 def composed(name: str) -> str:
     """``name`` in Unicode's composed form (NFC), in which a Mac's ``Käfer`` and everybody else's are the same."""
     return unicodedata.normalize("NFC", name)
+
+
+def trimmed(name: str) -> str:
+    """``name`` without white space, and signs that nobody sees, at its ends."""
+    seen = [index for index, char in enumerate(name) if not (char.isspace() or UNSEEN.match(char))]
+    return name[seen[0] : seen[-1] + 1] if seen else ""
+
+
+def look_of(name: str) -> str:
+    """What is the same for names that an eye hardly tells apart: without case, spaces, forms of letters and signs that
+    nobody sees."""
+    text = UNSEEN.sub("", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(text.split())
 
 
 def used_classes(labels: np.ndarray, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from pipeline.sources.base import (
     used_classes,
 )
 from pipeline.sources.tables import open_table
-from pipeline.sources.tables.columns import OTHER_NAMES
+from pipeline.sources.tables.columns import OTHER_NAMES, say_unread
 from pipeline.sources.tables.splits import walk
 from pipeline.store import SPLITS
 from pipeline.wording import listed
@@ -103,17 +103,23 @@ class DatasetSource:
     def __init__(self, folder: Path, label: str) -> None:
         self._folder = folder.resolve()
         datasets = _library()
-        self._parts = _splits(datasets, folder)
+        parts = _splits(datasets, folder)
+        known = {split: split_of(split) for split in parts}
+        aside = [split for split in parts if not known[split]] if any(known.values()) and len(parts) > 1 else []
+        self._parts = {split: part for split, part in parts.items() if split not in aside}
         first = next(iter(self._parts.values()))
         self._image, self._label = _columns(datasets, first.features, folder, label)
+        group = ["group"] if "group" in first.features else []
+        say_unread(list(first.features), ["split", *group], folder)
         kind = first.features[self._label]
-        labels, names, splits = [], [], []
+        labels, names, splits, groups = [], [], [], []
         for split, part in self._parts.items():
-            known = split_of(split)
-            for row, value in enumerate(part.select_columns([self._label])):
+            code = SPLITS.index(name) if (name := known[split]) and len(parts) > 1 else -1
+            for row, value in enumerate(part.select_columns([self._label, *group])):
+                groups.append(_key(value.get("group")))
                 labels.append(value[self._label])
                 names.append(f"{split}/{row:08d}")
-                splits.append(SPLITS.index(known) if known and len(self._parts) > 1 else -1)
+                splits.append(code)
         numbers, classes = _numbered(labels, getattr(kind, "names", None), folder)
         self._kept = numbers != UNLABELLED
         used, classes = used_classes(numbers[self._kept], classes)
@@ -122,9 +128,10 @@ class DatasetSource:
             labels=used,
             classes=class_names(list(classes), str(folder)),
             splits=np.array(splits, np.int8)[self._kept],
-            ignored=Counter({"images without a label": int((~self._kept).sum())})
-            if not self._kept.all()
-            else Counter(),
+            groups=[key for key, kept in zip(groups, self._kept.tolist(), strict=True) if kept] if group else None,
+            ignored=+Counter(
+                {"images without a label": int((~self._kept).sum()), **_counted(parts, aside, self._label)}
+            ),
         )
 
     def images(self) -> Iterator[tuple[int, Callable[[], Payload]]]:
@@ -184,6 +191,16 @@ def _columns(datasets: Any, features: Any, folder: Path, label: str) -> tuple[st
         f"data.path: {folder}: which column holds the labels is not plain ({listed(others) or 'there is none'}); name "
         "it by data.label_column"
     )
+
+
+def _key(value: Any) -> str:
+    """A group as text; ``""`` for none."""
+    return "" if value is None else str(value).strip()
+
+
+def _counted(parts: dict[str, Any], aside: list[str], label: str) -> dict[str, int]:
+    """The images of the splits ``aside``, which are neither train, val nor test."""
+    return {f"images of the split {split!r}": sum(1 for _ in parts[split].select_columns([label])) for split in aside}
 
 
 def _numbered(values: list[Any], names: list[str] | None, folder: Path) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -9,11 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.sources.base import Listing, class_names, composed, printable, split_of
+from pipeline.sources.base import Listing, class_names, composed, look_of, printable, split_of
 from pipeline.sources.exported import real_names
 from pipeline.sources.losses import check_losses, passed_over
 from pipeline.sources.sorting import covered, sort_out
 from pipeline.sources.structure import NO_CLASSES, Folder, Place, read_structure
+from pipeline.sources.targets import set_masks_aside, set_targets_aside
 from pipeline.store import SPLITS
 from pipeline.wording import counted, listed
 
@@ -45,8 +46,9 @@ def arrange(
     """Reads labels and splits off the paths of files; :func:`pipeline.sources.structure.read_structure` says how.
 
     Images are known by a suffix of :data:`pipeline.sources.kinds.SUFFIXES`, else by content. Hidden and system files,
-    files that are no images, and images outside a class folder are left out and counted. Where no folder speaks of a
-    split and the name of every file does (``cat/train_01.png``), as the `datasets` library reads them, the names do.
+    files that are no images, masks beside their images, and images outside a class folder are left out and counted.
+    Where no folder speaks of a split and the name of every file does (``cat/train_01.png``), as the `datasets` library
+    reads them, the names do.
 
     A class is called as its folder, in Unicode's composed form. Classes are numbered as torchvision's ``ImageFolder``
     numbers the folders of train, or of a set without splits: by their names as they lie there. A class that is spelled
@@ -69,10 +71,12 @@ def arrange(
             in two ways that give other labels.
     """
     files = sort_out(paths, head, lost)
+    set_masks_aside(files)
     tree = Folder()
     for folder, count in Counter(file.folder for file in (*files.images, *files.missed)).items():
         tree.add(folder, count)
     notes = read_structure(tree, where)
+    set_targets_aside(tree)
     place = cache(tree.find)
     ignored = Counter(passed) + passed_over(files, tree, place, sorted(f for f in empty if not covered(f)))
     kept = sorted(file for file in files.images if place(file.folder).label)
@@ -129,24 +133,29 @@ def _spellings(spelled: Mapping[str, list[str]], names: Sequence[str]) -> list[s
 
 
 def _alike(names: Sequence[str], labels: np.ndarray, splits: np.ndarray, where: str) -> list[str]:
-    """Notes on classes whose names differ in case alone.
+    """Notes on classes whose names look the same, or differ in case alone.
 
     Raises:
         UserError: no split holds both, so that they are one class in two spellings.
     """
     folded: dict[str, list[int]] = defaultdict(list)
     for label, name in enumerate(names):
-        folded[name.casefold()].append(label)
+        folded[look_of(name)].append(label)
     notes = []
     for group in (labels_of for labels_of in folded.values() if len(labels_of) > 1):
         called = listed([names[label] for label in group])
         found = [code for label in group for code in np.unique(splits[labels == label]).tolist()]
+        in_case = len({names[label].casefold() for label in group}) == 1
+        how = "differ in case alone" if in_case else "differ in spaces, case, forms of letters or invisible signs alone"
         if len(set(found)) == len(found):
             raise UserError(
-                f"{where}: the classes {called} differ in case alone and never lie in the same split; give the folders "
-                "of one class the same name in every split"
+                f"{where}: the classes {called} {how} and never lie in the same split; give the folders of one class "
+                "the same name in every split"
             )
-        notes.append(f"the classes {called} differ in case alone: on Windows and macOS they cannot lie side by side")
+        remedy = (
+            ": on Windows and macOS they cannot lie side by side" if in_case else "; give them one name if they are one"
+        )
+        notes.append(f"the classes {called} {how}{remedy}")
     return notes
 
 

@@ -166,7 +166,7 @@ class NpzSource:
         return np.frombuffer(data, array.dtype).reshape(array.shape)
 
     def _labels(self, columns: list[np.ndarray], named: list[Array]) -> tuple[np.ndarray, tuple[str, ...]]:
-        together = np.concatenate(columns)
+        together = _joined(columns, self._parts, self._path)
         if together.dtype.kind in "US":
             texts, numbers = np.unique(together, return_inverse=True)
             return numbers.astype(np.int64), class_names([_text(text) for text in texts.tolist()], str(self._path))
@@ -257,7 +257,11 @@ def _labels_of(images: Array, group: list[Array], split: SplitName | None, path:
         if len(choice) == 1:
             return choice[0]
     where = f" of {split}" if split else ""
-    found = listed([str(array) for array in fitting]) or "none"
+    others = [array for array in group if array.shape[:1] == images.shape[:1] and not _is_images(array)]
+    neither = (
+        f"none that is whole numbers or texts, but {listed([str(array) for array in others])}" if others else "none"
+    )
+    found = listed([str(array) for array in fitting]) or neither
     raise UserError(
         f"data.path: {path}: which array holds the labels{where} is not plain (for {images}: {found}); save one label "
         f"an image, as {f'{split}_' if split else ''}labels, or name the array by data.label_column"
@@ -282,6 +286,24 @@ def _checked(labels: np.ndarray, part: Part, path: Path) -> np.ndarray:
     if len(labels) > MOST_LABELS:
         raise UserError(f"{where}: more than {MOST_LABELS:,} images")
     return labels.ravel()
+
+
+def _joined(columns: list[np.ndarray], parts: list[Part], path: Path) -> np.ndarray:
+    """The labels of all splits: texts, or int64, whatever whole numbers or truth values each split has.
+
+    Raises:
+        UserError: texts in one split and numbers in another, or numbers that int64 does not hold.
+    """
+    texts = [column.dtype.kind in "US" for column in columns]
+    if all(texts):
+        return np.concatenate([np.array([_text(text) for text in column.tolist()], str) for column in columns])
+    if any(texts):
+        named = listed([str(part.labels) for part in parts])
+        raise UserError(f"data.path: {path}: labels that are texts in one split and numbers in another ({named})")
+    for column, part in zip(columns, parts, strict=True):
+        if column.dtype == np.uint64 and column.max(initial=0) > np.iinfo(np.int64).max:
+            raise UserError(f"data.path: {path}: {part.labels}: a label of {column.max()}; save smaller numbers")
+    return np.concatenate([column.astype(np.int64) for column in columns])
 
 
 def _layout(shape: tuple[int, ...]) -> int | None:

@@ -1,5 +1,6 @@
 """What the folders of a set mean: splits, classes, or neither; read from all of them at once."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -9,10 +10,12 @@ from pipeline.store import SPLITS
 from pipeline.wording import NAMED, listed
 
 OUTSIDE = "outside a class folder"
-NO_CLASSES = frozenset(
-    {"image", "images", "img", "imgs", "jpegimages", "label", "labels", "mask", "masks", "annotation", "annotations"}
-    | {"gt", "ground_truth", "groundtruth", "segmentation", "segmentations", "bbox", "bboxes", "depth", "xml"}
+IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "jpegimages"})
+TARGET_FOLDERS = frozenset(
+    {"label", "labels", "mask", "masks", "annotation", "annotations", "gt", "ground_truth", "groundtruth"}
+    | {"segmentation", "segmentations", "bbox", "bboxes", "depth", "xml"}
 )
+NO_CLASSES = IMAGE_FOLDERS | TARGET_FOLDERS
 """Folders of inputs and targets in sets for detection or segmentation, in lower case."""
 
 
@@ -266,10 +269,27 @@ def _classes(node: Folder, where: str) -> list[str]:
         folder.place = Place(name)
     for name in _copies(node, where):
         node.folders[name].place = Place(reason=f"in {name!r}, a second copy of the classes beside it")
-    return [
+    called_split = [
         f"{name!r} is read as a class: it holds images and no class folders"
         for name in sorted(node.folders)
         if name.lower() in SPLIT_NAMES and len(node.folders) > 1
+    ]
+    return [*called_split, *_crossed(node)]
+
+
+def _crossed(node: Folder) -> list[str]:
+    """A note where the classes hold one another's folders, as in ``<fold>/<class>`` and ``<patient>/<class>``."""
+    tops = {name: folder for name, folder in node.folders.items() if folder.place and folder.place.label}
+    inside = Counter(inner for folder in tops.values() for inner in _labels(folder))
+    if len(tops) < 2 or len(inside) < 2 or min(inside.values()) < 2 or any(folder.files for folder in tops.values()):
+        return []
+    if inside.keys() <= NO_CLASSES:
+        return []
+    inner = {composed(name) for folder in tops.values() for name in folder.folders}
+    return [
+        f"{listed(sorted(tops))} are read as the classes, and hold folders of the same names "
+        f"({listed(sorted(inner))}): if those are the classes, sort the images into <class>/, or list them in a table "
+        "of path,label (source: table)"
     ]
 
 

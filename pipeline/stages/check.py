@@ -13,7 +13,7 @@ from pipeline.checks.after import (
     metric_is_possible,
     splits_are_large_enough,
 )
-from pipeline.checks.before import classifier_is_there, devices, measured_gates, origin_fits, overlaps
+from pipeline.checks.before import classifier_is_there, devices, measured_gates, origin_fits, overlaps, source_is_there
 from pipeline.checks.dvc import named_keys
 from pipeline.checks.finding import Finding, Part, has_store
 from pipeline.errors import BusyError, UserError
@@ -68,7 +68,7 @@ def advise(params: Params, workspace: Workspace) -> None:
 
 def findings(params: Params, workspace: Workspace) -> Iterator[Finding]:
     """Everything that is knowable now; what hangs on the images only once they are ingested."""
-    for part in (*BEFORE_INGEST, *(AFTER_INGEST if has_store(workspace) else ())):
+    for part in (source_is_there, *BEFORE_INGEST, *(AFTER_INGEST if has_store(workspace) else ())):
         yield from part(params, workspace)
 
 

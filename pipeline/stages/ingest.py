@@ -27,6 +27,8 @@ from pipeline.workspace import Workspace
 
 LISTED = 100
 BYTES_AT_ONCE = 1 << 22
+FEW_LEVELS = 64
+"""A set of so few levels between its darkest and its brightest pixel is hardly meant so."""
 
 
 def run(params: Params, workspace: Workspace) -> None:
@@ -52,14 +54,14 @@ def run(params: Params, workspace: Workspace) -> None:
             listing.ignored.update(records.passed)
             chosen = select(listing, records, pixels, params)
             figures = _figures(listing, records, chosen, scale)
-            _write(folder, listing, records, chosen, pixels, target, figures)
+            ends = _write(folder, listing, records, chosen, pixels, target, figures)
         scratch.unlink()
         write_figures(metrics, figures)
-        _print(listing, figures, scale)
+        _print(listing, figures, scale, ends)
     check.advise(params, workspace)
 
 
-def _print(listing: Listing, figures: dict[str, Any], scale: GreyScale | None) -> None:
+def _print(listing: Listing, figures: dict[str, Any], scale: GreyScale | None, ends: tuple[int, int]) -> None:
     """Prints what came in, what did not, and what became black and white."""
     splits = ", ".join(f"{name} {figures['images'][name]:,}" for name in SPLITS)
     print(
@@ -73,6 +75,13 @@ def _print(listing: Listing, figures: dict[str, Any], scale: GreyScale | None) -
         print(f"ingest: note: {note}")
     for note in scale.notes() if scale else ():
         print(f"ingest: {note}")
+    low, high = ends
+    if high - low < FEW_LEVELS and not (scale and not scale.others):  # which has said so already
+        print(
+            f"ingest: warning: no pixel of the whole set is below {low} or above {high}, of 0 to 255: files that hold "
+            "fewer bits than they have room for (as 12 bits in 16-bit colour, or 0 to 15 in bytes) are to be stretched "
+            "to their whole range before"
+        )
 
 
 def _write(
@@ -83,7 +92,8 @@ def _write(
     pixels: Pixels,
     target: Target,
     figures: dict[str, Any],
-) -> None:
+) -> tuple[int, int]:
+    """Writes the store, and gives the darkest and the brightest level in it."""
     order = chosen.order
     channels = store_channels(records, order)
     shape = (channels, target.size, target.size)
@@ -91,11 +101,19 @@ def _write(
         name: listing.labels[order[chosen.splits[order] == code]] for code, name in enumerate(SPLITS)
     }
     step = max(1, BYTES_AT_ONCE // int(np.prod(shape)))
-    blocks = (pixels.read(order[i : i + step], records.grey, channels) for i in range(0, len(order), step))
+    ends = np.array([255, 0])
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(order), step):
+            block = pixels.read(order[start : start + step], records.grey, channels)
+            ends[:] = min(ends[0], block.min()), max(ends[1], block.max())
+            yield block
+
     with ThreadPoolExecutor(1) as beside:
         manifest = beside.submit(write_manifest, folder / "manifest.parquet", listing, records, chosen)
-        write_store(folder, blocks, labels, listing.classes, shape, {"ingest": figures})
+        write_store(folder, blocks(), labels, listing.classes, shape, {"ingest": figures})
         manifest.result()
+    return int(ends[0]), int(ends[1])
 
 
 def _figures(listing: Listing, records: Records, chosen: Selection, scale: GreyScale | None) -> dict[str, Any]:

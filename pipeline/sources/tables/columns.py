@@ -1,7 +1,7 @@
 """What the columns of a table are for, by their names."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -16,7 +16,15 @@ OTHER_NAMES = {
         *("class", "class_name", "classname", "category", "target", "labels", "label_name", "y", "species"),
         *("diagnosis", "dx", "tag"),
     },
-    "split": {"set", "subset", "partition", "phase", "usage"},
+    "split": {
+        *("set", "subset", "partition", "phase", "usage", "fold", "data_split", "dataset_split", "split_name"),
+        *("is_train", "is_val", "is_valid", "is_test"),
+    },
+    "group": {
+        *("patient", "patient_id", "patientid", "patient_number", "subject", "subject_id", "subjectid", "case_id"),
+        *("study_id", "lesion_id", "donor", "donor_id", "specimen", "specimen_id", "individual", "individual_id"),
+        *("animal_id", "scene", "scene_id", "part_id", "plate", "plate_id", "slide", "slide_id", "video", "video_id"),
+    },
 }
 """What others call them; none of it is certain, so that a message asks."""
 
@@ -56,9 +64,23 @@ def find_columns(header: Sequence[str], path: Path, label: str = "") -> dict[str
             "first line of a table names its columns: path,label and, if you have them, split,group; or, in Parquet, a "
             "column of images with their bytes"
         )
-    if not positions["split"] and (others := [name for name in names if name in OTHER_NAMES["split"]]):
-        say(path, f"the column {others[0]!r} is not read; call it 'split' if it says train, val and test")
+    say_unread(header, [role for role in ROLES if positions[role]], path)
     return {role: places for role, places in positions.items() if places}
+
+
+def say_unread(header: Sequence[str], known: Collection[str], path: Path) -> None:
+    """Says which column may hold the splits or groups under a name that is not read, if nothing else holds them.
+
+    Args:
+        header: the names of all columns.
+        known: the roles that a column has.
+        path: the table or its folder, for the message.
+    """
+    meanings = {"split": "it says train, val and test", "group": "no split may part the images that share it"}
+    for role, meaning in meanings.items():
+        names = [name for name in header if plain_names([name])[0] in {role, *OTHER_NAMES[role]}]
+        if role not in known and names:
+            say(path, f"the column {names[0]!r} is not read; call it {role!r} if {meaning}")
 
 
 def is_complete(header: Sequence[str], label: str = "") -> bool:

@@ -5,9 +5,13 @@ import os
 import stat
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
+
+from pipeline.sources.kinds import SUFFIXES
+from pipeline.sources.sorting import covered
 
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP}
 LEFT_OUT = ("", ".jpg", ".jpeg", ".png", ".tif", ".webp", ".bmp")
@@ -51,6 +55,19 @@ class Disk:
         if not near and path.startswith(own):
             near = self._similar(path.removeprefix(own))
         return f"did you mean {near}?" if near else ""
+
+    def count_others(self, names: Iterable[str]) -> int:
+        """How many files below the folder are called as images are, and are none of ``names``.
+
+        Hidden folders and those behind links are not looked into.
+        """
+        known, count = set(names), 0
+        for root, folders, files in os.walk(self._folder):
+            folders[:] = [name for name in folders if not covered(name)]
+            below = "" if root == str(self._folder) else f"{root.removeprefix(self._prefix)}/"
+            images = (f"{below}{name}" for name in files if name[0] != "." and name.lower().endswith(SUFFIXES))
+            count += sum(name not in known for name in images)
+        return count
 
     def _state(self, name: str) -> State:
         try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.sources.base import BadImageError, Listing, Payload, printable, used_classes
-from pipeline.sources.tables.columns import say
+from pipeline.sources.tables.columns import say, say_unread
 from pipeline.sources.tables.facts import UNLABELLED, Facts
 from pipeline.sources.tables.features import ImageColumns, image_columns
 from pipeline.sources.tables.shards import read_batches, read_schema
@@ -43,6 +43,8 @@ class HuggingFaceSource:
         self._shards = sorted(given)
         self._columns = [image_columns(read_schema(shard), shard, shards.names, label) for shard in self._shards]
         _check_agreement(self._shards, self._columns)
+        placed = ["split"] if any(part >= 0 for part in given.values()) else []
+        say_unread(read_schema(self._shards[0]).names, [*self._columns[0].extra, *placed], self._shards[0])
         facts = Facts(folder)
         for shard, columns in zip(self._shards, self._columns, strict=True):
             facts.add_shard(shard, columns, given[shard])

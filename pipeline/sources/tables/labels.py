@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.sources.base import class_names
+from pipeline.sources.base import class_names, look_of, trimmed
 from pipeline.sources.tables.columns import say
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -55,7 +55,7 @@ def number_labels(
     Raises:
         UserError: a label is missing, holds a control character, or cannot name a class.
     """
-    clean = [unicodedata.normalize("NFC", text.strip()) for text in column.texts]
+    clean = [trimmed(unicodedata.normalize("NFC", text)) for text in column.texts]
     for code, name in enumerate(clean):
         if not name or CONTROL.search(name):
             trouble = f"the label {name!r} holds a line break or control character" if name else "has no label"
@@ -73,10 +73,11 @@ def _say_doubts(texts: list[str], clean: list[str], counts: np.ndarray, path: Pa
     forms, alike = defaultdict(list), defaultdict(set)
     for code, name in enumerate(clean):
         forms[name].append(code)
-        alike[re.sub(r"\s+", "", unicodedata.normalize("NFKC", name).casefold())].add(name)
+        alike[look_of(name)].add(name)
     for name, codes in forms.items():
         if others := sum(int(counts[code]) for code in codes if texts[code] != name and len(codes) > 1):
-            say(path, f"{others:,} labels {name!r} with spaces around them, or in another Unicode form, count as that")
+            how = "with spaces or invisible signs around them, or in another Unicode form"
+            say(path, f"{others:,} labels {name!r} {how}, count as that")
     for names in alike.values():
         if len(names) > 1:
             say(path, f"{', '.join(map(repr, sorted(names)))} are {len(names)} classes; make them one if they mean one")

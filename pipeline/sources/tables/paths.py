@@ -41,6 +41,8 @@ class FileTableSource:
         order = sorted(range(len(names)), key=names.__getitem__)
         order = _distinct(rows, names, order)
         self._names = [names[row] for row in order]
+        if unnamed := self._disk.count_others(self._names):
+            rows.ignored["images that the table does not name"] += unnamed
         self._states = states[order]
         self.listing = Listing(
             paths=self._names,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.ingest.checks import check_losses, check_splits, split_notes
+from pipeline.ingest.checks import check_losses, check_splits, leak_notes, split_notes
 from pipeline.ingest.splitting import TEST, TRAIN, VAL
 from pipeline.sources import Listing
 
@@ -94,6 +94,26 @@ def test_what_is_worth_a_note() -> None:
     assert notes[0] == "the given val has no image of 'class 1'"
     assert notes[1].startswith("class 'class 1': 4 of 6 images count as near duplicates of one another")
     assert split_notes(listing(labels), np.array(splits), np.arange(12)) == []
+
+
+def test_what_the_given_splits_part_is_said() -> None:
+    splits = [TRAIN, TRAIN, VAL, TEST, TRAIN, TEST, NONE]
+    given, alone = listing([0, 0, 0, 1, 1, 1, 0], splits), np.arange(7)
+    apart = np.array([0, 0, 1, 2, 3, 3, 0])
+    (said,) = leak_notes(given, np.array(splits), apart, apart)
+    assert said.startswith("warning: the given splits part 1 groups of near duplicates (data.near_duplicate_bits), ")
+    assert "such as 1/4.png (train) and 1/5.png (test): what is held out may have been seen" in said
+    (said,) = leak_notes(given, np.array(splits), alone, np.array([0, 0, 0, 2, 3, 3, 0]))
+    assert (
+        "part 2 groups by name (data.group_pattern, the source's groups), such as 0/0.png (train) and 0/2.png" in said
+    )
+    assert leak_notes(given, np.array(splits), alone, np.array([0, 0, 1, 2, 3, 4, 0])) == []
+
+
+def test_a_class_of_near_duplicates_in_given_splits_is_not_said_to_stay_in_one() -> None:
+    splits = [TRAIN, VAL, TEST, TRAIN, TRAIN, TEST]
+    (said,) = split_notes(listing([0] * 3 + [1] * 3, splits), np.array(splits), np.array([0, 1, 2, 3, 3, 3]))[1:]
+    assert "3 of 3 images count as near duplicates of one another and lie in several of the given splits" in said
 
 
 def test_a_class_that_loses_most_of_its_images() -> None:

@@ -44,6 +44,10 @@ def test_every_example_is_valid(file: Path) -> None:
     ("text", "said"),
     [
         ("train:\n  n_critc: 2\n", "params.yaml:2: train.n_critc: unknown key; did you mean `n_critic`?"),
+        ("data:\n  kimg: 3\n", "params.yaml:2: data.kimg: unknown key; it belongs below `train:`"),
+        ("kimg: 3\n", "params.yaml:1: kimg: unknown key; it belongs below `train:`"),
+        ("seed: 1\ntrain:\n", "params.yaml:2: train: expected further keys below it; leave it out to take their"),
+        ("data:\n  path: x\ntrain: 3\n", "params.yaml:3: train: expected further keys below it"),
         ("seed: 0\ntrian: {}\n", "params.yaml:2: trian: unknown key; did you mean `train`?"),
         ("data:\n  long_tail: {haed: 3}\n", "params.yaml:2: data.long_tail.haed: unknown key; did you mean `head`?"),
         ("train:\n  kimg: 10\n  batch_size: 1\n", "params.yaml:3: train.batch_size: input should be greater than"),

@@ -279,6 +279,16 @@ def test_columns_of_splits_and_groups_count_for_images_too(tmp_path: Path) -> No
         opened(table_of(tmp_path / "x" / "test.parquet", {"image": STRUCTS, "label": WORDS, **more}))
 
 
+def test_columns_that_may_be_splits_and_groups_are_said_not_to_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = {"image": STRUCTS, "label": WORDS, "Split": pa.array(["train"] * 4), "patient_id": pa.array([1] * 4)}
+    listing = opened(table_of(tmp_path / "t.parquet", columns)).listing
+    assert (listing.splits == -1).all() and listing.groups is None
+    said = capsys.readouterr().err
+    assert "'Split' is not read; call it 'split'" in said and "'patient_id' is not read; call it 'group'" in said
+
+
 def test_files_outside_are_bad_images_that_name_the_file(tmp_path: Path) -> None:
     images = pa.array(
         [{"bytes": None, "path": "/elsewhere/1.png"}, {"bytes": png(1), "path": "2.png"}, None, None], IMAGE

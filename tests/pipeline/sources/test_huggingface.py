@@ -73,6 +73,26 @@ def test_the_column_of_labels_is_found_or_can_be_named(tmp_path: Path) -> None:
         opened(folder)
 
 
+def test_a_column_of_groups_counts_and_another_one_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listing = opened(with_metadata(tmp_path / "a", label=lambda i: "xy"[i % 2], group=lambda i: i // 3 or None)).listing
+    assert listing.groups == ["", "", "", "1", "1", "1", "2", "2", "2"]
+    assert "is not read" not in capsys.readouterr().err
+    listing = opened(with_metadata(tmp_path / "b", label=lambda i: "xy"[i % 2], patient=lambda i: i // 3)).listing
+    assert listing.groups is None
+    assert "the column 'patient' is not read; call it 'group' if" in capsys.readouterr().err
+
+
+def test_splits_that_are_none_of_ours_are_passed_over_and_counted(tmp_path: Path) -> None:
+    for split, count in (("train", 4), ("test", 3), ("unsorted", 2)):
+        make_folder(tmp_path / "set" / split, {"apple": count, "pear": count})
+    front = "".join(f"  - split: {split}\n    path: {split}/**\n" for split in ("train", "test", "unsorted"))
+    (tmp_path / "set" / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{front}---\n")
+    source = opened(tmp_path / "set")
+    assert np.bincount(source.listing.splits).tolist() == [8, 0, 6]
+    assert source.listing.ignored == {"images of the split 'unsorted'": 4}
+    assert sum(1 for _ in source.images()) == 14
+
+
 def test_a_missing_label_is_passed_over_and_counted(tmp_path: Path) -> None:
     folder = with_metadata(tmp_path / "set", label=lambda i: None if i == 4 else ["cat", "dog"][i % 2])
     source = opened(folder)

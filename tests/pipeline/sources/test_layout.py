@@ -241,6 +241,67 @@ def test_no_splits_where_there_are_none(name: str, tmp_path: Path) -> None:
     assert set(listing.splits.tolist()) == {-1}
 
 
+CROSSED = {
+    "folds": [*split("fold1"), *split("fold2")],
+    "sites": [*split("site A", 3), *split("site B", classes="ba")],
+    "patients with some of the classes": many("p1/ill", "p2/well", "p3/ill", "p4/ill", "p4/well"),
+    "glued to another word": [*split("trainset"), *split("testset")],
+}
+
+
+@pytest.mark.parametrize("case", CROSSED)
+def test_classes_that_hold_the_same_folders_are_named_with_the_other_reading(case: str, tmp_path: Path) -> None:
+    listing = read(write(tmp_path, CROSSED[case]))
+    tops, inner = ({path.split("/")[depth] for path in CROSSED[case]} for depth in (0, 1))
+    assert listing.classes == tuple(sorted(tops))
+    assert [note for note in listing.notes if "source: table" in note] == list(listing.notes)
+    assert all(repr(name) in listing.notes[0] for name in (*sorted(tops), *inner))
+
+
+@pytest.mark.parametrize(
+    "paths", [many("cat/x", "cat/y", "dog/z"), many("cat/x", "dog/x"), [*split("cat"), *split("dog"), "dog/1.png"]]
+)
+def test_folders_below_the_classes_are_no_doubt_by_themselves(paths: list[str]) -> None:
+    assert arrange(paths, "here")[0].notes == ()
+
+
+# -- masks beside the images ------------------------------------------------------------------------------------------
+
+
+def test_masks_in_folders_beside_those_of_the_images_are_no_images(tmp_path: Path) -> None:
+    images = many("COVID/images", "Normal/images", "Other")
+    listing = read(write(tmp_path, [*images, *many("COVID/masks", "Normal/masks", count=3)]))
+    assert listing.paths == images and listing.classes == ("COVID", "Normal", "Other")
+    assert listing.ignored == {"in 'masks' beside 'images'": 6}
+    assert listing.notes == ()
+
+
+def test_masks_in_splits_too(tmp_path: Path) -> None:
+    images = many("train/a/Img", "train/b/Img", "test/a/Img", "test/b/Img")
+    listing = read(write(tmp_path, [*images, *many("train/a/GT", "test/b/GT")]))
+    assert listing.paths == sorted(images) and listing.ignored.total() == 4
+
+
+def test_masks_that_are_called_as_their_images_are_no_images(tmp_path: Path) -> None:
+    images = [
+        "benign/benign (1).png",
+        "benign/benign (2).jpg",
+        "normal/3.png",
+        "normal/ISIC_4.png",
+        "normal/x_mask.png",
+    ]
+    masks = ["benign/benign (1)_mask.png", "benign/benign (1)_mask_1.png", "benign/benign (2)_mask.png"]
+    masks += ["normal/3-seg.tif", "normal/ISIC_4_Segmentation.png"]
+    listing = read(write(tmp_path, [*images, *masks]))
+    assert listing.paths == sorted(images)
+    assert listing.ignored == {"masks, called as an image beside them": len(masks)}
+
+
+def test_a_class_of_masks_stays(tmp_path: Path) -> None:
+    paths = ["mask/1.png", "mask/2_mask.png", "none/1.png", "none/2.png", "none/masks/3.png"]
+    assert read(write(tmp_path, paths)).paths == paths
+
+
 def test_a_second_copy_of_the_classes_beside_them_is_left_out(tmp_path: Path) -> None:
     root = write(tmp_path, [f"flowers/{path}" for path in (*many("a", "b"), *many("flowers/a", "flowers/b"))])
     listing = read(root)
@@ -316,6 +377,18 @@ def test_two_classes_that_differ_in_case_are_two(tmp_path: Path) -> None:
     assert "differ in case alone" in listing.notes[0]
 
 
+@pytest.mark.parametrize(("one", "other"), [("co\u200bat", "coat"), ("fine", "\ufb01ne"), ("a b", "a\u00a0b")])
+def test_two_classes_that_look_the_same_are_said(one: str, other: str) -> None:
+    listing, _ = arrange(many(one, other, "dog"), "here")
+    assert set(listing.classes) == {one, other, "dog"}
+    assert any(repr(one) in note and repr(other) in note and "alone" in note for note in listing.notes)
+
+
+def test_signs_that_nobody_sees_do_not_make_another_class() -> None:
+    with pytest.raises(UserError, match=r"'cat' and 'cat\\u200b' would both be the class 'cat'"):
+        arrange(many("cat", "cat\u200b", "dog"), "here")
+
+
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     try:
         root = write(tmp_path, many(os.fsdecode(b"\xff"), "dog"))
@@ -327,8 +400,11 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         read(root)
 
 
+UNSEEN = {chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) == "Cf"}  # and some that are seen
 LETTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\")
-NAMES = st.text(LETTERS, min_size=1, max_size=6).filter(lambda name: name.strip() == name and name[0] not in ".@#$_")
+NAMES = st.text(LETTERS, min_size=1, max_size=6).filter(
+    lambda name: name.strip() == name and name[0] not in ".@#$_" and not {name[0], name[-1]} & UNSEEN
+)
 
 
 @settings(max_examples=60, deadline=None)

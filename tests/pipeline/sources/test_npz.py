@@ -97,6 +97,19 @@ def test_classes_have_the_names_that_the_file_gives(tmp_path: Path) -> None:
     assert many.listing.classes[:2] == ("00", "01")
 
 
+def test_truth_values_are_named_as_numbers(tmp_path: Path) -> None:
+    truth = NpzSource(save(tmp_path / "a.npz", images=images(4, 8, 8), labels=np.array([True, False, True, False])))
+    assert truth.listing.classes == ("0", "1") and truth.listing.labels.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("kinds", [("uint64", "int64"), ("bool", "int8"), ("S3", "U4")])
+def test_labels_of_the_splits_may_be_of_other_types(kinds: tuple[str, str], tmp_path: Path) -> None:
+    train, test = (np.array([1, 0, 1, 0]).astype(kind) for kind in kinds)
+    path = save(tmp_path / "set.npz", x_train=images(4, 8, 8), y_train=train, x_test=images(4, 8, 8), y_test=test)
+    listing = NpzSource(path).listing
+    assert [listing.classes[label] for label in listing.labels] == ["1", "0", "1", "0"] * 2
+
+
 def test_the_array_of_labels_can_be_named(tmp_path: Path) -> None:
     path = save(tmp_path / "set.npz", images=images(6, 8, 8), fine=labels(6, 6), coarse=labels(6, 2))
     with pytest.raises(UserError, match=r"which array holds the labels .* name the array by data.label_column"):
@@ -134,6 +147,20 @@ REFUSED = {
     "two sets": (
         lambda p: save(p, a=images(4, 8, 8), b=images(4, 8, 8), labels=labels(4)),
         "2 arrays could be the images",
+    ),
+    "labels of no kind": (
+        lambda p: save(p, images=images(4, 8, 8), labels=labels(4).astype(float)),
+        "none that is whole numbers or texts, but 'labels float64 4'",
+    ),
+    "texts and numbers": (
+        lambda p: save(
+            p, x_train=images(4, 8, 8), y_train=labels(4), x_test=images(4, 8, 8), y_test=np.array(["0"] * 4)
+        ),
+        "texts in one split and numbers in another",
+    ),
+    "a number that is too large": (
+        lambda p: save(p, images=images(2, 8, 8), labels=np.array([1, 2**64 - 1], np.uint64)),
+        "a label of 18446744073709551615",
     ),
     "columns": (lambda p: save(p, images=np.asfortranarray(images(4, 8, 8)), labels=labels(4)), "column by column"),
     "not of images": (lambda p: save(p, images=images(4, 8, 8, 7), labels=labels(4)), "not images"),

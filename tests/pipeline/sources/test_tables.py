@@ -214,6 +214,39 @@ def test_labels_that_differ_in_spaces_or_unicode_form_are_one_and_said(
     assert "2 labels 'Käse'" in said and "'Dog', 'dog' are 2 classes" in said
 
 
+def test_labels_that_differ_in_signs_that_nobody_sees_are_one_or_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ["cat", "cat\u200b", "\ufeffcat", "co\u00adat", "coat"]
+    write(tmp_path, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
+    listing = opened(tmp_path).listing
+    assert listing.classes == ("cat", "coat", "co\u00adat")
+    assert listing.labels.tolist() == [0, 0, 0, 2, 1]
+    said = capsys.readouterr().err
+    assert "2 labels 'cat'" in said and "'coat', 'co\\xadat' are 2 classes" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "role"), [("Patient_ID", "group"), ("lesion_id", "group"), ("fold", "split"), ("is_test", "split")]
+)
+def test_a_column_that_may_part_or_join_images_is_said_not_to_be_read(
+    column: str, role: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(write(tmp_path, f"path,label,{column}\n1.png,a,1\n2.png,b,1\n"))
+    assert f"the column {column!r} is not read; call it {role!r} if" in capsys.readouterr().err
+    opened(write(tmp_path, f"path,label,{column},{role}\n1.png,a,1,\n2.png,b,1,\n"))
+    assert "is not read" not in capsys.readouterr().err
+
+
+def test_images_that_no_row_names_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png", "x/2.PNG", "x/é.png", "x/y/4.jpg", "5.webp", "notes.txt", ".hidden.png", ".git/6.png")
+    listing = opened(
+        write(tmp_path, "path,label\n./1.png,a\nx\\2.PNG,b\n" + unicodedata.normalize("NFD", "x/é.png,a\n"))
+    ).listing
+    assert listing.paths == ["1.png", "x/2.PNG", "x/é.png"]
+    assert listing.ignored == {"images that the table does not name": 2}
+
+
 def test_file_name_is_read_as_path_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listing = opened(write(tmp_path, "file_name,label,subset\n1.png,a,train\n2.png,b,test\n", "metadata.csv")).listing
     assert listing.paths == ["1.png", "2.png"]

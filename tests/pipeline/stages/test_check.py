@@ -54,6 +54,23 @@ def test_a_set_in_order_has_nothing_in_its_way(tmp_path: Path, capsys: pytest.Ca
     assert "nothing stands in the way" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("path", ["photos", "~/photos", "$HOME/photos", "photos/" + "x" * 300])
+def test_images_that_are_not_there_are_said_before_ingest(path: str, tmp_path: Path) -> None:
+    ((stage, fatal, text),) = said(chosen(data={"source": "folder", "path": path}), Workspace(tmp_path))
+    assert (stage, fatal) == ("ingest", True)
+    assert text.startswith(f"data.path: data.path: {path}: no such file or folder")
+    assert ("are not expanded" in text) == (path[0] in "~$")
+
+
+def test_images_that_are_elsewhere_or_were_ingested_are_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for path in ("photos", "s3://bucket/photos"):
+        assert said(chosen(data={"source": "folder", "path": path}), Workspace(tmp_path)) == []
+    loaded = {"source": "torchvision", "path": "data/cifar", "dataset": "CIFAR10", "download": True}
+    assert said(chosen(data=loaded), Workspace(tmp_path)) == []
+    assert said(chosen(data={"source": "folder", "path": "gone"}), made(tmp_path, [100, 40, 25])) == []
+
+
 @pytest.mark.parametrize(
     ("counts", "groups", "stage", "message"),
     [
@@ -102,6 +119,7 @@ def test_images_that_lie_where_a_stage_writes_are_refused(path: str, tmp_path: P
 
 @pytest.mark.parametrize("path", ["data/digits.zip", "../tiles", "images", "data2", "stored"])
 def test_images_beside_what_a_stage_writes_are_fine(path: str, tmp_path: Path) -> None:
+    (tmp_path / path).mkdir(parents=True, exist_ok=True)
     assert said(chosen(data={"source": "folder", "path": path}), Workspace(tmp_path)) == []
 
 

@@ -1,8 +1,10 @@
 import io
 import json
 import shutil
+import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,8 @@ def test_exact_duplicates(images: Path, ingest: Callable[..., Store], tmp_path: 
     duplicates = figures(tmp_path)["duplicates"]
     assert (duplicates["removed"], duplicates["conflicting"]) == (3, 2)
     assert [example["label"] for example in duplicates["first_conflicts"][0]["examples"]] == ["cat", "dog"]
+    said = "2 of the exact duplicates are under several labels, such as cat/05.png (cat) and dog/05-again.webp (dog)"
+    assert [note.partition(":")[0] for note in figures(tmp_path)["notes"]] == [said]
 
 
 def test_of_duplicates_across_given_splits_the_held_out_one_stays(tmp_path: Path, ingest: Callable[..., Store]) -> None:
@@ -196,6 +200,37 @@ def test_of_duplicates_across_given_splits_the_held_out_one_stays(tmp_path: Path
     assert store.given_splits == ("train", "val", "test")
     assert rows["train/a/early.png"]["reason"] == "exact duplicate of val/a/4.png"
     assert all(row["split"] == path.split("/")[0] for path, row in rows.items() if row["row"] is not None)
+
+
+def png_of_16_bits(path: Path, samples: np.ndarray) -> None:
+    """RGB, uint16 (H, W, 3), which Pillow does not write; by the PNG specification."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = samples.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in samples.astype(">u2"))
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+@pytest.mark.parametrize("kind", ["12 bits in 16-bit colour", "4 bits in bytes", "the whole range"])
+def test_a_set_that_uses_few_levels_is_said(
+    kind: str, ingest: Callable[..., Store], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(24):
+        path = tmp_path / "images" / "ab"[index % 2] / f"{index}.png"
+        pixels = picture(index, (16, 16, 3))
+        if kind == "12 bits in 16-bit colour":
+            png_of_16_bits(path, pixels.astype(np.uint16) * 16)
+        else:
+            save(path, pixels // 16 if kind == "4 bits in bytes" else pixels)
+    store = ingest()
+    said = capsys.readouterr().out
+    assert (f"above {store.images.max()}, of 0 to 255" in said) == (store.images.max() == 15)
+    assert (kind == "the whole range") == (store.images.max() > 15)
 
 
 def test_near_duplicates_and_groups_stay_on_one_side(
@@ -216,6 +251,30 @@ def test_near_duplicates_and_groups_stay_on_one_side(
     by_name = manifest(ingest(near_duplicate_bits=0, group_pattern=r"/0*(\d)\d*\.png$"))
     assert by_name["cat/01.png"]["group"] == by_name["dog/01.png"]["group"] == "cat/01.png"
     assert by_name["cat/01.png"]["split"] == by_name["cat/11.png"]["split"] == by_name["dog/01.png"]["split"]
+
+
+@pytest.mark.parametrize("pattern", [r"(patient\d+)_", "(patient)?"])
+def test_a_group_pattern_that_finds_nothing_stops(
+    pattern: str, images: Path, ingest: Callable[..., Store], tmp_path: Path
+) -> None:
+    first = sorted(images.rglob("*.png"))[0].relative_to(images)
+    with pytest.raises(UserError) as error:
+        ingest(group_pattern=pattern)
+    assert f"data.group_pattern: {pattern!r} finds nothing in any of the 20 paths" in str(error.value)
+    assert repr(str(first)) in str(error.value) and not (tmp_path / "data" / "store").exists()
+
+
+@pytest.mark.usefixtures("images")
+def test_a_group_pattern_that_keeps_nothing_together_or_leaves_images_out_says_so(
+    ingest: Callable[..., Store], tmp_path: Path
+) -> None:
+    ingest(group_pattern=r"(.*)", near_duplicate_bits=0)
+    alone = "data.group_pattern: all 20 groups are of one image each, so that nothing is kept together"
+    assert figures(tmp_path)["notes"] == [alone]
+    ingest(group_pattern=r"dog/0([0-3])", near_duplicate_bits=0)
+    assert "all 4 groups are of one image each" in figures(tmp_path)["notes"][0]
+    ingest(group_pattern=r"(dog/0)[0-3]", near_duplicate_bits=0)
+    assert figures(tmp_path)["notes"] == ["data.group_pattern: 16 of 20 images have no group, and are split one by one"]
 
 
 def test_groups_of_a_table(images: Path, ingest: Callable[..., Store]) -> None:
