@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from PIL import Image, TiffImagePlugin
 
 from pipeline.ingest.guards import check_structure
-from pipeline.sources.base import FORMATS, MAX_FILE_BYTES, BadImageError, Payload
+from pipeline.sources.base import FORMATS, HEAD_BYTES, MAX_FILE_BYTES, BadImageError, Payload
+from pipeline.sources.kinds import LFS, kind_of
 
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a GiB at three bytes): what is larger is taken for a decompression bomb."""
@@ -75,6 +76,13 @@ def described(error: Exception) -> str:
     return text if len(text) <= LONGEST_DETAIL else text[:LONGEST_DETAIL] + "…"
 
 
+def _instead(data: bytes) -> str:
+    """What a file is that is called as an image and is none; ``""`` if that cannot be told."""
+    kind = kind_of("", lambda: data[:HEAD_BYTES]).reason
+    remedy = {LFS: "; fetch it with `git lfs pull`", "text": ", such as a page that was downloaded in its place"}
+    return "" if kind in ("", "not an image") else f"{kind}{remedy.get(kind, '')}"
+
+
 def _opened(data: bytes) -> Image.Image:
     if not data:
         raise BadImageError("empty file")
@@ -86,7 +94,7 @@ def _opened(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise BadImageError("too large", str(error)) from None
     except Image.UnidentifiedImageError:
-        raise BadImageError("not an image that can be read") from None
+        raise BadImageError("not an image that can be read", _instead(data)) from None
     except Exception as error:  # Pillow's plugins raise whatever a damaged file leads them to
         raise BadImageError("damaged", described(error)) from None
     if image.info.get("progressive") and data.count(b"\xff\xda") > MOST_SCANS:

@@ -85,7 +85,7 @@ def propose(folder: Path, images: str, size: int | None, label_column: str, minu
     )
     params = _params(written, choices)
     for finding in overlaps(params, Workspace(folder)):
-        raise UserError(f"--images: {finding.text}")
+        raise UserError(f"--images: {finding.text.rpartition('data.path: ')[2]}")
     proposal = Proposal(folder, found, machine, speed, params, choices, {})
     return Proposal(folder, found, machine, speed, params, choices, _texts(proposal))
 

@@ -24,6 +24,8 @@ UNREAD = (
 )
 """Names of images that are not read, whatever is in the file."""
 
+LFS = "pointer of Git LFS"
+
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -61,7 +63,7 @@ def kind_of(name: str, head: Callable[[], bytes] | None) -> Kind:
     if not data:
         return Kind("empty", named or "." not in name)
     if data.startswith(_POINTER):
-        return Kind("pointer of Git LFS", True)
+        return Kind(LFS, True)
     text = _is_text(data)
     if image := _text_format(data) if text else _format(data):
         return IMAGE if image in FORMATS else Kind(f"{image}, which is not read", True)

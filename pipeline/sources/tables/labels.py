@@ -13,6 +13,8 @@ from pipeline.errors import UserError
 from pipeline.sources.base import class_names, look_of, trimmed
 from pipeline.sources.tables.columns import say
 
+MISSING = frozenset({"nan", "nat", "<na>", "null", "#n/a"})
+"""What programs write for a value that is not there, in lower case; ``NA`` and ``none`` are names of classes too."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -78,6 +80,10 @@ def _say_doubts(texts: list[str], clean: list[str], counts: np.ndarray, path: Pa
         if others := sum(int(counts[code]) for code in codes if texts[code] != name and len(codes) > 1):
             how = "with spaces or invisible signs around them, or in another Unicode form"
             say(path, f"{others:,} labels {name!r} {how}, count as that")
+    for name, codes in forms.items():
+        if name.casefold() in MISSING:
+            count = sum(int(counts[code]) for code in codes)
+            say(path, f"{count:,} rows have the label {name!r}, a class like others; take them out if they have none")
     for names in alike.values():
         if len(names) > 1:
             say(path, f"{', '.join(map(repr, sorted(names)))} are {len(names)} classes; make them one if they mean one")

@@ -257,3 +257,22 @@ def test_what_is_an_image_already_is_held_to_the_same() -> None:
     np.testing.assert_array_equal(
         decode(Image.open(io.BytesIO(saved(NOISE))), Target(16, "auto", "crop")).pixels, NOISE.transpose(2, 0, 1)
     )
+
+
+INSTEAD = {
+    "pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+        "pointer of Git LFS; fetch it with",
+    ),
+    "page": (b"<!DOCTYPE html><title>404</title>", "text, such as a page that was downloaded in its place"),
+    "phone": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "HEIC, which is not read"),
+    "icon": (saved(Image.fromarray(NOISE), "ICO"), "ICO, which is not read"),
+}
+
+
+@pytest.mark.parametrize("kind", INSTEAD)
+def test_what_is_called_as_an_image_and_is_none_is_named(kind: str) -> None:
+    data, said = INSTEAD[kind]
+    with pytest.raises(BadImageError) as error:
+        shown(data)
+    assert error.value.reason == "not an image that can be read" and f": {said}" in str(error.value)

@@ -247,6 +247,16 @@ def test_images_that_no_row_names_are_counted(tmp_path: Path) -> None:
     assert listing.ignored == {"images that the table does not name": 2}
 
 
+def test_labels_that_may_mean_none_are_classes_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = ["cat", "nan", "NA", "NaN", "nan ", "none", "null"]
+    write(tmp_path, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
+    assert opened(tmp_path).listing.classes == ("NA", "NaN", "cat", "nan", "none", "null")
+    said = capsys.readouterr().err
+    for count, name in ((2, "nan"), (1, "NaN"), (1, "null")):
+        assert f"{count} rows have the label {name!r}" in said
+    assert "'NA', a class" not in said and "'none', a class" not in said
+
+
 def test_file_name_is_read_as_path_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listing = opened(write(tmp_path, "file_name,label,subset\n1.png,a,train\n2.png,b,test\n", "metadata.csv")).listing
     assert listing.paths == ["1.png", "2.png"]
