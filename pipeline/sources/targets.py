@@ -1,13 +1,12 @@
 """Masks and other targets of segmentation and detection that lie beside the images: they are no images of a class."""
 
 import re
-from pathlib import PurePosixPath
 
 from pipeline.sources.sorting import File, Files
 from pipeline.sources.structure import IMAGE_FOLDERS, TARGET_FOLDERS, Folder, Place
 
 NAMED_MASK = re.compile(
-    r"(.+?)[-_. ]+(?:masks?|seg|segmentation|gt|ground[-_ ]?truth)(?:[-_. ]*\d+)?", re.IGNORECASE | re.DOTALL
+    r"(.*[^-_. ])[-_. ]+(?:masks?|seg|segmentation|gt|ground[-_ ]?truth)(?:[-_. ]*\d+)?", re.IGNORECASE | re.DOTALL
 )
 """What the mask of an image is called: ``scan 7_mask``, ``scan 7_mask_1``, ``ISIC_0000012_segmentation``."""
 
@@ -43,4 +42,5 @@ def set_targets_aside(folder: Folder, in_class: bool = False) -> None:
 
 
 def _stem(file: File) -> str:
-    return PurePosixPath(file.name).stem
+    base = file.name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base
