@@ -16,16 +16,19 @@ from pipeline.workspace import Workspace
 
 def overlaps(params: Params, workspace: Workspace) -> Iterator[Finding]:
     """The source must lie apart from what the stages write, or DVC would see a stage that changes its own input."""
-    source = (workspace.root / params.data.path).resolve()
+    if overlap := overlap_of(params.data.path, workspace):
+        yield Finding("ingest", f"{place(workspace, 'data', 'path')}: data.path: {overlap}")
+
+
+def overlap_of(path: str, workspace: Workspace) -> str:
+    """What is wrong with images at ``path`` that lie among what the stages write; ``""`` if they do not."""
+    source = (workspace.root / path).resolve()
     for output in workspace.outputs:
         there = output.resolve()
         if source == there or source in there.parents or there in source.parents:
-            yield Finding(
-                "ingest",
-                f"{place(workspace, 'data', 'path')}: data.path: {params.data.path} holds {output}, which a stage "
-                "writes, or lies in it; move the images to a folder of their own",
-            )
-            return
+            held = f"{path} holds {output}, which a stage writes, or lies in it"
+            return f"{held}; move the images to a folder of their own"
+    return ""
 
 
 def source_is_there(params: Params, workspace: Workspace) -> Iterator[Finding]:

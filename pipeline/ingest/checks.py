@@ -144,11 +144,13 @@ def leak_notes(listing: Listing, splits: np.ndarray, near: np.ndarray, groups: n
         near: int64 (N,), of near duplicates.
         groups: int64 (N,), of all that is split together where augmint draws the splits.
     """
-    notes, alone = [], np.arange(len(splits))
-    for what, numbers in (
-        ("groups of near duplicates (data.near_duplicate_bits)", near),
-        ("groups by name (data.group_pattern, the source's groups)", groups if (groups != near).any() else alone),
-    ):
+    if (listing.splits < 0).all():  # augmint drew them, and parts nothing
+        return []
+    kinds = [("groups of near duplicates (data.near_duplicate_bits)", near)]
+    if (groups != near).any():
+        kinds.append(("groups by name (data.group_pattern, the source's groups)", groups))
+    notes = []
+    for what, numbers in kinds:
         if pairs := _parted(splits, numbers):
             shown = " and ".join(f"{listing.paths[row]} ({SPLITS[splits[row]]})" for row in pairs[0])
             notes.append(

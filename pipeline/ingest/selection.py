@@ -88,18 +88,21 @@ def select(listing: Listing, records: Records, pixels: Pixels, params: Params) -
     check_splits(splits, listing.splits[kept], listing.labels[kept], groups, near, listing.classes)
     chosen.near, chosen.groups = _over_all(near, kept, count), _over_all(groups, kept, count)
     chosen.splits[kept] = splits
-    chosen.notes = [
-        *group_notes(keys, data.group_pattern),
-        *split_notes(listing, chosen.splits, chosen.near),
-        *leak_notes(listing, chosen.splits, chosen.near, chosen.groups),
-        *label_notes(listing, chosen.conflicting),
-    ]
+    chosen.notes = [*group_notes(keys, data.group_pattern), *_notes(listing, chosen)]
     if data.long_tail:
         train = np.flatnonzero(chosen.splits == TRAIN)
         chosen.splits[thin(listing.labels, train, listing.classes, data.long_tail, params.seed)] = THINNED
     stored = np.flatnonzero((chosen.splits >= TRAIN) & (chosen.splits <= TEST))
     chosen.rows[stored[np.argsort(chosen.splits[stored], kind="stable")]] = np.arange(len(stored))
     return chosen
+
+
+def _notes(listing: Listing, chosen: Selection) -> list[str]:
+    return [
+        *split_notes(listing, chosen.splits, chosen.near),
+        *leak_notes(listing, chosen.splits, chosen.near, chosen.groups),
+        *label_notes(listing, chosen.conflicting),
+    ]
 
 
 def store_channels(records: Records, kept: np.ndarray) -> int:

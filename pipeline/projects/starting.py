@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.checks.before import overlaps
+from pipeline.checks.before import overlap_of
 from pipeline.errors import UserError
 from pipeline.params import DataParams, Params, load_params
 from pipeline.projects import choosing, rendering, saying, writing
@@ -84,8 +84,8 @@ def propose(folder: Path, images: str, size: int | None, label_column: str, minu
         *choosing.experiment(found, speed, machine, minutes, before.classify.steps if before else None),
     )
     params = _params(written, choices)
-    for finding in overlaps(params, Workspace(folder)):
-        raise UserError(f"--images: {finding.text.rpartition('data.path: ')[2]}")
+    if overlap := overlap_of(params.data.path, Workspace(folder)):
+        raise UserError(f"--images: {overlap}")
     proposal = Proposal(folder, found, machine, speed, params, choices, {})
     return Proposal(folder, found, machine, speed, params, choices, _texts(proposal))
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gan.ranks import Ranks
 from pipeline.errors import UserError
 from pipeline.identity import key
-from pipeline.training.setup import TrainingSetup
+from pipeline.training.setup import HOW, TrainingSetup
 from pipeline.workers.visiting import versions
 
 
@@ -57,7 +57,7 @@ def agreed(ranks: Ranks, begin: Callable[[], TrainingSetup], seed: int) -> Train
 
 def _facts(setup: TrainingSetup, seed: int) -> dict[str, str]:
     """What has to be the same, by the name that a message gives it."""
-    params = setup.params.model_dump(mode="json", exclude={"checkpoint_seconds", "processes", "launcher"})
+    params = setup.params.model_dump(mode="json", exclude=HOW)
     return {
         "params.yaml": key(params=params, seed=seed),
         "data/store": key(data=setup.data),

@@ -13,7 +13,6 @@ from gan.config import for_size
 from gan.networks import FAMILIES
 from pipeline.params import TrainParams
 
-RATES = ("critic_lr", "generator_lr")
 SMALL = 16  # pixels, below which rates and batch of the recipe's own are fine
 
 
@@ -66,8 +65,7 @@ def settled(params: TrainParams, image_size: int, device: str) -> tuple[TrainPar
     if params.recipe == "auto":
         values, why = chosen_recipe(image_size, device)
         if other := _other_family(params, values):
-            rates = RATES if FAMILIES[other].defaults.keys() & set(RATES) else ()
-            values = {name: value for name, value in values.items() if name not in rates}
+            values = {name: value for name, value in values.items() if name not in FAMILIES[other].defaults}
             why += f"; but that was with family {values['family']}, and yours is {other}"
         own = {name for name in values if name != "recipe" and getattr(params, name) not in (None, "auto")}
         values = {name: value for name, value in values.items() if name not in own}

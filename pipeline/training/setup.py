@@ -14,7 +14,9 @@ from pipeline.store import SplitName, Store
 from pipeline.training.origin import Origin
 from pipeline.training.snapshots import Judge
 
-ASIDE = {"checkpoint_seconds", "device", "seeds", "launcher", "processes"}
+HOW = {"checkpoint_seconds", "launcher", "processes"}
+"""Choices of how a run is done, not of what it is."""
+ASIDE = HOW | {"device", "seeds"}
 """Choices that a run does not depend on, or as they turned out."""
 
 

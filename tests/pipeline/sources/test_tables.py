@@ -16,6 +16,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.params import DataParams
 from pipeline.sources import BadImageError, Source, open_source
+from pipeline.sources.base import Listing
 from pipeline.sources.tables.delimited import LONGEST
 from pipeline.store import SPLITS
 
@@ -202,12 +203,17 @@ def test_rows_given_twice_are_counted(tmp_path: Path) -> None:
     assert source.listing.ignored == {"rows given twice": 3, "empty rows of the table": 1}
 
 
+def labelled(folder: Path, labels: list[str]) -> Listing:
+    """What is read of a table of images that are called ``0``, ``1`` and so on."""
+    write(folder, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
+    return opened(folder).listing
+
+
 def test_labels_that_differ_in_spaces_or_unicode_form_are_one_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = ["Käse", unicodedata.normalize("NFD", "Käse"), "Käse ", "dog", "Dog"]
-    write(tmp_path, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
-    listing = opened(tmp_path).listing
+    listing = labelled(tmp_path, labels)
     assert listing.classes == ("Dog", "Käse", "dog")
     assert listing.labels.tolist() == [1, 1, 1, 2, 0]
     said = capsys.readouterr().err
@@ -218,8 +224,7 @@ def test_labels_that_differ_in_signs_that_nobody_sees_are_one_or_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = ["cat", "cat\u200b", "\ufeffcat", "co\u00adat", "coat"]
-    write(tmp_path, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
-    listing = opened(tmp_path).listing
+    listing = labelled(tmp_path, labels)
     assert listing.classes == ("cat", "coat", "co\u00adat")
     assert listing.labels.tolist() == [0, 0, 0, 2, 1]
     said = capsys.readouterr().err
@@ -249,8 +254,7 @@ def test_images_that_no_row_names_are_counted(tmp_path: Path) -> None:
 
 def test_labels_that_may_mean_none_are_classes_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = ["cat", "nan", "NA", "NaN", "nan ", "none", "null"]
-    write(tmp_path, "path,label\n" + "".join(f"{number},{label}\n" for number, label in enumerate(labels)))
-    assert opened(tmp_path).listing.classes == ("NA", "NaN", "cat", "nan", "none", "null")
+    assert labelled(tmp_path, labels).classes == ("NA", "NaN", "cat", "nan", "none", "null")
     said = capsys.readouterr().err
     for count, name in ((2, "nan"), (1, "NaN"), (1, "null")):
         assert f"{count} rows have the label {name!r}" in said
